@@ -1,0 +1,37 @@
+# Everything a person does with this project. `make setup` first; the others call it.
+PYTHON ?= python3
+PY := .venv/bin/python
+RUN_PORT ?= 8100
+
+.PHONY: help setup run test bench soak lock screenshots clean
+
+help:
+	@echo 'make setup   virtual environment, locked dependencies, built assets (repeatable)'
+	@echo 'make run     the app and a stand-in portal on this machine; RESET=1 starts afresh, RUN_PORT=8100'
+	@echo 'make test    format, lint, types, tests, migrations'
+	@echo 'make bench   measurements        make soak    a long run under faults'
+	@echo 'make lock    lock files anew     make screenshots'
+
+setup:
+	@$(PYTHON) dev/setup.py
+
+run: setup
+	@exec $(PY) -m dev.run --port $(RUN_PORT) $(if $(filter 1,$(RESET)),--reset)
+
+test: setup
+	@exec $(PY) -m dev.check
+
+bench: setup
+	@exec $(PY) -m bench
+
+soak: setup
+	@exec $(PY) -m bench.soak
+
+screenshots: setup
+	@exec $(PY) scripts/screenshots.py
+
+lock: setup
+	@exec $(PY) -m dev.lock
+
+clean:
+	rm -rf .venv node_modules b24app/static/dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""What a developer's machine needs: setting up, running everything, checking everything. Never deployed."""
