@@ -1,0 +1,101 @@
+"""Section 4.4: `batch` with all its habits.
+
+Commands are strings and run one after another in one PHP process; what is not a string vanishes without a trace. Each of
+the five maps of the answer is a PHP array, so it is `[]` when empty and a list when its keys are 0, 1, 2…
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sandbox import php
+from sandbox.errors import RestError
+from sandbox.methods import Asked, Paged, rest_method
+from sandbox.truth import Call, excerpt
+
+LENGTH = 50
+FORBIDDEN = ("batch", "download", "upload")
+_REFERENCE = re.compile(r"\$result((?:\[[^\[\]]*\])+)")
+
+Run = Callable[[Asked, str, Call], tuple[object, dict[str, object]]]
+
+
+@rest_method("batch")
+def _batch(asked: Asked) -> object:
+    """Only registered here so that it exists; the work is `run_batch`'s, outside the lock."""
+    return None
+
+
+def run_batch(asked: Asked, outer: Call, run: Run) -> dict[str, object]:
+    """The commands in their order, each as a call of its own; `halt` stops after the first that fails."""
+    maps: dict[str, dict[str, object]] = {
+        name: {} for name in ("result", "result_error", "result_total", "result_next", "result_time")
+    }
+    commands = php.items(asked.params.get("cmd"))
+    halt = php.truthy(asked.params.get("halt"))
+    for place, (key, command) in enumerate(commands):
+        if not isinstance(command, str):
+            continue
+        try:
+            _one(asked, outer, run, place, key, command, maps)
+        except RestError as error:
+            maps["result_error"][key] = error.body()
+            if halt:
+                break
+    return {name: php.encoded(each) for name, each in maps.items()}
+
+
+def _one(
+    asked: Asked, outer: Call, run: Run, place: int, key: str, command: str, maps: dict[str, dict[str, object]]
+) -> None:
+    from sandbox.rest import Lost  # the two stand on one another: a batch runs calls, a call may be a batch
+
+    if place >= LENGTH:
+        raise RestError("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded", 400)
+    path, _, query = command.partition("?")
+    name = path.strip().lower().removesuffix(".json")
+    if name in FORBIDDEN:
+        raise RestError("ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage", 400)
+    params = {each: substitute(value, maps["result"]) for each, value in php.parse(query).items()}
+    world = asked.world
+    call = world.truth.begin(asked.portal.index, name, world.clock.now(), batch=outer.n)
+    call.user, call.asked, call.auth = asked.user.id, excerpt(query), outer.auth
+    inner = Asked(world, asked.portal, asked.user, asked.scope, params, asked.process, asked.token)
+    try:
+        result, time = run(inner, name, call)
+    except Lost:
+        world.truth.end(call, world.clock.now(), 200)
+        return
+    except RestError as error:
+        world.truth.end(call, world.clock.now(), error.status(asked.portal.switches.dialect), error.code)
+        raise
+    finally:
+        if call.end is None:
+            world.truth.end(call, world.clock.now(), 504)
+    world.truth.end(call, world.clock.now(), 200)
+    if isinstance(result, Paged):
+        maps["result_total"][key] = result.total
+        if result.next is not None:
+            maps["result_next"][key] = result.next
+        result = result.rows
+    maps["result"][key] = result
+    maps["result_time"][key] = time
+
+
+def substitute(value: object, results: dict[str, object]) -> object:
+    """`$result[key][field]` replaced by what an earlier command answered; alone it keeps its type."""
+    if php.is_array(value):
+        changed = {key: substitute(each, results) for key, each in php.items(value)}
+        return php.listed(changed)
+    text = php.text(value)
+    if alone := _REFERENCE.fullmatch(text):
+        return _look_up(alone[1], results)
+    return _REFERENCE.sub(lambda found: php.text(_look_up(found[1], results)), text) if "$result[" in text else value
+
+
+def _look_up(path: str, results: dict[str, object]) -> object:
+    node: object = results
+    for name in path[1:-1].split("]["):
+        node = dict(php.items(node)).get(name)
+    return node

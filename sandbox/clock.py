@@ -1,0 +1,55 @@
+"""The stand-in's own time, which can run fast and can be pushed on.
+
+Limits and lifetimes are long (an hour, ten minutes, 180 days): with `scale=60` an hour passes in a minute. Nothing
+else of the stand-in reads the clock or sleeps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+
+PORTAL_ZONE = timezone(timedelta(hours=1))
+
+
+class Clock:
+    """`now` in unix seconds; `scale` portal seconds go by in one real second."""
+
+    def __init__(self, scale: float = 1.0, tick: Callable[[], float] = time.monotonic) -> None:
+        self.scale = scale
+        self._tick = tick
+        self._began = tick()
+        self._offset = time.time()
+
+    def now(self) -> float:
+        return self._offset + (self._tick() - self._began) * self.scale
+
+    def advance(self, seconds: float) -> None:
+        """Push the time on at once."""
+        self._offset += seconds
+
+    def real(self, seconds: float) -> float:
+        """How many real seconds a span of portal seconds takes."""
+        return seconds / self.scale
+
+    def sleep(self, seconds: float) -> None:
+        """Wait a span of portal seconds."""
+        time.sleep(self.real(seconds))
+
+
+def iso(moment: float) -> str:
+    """Unix seconds as a portal prints them: ISO 8601 with the portal's offset."""
+    return datetime.fromtimestamp(int(moment), PORTAL_ZONE).isoformat()
+
+
+def iso_utc(moment: float) -> str:
+    return datetime.fromtimestamp(int(moment), UTC).isoformat()
+
+
+def portal_text(moment: float, lang: str) -> str:
+    """Unix seconds in the portal's culture, without a zone (section 5.4)."""
+    local = datetime.fromtimestamp(moment, PORTAL_ZONE)
+    if lang == "en":
+        return local.strftime("%m/%d/%Y %I:%M:%S ") + ("am" if local.hour < 12 else "pm")
+    return local.strftime("%d.%m.%Y %H:%M:%S")

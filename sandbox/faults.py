@@ -1,0 +1,175 @@
+"""Misbehaviour as data: what goes wrong, where, for the next how many calls.
+
+Two moments matter for a client: a fault before the work was done and one after it (`done`), because only the second
+needs "look before you act again".
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from typing import Literal, get_args
+
+from sandbox.wire import Request, Response, page
+
+FaultKind = Literal[
+    "error", "html", "bad_json", "empty", "close", "reset", "reset_before", "reset_after", "short", "latency",
+    "drip", "hang", "redirect", "missing_field", "wrong_field", "lost",
+]  # fmt: skip
+KINDS: dict[str, str] = {
+    "error": "An answer with this error code and status.",
+    "html": "The front end's HTML page in place of JSON (502 unless told otherwise).",
+    "bad_json": "200 with half of a JSON text.",
+    "empty": "200 with an empty body.",
+    "close": "The connection ends without an answer.",
+    "reset": "The connection is reset without an answer.",
+    "reset_before": "Reset before anything was done.",
+    "reset_after": "Reset after the work was done: the answer is lost, the change is not.",
+    "short": "The connection ends in the middle of the promised body.",
+    "latency": "The right answer, this many seconds late.",
+    "drip": "The right answer, trickling in over this many seconds.",
+    "hang": "No answer for this many seconds, then the front end's 504.",
+    "redirect": "302 to another address.",
+    "missing_field": "The right answer without one field (`field`, dotted).",
+    "wrong_field": "The right answer with one field changed to `value`.",
+    "lost": "Inside a batch: the command leaves no trace in the answer.",
+}
+IN_COMMANDS = ("error", "latency", "missing_field", "wrong_field", "lost")
+
+
+@dataclass
+class Fault:
+    """`times` is how many calls it takes (-1: until removed), after `skip` matching ones that go well."""
+
+    where: int | str  # portal index, "oauth" or "*"
+    kind: str
+    method: str = "*"
+    times: int = 1
+    skip: int = 0
+    seconds: float = 1.0
+    done: bool = False
+    code: str = "INTERNAL_SERVER_ERROR"
+    status: int | None = None
+    description: str = ""
+    field: str = "result"
+    value: object = None
+    user: int | None = None
+    location: str = ""
+    struck: int = 0
+    id: int = 0
+
+    def matches(self, where: int | str, method: str, user: int | None) -> bool:
+        place = self.where in ("*", where)
+        return place and fnmatch(method, self.method.lower()) and (self.user is None or self.user == user)
+
+    @property
+    def after_work(self) -> bool:
+        return self.done or self.kind in ("reset_after", "latency", "drip", "short", "missing_field", "wrong_field")
+
+
+@dataclass
+class Faults:
+    waiting: list[Fault] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _n: int = 0
+
+    def add(self, fault: Fault) -> Fault:
+        """Arm a fault; raises ValueError when its kind is unknown."""
+        if fault.kind not in get_args(FaultKind):
+            raise ValueError(f"kind is one of {', '.join(get_args(FaultKind))}")
+        with self._lock:
+            self._n += 1
+            fault.id = self._n
+            self.waiting.append(fault)
+        return fault
+
+    def strike(self, where: int | str, method: str, user: int | None = None, command: bool = False) -> Fault | None:
+        """The fault that hits this call, used up by one; a command of a batch is hit only by what can hit one."""
+        with self._lock:
+            for fault in self.waiting:
+                if not fault.matches(where, method, user) or (command and fault.kind not in IN_COMMANDS):
+                    continue
+                if not command and fault.kind == "lost":
+                    continue
+                if fault.skip > 0:
+                    fault.skip -= 1
+                    continue
+                fault.struck += 1
+                if fault.times > 0:
+                    fault.times -= 1
+                    if fault.times == 0:
+                        self.waiting.remove(fault)
+                return fault
+        return None
+
+    def clear(self, id: int | None = None) -> None:
+        with self._lock:
+            self.waiting = [fault for fault in self.waiting if id is not None and fault.id != id]
+
+    def as_json(self) -> list[dict[str, object]]:
+        with self._lock:
+            return [asdict(fault) for fault in self.waiting]
+
+
+def front_end(status: int) -> Response:
+    """What nginx says when the portal behind it does not."""
+    words = {302: "Found", 403: "Forbidden", 500: "Internal Server Error", 502: "Bad Gateway", 504: "Gateway Time-out"}
+    title = f"{status} {words.get(status, 'Error')}"
+    return page(
+        f"<html>\n<head><title>{title}</title></head>\n<body><center><h1>{title}</h1></center></body>\n</html>\n",
+        status,
+    )
+
+
+def spoil(fault: Fault, request: Request, answer: Response) -> Response:
+    """The answer as the fault leaves it; waiting is done by the caller, outside any lock."""
+    if fault.kind == "html":
+        return front_end(fault.status or 502)
+    if fault.kind == "bad_json":
+        return Response(fault.status or 200, b'{"result":{"res', {"Content-Type": "application/json; charset=utf-8"})
+    if fault.kind == "empty":
+        return Response(fault.status or 200, b"", {"Content-Type": "application/json; charset=utf-8"})
+    if fault.kind in ("close", "reset", "reset_before", "reset_after"):
+        return Response(manner="close" if fault.kind == "close" else "reset")
+    if fault.kind == "redirect":
+        return Response(302, b"", {"Location": fault.location or f"https://moved.example{request.path}"})
+    if fault.kind == "short":
+        return Response(answer.status, answer.body, answer.headers, manner="short")
+    if fault.kind == "drip":
+        return Response(answer.status, answer.body, answer.headers, manner="drip", seconds=fault.seconds)
+    if fault.kind in ("missing_field", "wrong_field"):
+        return Response(answer.status, _edited(answer.body, fault), answer.headers)
+    return answer
+
+
+def _edited(body: bytes, fault: Fault) -> bytes:
+    try:
+        value: object = json.loads(body)
+    except ValueError:
+        return body
+    return json.dumps(edit(value, fault), ensure_ascii=False).encode()
+
+
+def edit(value: object, fault: Fault) -> object:
+    """`value` with the fault's dotted field taken away or changed; untouched when there is no such place."""
+    *parents, last = fault.field.split(".")
+    node = value
+    for name in parents:
+        node = (
+            node.get(name)
+            if isinstance(node, dict)
+            else (node[int(name)] if isinstance(node, list) and name.isdigit() and int(name) < len(node) else None)
+        )
+    if isinstance(node, dict):
+        if fault.kind == "wrong_field":
+            node[last] = fault.value
+        else:
+            node.pop(last, None)
+    elif isinstance(node, list) and last.isdigit() and int(last) < len(node):
+        if fault.kind == "wrong_field":
+            node[int(last)] = fault.value
+        else:
+            del node[int(last)]
+    return value

@@ -1,0 +1,341 @@
+"""Section 4: a REST call from the socket to the method and back.
+
+The order of checks is the source's (4.5): site stopped, method exists (before any authorization), token, plan, app
+present, expiry, scope, user, app access, operating limit, method. What a client sees first depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+from email import policy
+from email.parser import BytesParser
+from xml.sax.saxutils import escape
+
+from sandbox import php
+from sandbox.batch import run_batch
+from sandbox.clock import iso
+from sandbox.errors import RestError
+from sandbox.faults import Fault, edit, front_end, spoil
+from sandbox.limits import Cut, Patience, check_operating, count_operating, operating, pour
+from sandbox.methods import Asked, Method, Paged, Process, rest_method
+from sandbox.truth import Call, excerpt
+from sandbox.wire import Request, Response, reply
+from sandbox.world import Portal, Token, User, World
+
+CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "origin, content-type, accept"}
+RESERVED = ("auth", "access_token", "auth_connector", "state", "sessid")  # eaten before the method sees them (4.1)
+
+
+class Route:
+    """`/rest/<method>[.json|.xml][/]`, or `/rest/<user>/<code>/<method>` for an inbound webhook."""
+
+    def __init__(self, path: str) -> None:
+        parts = [part for part in path.removeprefix("/rest/").split("/") if part]
+        self.webhook = (parts[0], parts[1]) if len(parts) >= 3 and parts[0].isdigit() else None
+        name = parts[-1].lower() if parts else ""
+        self.xml = name.endswith(".xml")
+        self.method = name.removesuffix(".json").removesuffix(".xml")
+
+
+def serve(world: World, portal: Portal, request: Request) -> Response:
+    """Answer one HTTP request under /rest/, written down in the truth and with faults applied."""
+    if request.verb == "OPTIONS":
+        return Response(200, b"", dict(CORS))
+    route = Route(request.path)
+    call = world.truth.begin(portal.index, route.method, world.clock.now())
+    call.verb, call.asked = request.verb, excerpt(f"{request.query} {request.body.decode('utf-8', 'replace')}".strip())
+    params = parameters(request)
+    call.user = _peek(world, portal, route, request, params)
+    fault = world.faults.strike(portal.index, route.method, call.user)
+    call.fault = fault.kind if fault else None
+    patience = Patience(world.clock, portal.switches.request_seconds)
+    try:
+        answer = Exchange(world, portal, request, route, params, call, patience).answer(fault)
+    except Cut:
+        answer = front_end(504)
+    call.answered = excerpt(answer.body)
+    world.truth.end(call, world.clock.now(), answer.status, call.code)
+    return answer
+
+
+class Exchange:
+    """One request on its way through the checks."""
+
+    def __init__(
+        self,
+        world: World,
+        portal: Portal,
+        request: Request,
+        route: Route,
+        params: php.PhpArray,
+        call: Call,
+        patience: Patience,
+    ) -> None:
+        self.world = world
+        self.portal = portal
+        self.request = request
+        self.route = route
+        self.params = params
+        self.call = call
+        self.process = Process(patience)
+        self.began = world.clock.now()
+
+    def answer(self, fault: Fault | None) -> Response:
+        if fault is None:
+            return self._work()
+        patience = self.process.patience
+        if fault.kind == "hang" and not fault.done:
+            patience.wait(fault.seconds)
+            return front_end(504)
+        if fault.kind == "error" and not fault.done:
+            return self._refuse(RestError(fault.code, fault.description or None, fault.status))
+        if not fault.after_work:
+            return spoil(fault, self.request, Response())
+        answer = self._work()
+        if fault.kind in ("latency", "hang"):
+            patience.wait(fault.seconds)
+        if fault.kind == "error":
+            return self._refuse(RestError(fault.code, fault.description or None, fault.status))
+        return front_end(504) if fault.kind == "hang" else spoil(fault, self.request, answer)
+
+    def _work(self) -> Response:
+        try:
+            with self.world.lock:
+                method, user, scope, token = self._admit()
+            asked = Asked(self.world, self.portal, user, scope, self.params, self.process, token)
+            result = run_batch(asked, self.call, run_command) if method.name == "batch" else perform(asked, method)
+        except RestError as error:
+            return self._refuse(error)
+        return self._envelope(result, method)
+
+    def _admit(self) -> tuple[Method, User, list[str], Token | None]:
+        """All checks before the method, in the source's order."""
+        pour(self.world, self.portal, self.request.peer)
+        switches = self.portal.switches
+        if switches.deleted:
+            raise RestError("PORTAL_DELETED")
+        method = rest_method.find(self.route.method, self.portal)
+        if method is None:
+            raise RestError("ERROR_METHOD_NOT_FOUND")
+        if "token" in self.params:
+            raise RestError("INVALID_CREDENTIALS", "Wrong link signature", 403)  # a guess: only the 403 is known (4.1)
+        if switches.overload:
+            raise RestError("OVERLOAD_LIMIT")
+        if self.route.webhook is not None:
+            user, scope, token = self._webhook(*self.route.webhook)
+        else:
+            user, scope, token = authorize(self.world, self.portal, *credentials(self.request, self.params), self.call)
+        check_access(self.world, self.portal, user, scope, method, token)
+        for name in RESERVED:
+            self.params.pop(name, None)
+        return method, user, scope, token
+
+    def _webhook(self, user_id: str, code: str) -> tuple[User, list[str], None]:
+        """An inbound webhook: its code stands for one user with every scope."""
+        self.call.auth = "webhook"
+        if self.portal.switches.webhook_needs_https and not self.portal.secure:
+            raise RestError("INVALID_REQUEST")
+        if not self.portal.switches.rest_in_plan:
+            raise RestError("REST_NOT_IN_PLAN")
+        if self.portal.webhooks.get(code) != int(user_id):
+            raise RestError("INVALID_CREDENTIALS")
+        scopes = sorted({scope for method in rest_method.methods.values() for scope in method.scope})
+        return self.portal.users[int(user_id)], scopes, None
+
+    def _envelope(self, result: object, method: Method) -> Response:
+        """4.2: the result with its times."""
+        body: dict[str, object] = {}
+        if isinstance(result, Paged):
+            body = {"result": result.rows, "total": result.total} | (
+                {"next": result.next} if result.next is not None else {}
+            )
+        else:
+            body = {"result": result}
+        body["time"] = timing(self.world, self.portal, method.name, self.began)
+        headers = CORS | {
+            "X-Bitrix-Rest-Application": self.world.application.client_id,
+            "X-Bitrix-Rest-Time": "0.0100000000",
+        }
+        return self._printed(body, 200, headers)
+
+    def _refuse(self, error: RestError) -> Response:
+        self.call.code = error.code
+        return self._printed(error.body(), error.status(self.portal.switches.dialect), CORS)
+
+    def _printed(self, body: dict[str, object], status: int, headers: dict[str, str]) -> Response:
+        if not self.route.xml:
+            return reply(body, status, **headers)
+        text = f'<?xml version="1.0" encoding="utf-8"?><response>{_xml(body)}</response>'
+        return Response(status, text.encode(), {"Content-Type": "text/xml; charset=utf-8", **headers})
+
+
+def run_command(asked: Asked, name: str, call: Call) -> tuple[object, dict[str, object]]:
+    """One command of a batch with the checks that are made anew for it: existence, scope, operating limit."""
+    world, portal = asked.world, asked.portal
+    fault = world.faults.strike(portal.index, name, asked.user.id, command=True)
+    call.fault = fault.kind if fault else None
+    method = rest_method.find(name, portal)
+    began = world.clock.now()
+    if method is None:
+        raise RestError("ERROR_METHOD_NOT_FOUND")
+    if fault is not None and fault.kind == "error" and not fault.done:
+        raise RestError(fault.code, fault.description or None, fault.status)
+    with world.lock:
+        if method.scope and not set(method.scope) & set(asked.scope):
+            raise RestError("insufficient_scope", "")  # inside a batch the description is empty (4.4)
+        check_operating(world, portal, name)
+    result = perform(asked, method)
+    if fault is not None and fault.kind == "latency":
+        asked.process.patience.wait(fault.seconds)
+    if fault is not None and fault.kind == "error":
+        raise RestError(fault.code, fault.description or None, fault.status)
+    if fault is not None and fault.kind in ("missing_field", "wrong_field"):
+        result = edit({"result": result}, fault).get("result")  # type: ignore[attr-defined]
+    if fault is not None and fault.kind == "lost":
+        raise Lost
+    return result, timing(world, portal, name, began)
+
+
+class Lost(Exception):
+    """The command was done and left no trace in the answer."""
+
+
+def perform(asked: Asked, method: Method) -> object:
+    """Run a method under the lock, and let the time it takes pass outside it."""
+    if asked.portal.switches.paced:
+        asked.process.patience.wait(method.wall)
+    with asked.world.lock:
+        count_operating(asked.world, asked.portal, method.name, method.cost)
+        return method.run(asked)
+
+
+def timing(world: World, portal: Portal, method: str, began: float) -> dict[str, object]:
+    now = world.clock.now()
+    found: dict[str, object] = {
+        "start": int(began),
+        "finish": round(now, 6),
+        "duration": round(now - began, 6),
+        "processing": 0,
+        "date_start": iso(began),
+        "date_finish": iso(now),
+    }
+    if portal.switches.self_hosted:
+        return found
+    with world.lock:
+        seconds, reset_at = operating(world, portal, method)
+    return found | {"operating_reset_at": reset_at, "operating": round(seconds, 6)}
+
+
+def parameters(request: Request) -> php.PhpArray:
+    """Query and body merged, the body wins per top-level key; a broken JSON body is dropped without a word (4.1)."""
+    found = php.parse(request.query)
+    kind = request.content_type
+    if kind == "application/json":
+        try:
+            body = json.loads(request.body or b"{}")
+        except ValueError:
+            body = None
+        found |= body if isinstance(body, dict) else {}
+    elif kind == "multipart/form-data":
+        found |= php.nest(_multipart(request))
+    elif request.body:
+        found |= php.parse(request.body.decode("utf-8", "replace"))
+    return found
+
+
+def _multipart(request: Request) -> list[tuple[str, str]]:
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode("latin-1")
+    message = BytesParser(policy=policy.HTTP).parsebytes(head + request.body)
+    pairs: list[tuple[str, str]] = []
+    for part in message.iter_parts() if message.is_multipart() else ():
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(payload, bytes):
+            pairs.append((name, payload.decode("utf-8", "replace")))
+    return pairs
+
+
+def credentials(request: Request, params: php.PhpArray) -> tuple[str, str]:
+    """The token and where it stood: the Bearer header, then `auth`, then `access_token` (4.1)."""
+    header = request.headers.get("authorization", "")
+    if header.lower().startswith("bearer ") and header[7:].strip():
+        return header[7:].strip(), "header"
+    for name in ("auth", "access_token"):
+        if isinstance(params.get(name), str) and params[name]:
+            return php.text(params[name]), name
+    return "", ""
+
+
+def authorize(world: World, portal: Portal, access: str, place: str, call: Call) -> tuple[User, list[str], Token]:
+    """The token stage: whose token, and with what scope. Raises in the order of 4.5."""
+    call.auth = place
+    if not access:
+        raise RestError("NO_AUTH_FOUND")
+    if portal.switches.offline:
+        raise RestError("CONNECTION_ERROR")
+    token = world.tokens.get(access)
+    refusal, scope = _validated(world, portal, access, token)
+    if token is None or refusal not in ("", "expired_token"):
+        raise RestError(refusal or "invalid_token")
+    if not portal.switches.rest_in_plan:
+        raise RestError("REST_NOT_IN_PLAN")
+    if not portal.switches.app_active or portal.installation is None:
+        raise RestError("APPLICATION_NOT_FOUND")
+    if refusal or token.expires_at <= world.clock.now():
+        raise RestError("expired_token")
+    return portal.users[token.user_id], scope, token
+
+
+def _validated(world: World, portal: Portal, access: str, token: Token | None) -> tuple[str, list[str]]:
+    """What the authorization server says of a token, remembered as long as `token_cache_seconds` says."""
+    now, key = world.clock.now(), (portal.index, access)
+    kept = world.meters.checked.get(key)
+    if kept is not None and kept[0] > now:
+        return kept[1], kept[2]
+    refusal, scope = "", []
+    if token is None or token.portal != portal.index:
+        refusal = "invalid_token"
+    elif portal.installation is None:
+        refusal = "ERROR_OAUTH"
+    elif portal.switches.payment_expired:
+        refusal = "PAYMENT_REQUIRED"
+    elif token.dead:
+        refusal = portal.switches.dead_token_code
+    else:
+        scope = [each for each in token.scope if each in portal.installation.scope]
+    if portal.switches.token_cache_seconds:
+        world.meters.checked[key] = (now + portal.switches.token_cache_seconds, refusal, scope)
+    return refusal, scope
+
+
+def check_access(
+    world: World, portal: Portal, user: User, scope: list[str], method: Method, token: Token | None
+) -> None:
+    """Scope, then the user, then whether the administrator lets them use the app, then the operating limit."""
+    if method.scope and not set(method.scope) & set(scope):
+        raise RestError("insufficient_scope")
+    if not user.active:
+        raise RestError("authorization_error")
+    if not user.signed_in:
+        raise RestError("USER_CONTEXT")
+    if token is not None and not user.may_use_app:
+        raise RestError("user_access_error")
+    if portal.switches.confirm_methods == method.name:
+        raise RestError("METHOD_CONFIRM_WAITING")
+    check_operating(world, portal, method.name)
+
+
+def _peek(world: World, portal: Portal, route: Route, request: Request, params: php.PhpArray) -> int | None:
+    """Whose call this seems to be, for the truth only."""
+    if route.webhook is not None:
+        return int(route.webhook[0])
+    token = world.tokens.get(credentials(request, params)[0])
+    return token.user_id if token is not None and token.portal == portal.index else None
+
+
+def _xml(value: object) -> str:
+    if isinstance(value, dict):
+        return "".join(f"<{key}>{_xml(each)}</{key}>" for key, each in value.items())
+    if isinstance(value, list):
+        return "".join(f"<item>{_xml(each)}</item>" for each in value)
+    return escape(php.text(value))
