@@ -1,0 +1,60 @@
+"""What is done by the clock: say that a worker lives, forget what may not be kept, find runs nobody works on."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import delete, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from b24app.clock import Clock
+from b24app.store.db import Store
+from b24app.store.models import ApiCall, Proof, Run, SignInState, WorkerSeen
+from b24app.store.queue import Queue
+from b24app.terms import RunState
+
+log = structlog.get_logger()
+WORKER = "worker"
+LIVING_JOBS = text(
+    "select args->>'run' from procrastinate_jobs where status in ('todo', 'doing') and args->>'run' is not null"
+)
+
+
+@dataclass(frozen=True)
+class Chores:
+    """Each is safe to do twice and from several workers."""
+
+    store: Store
+    queue: Queue
+    clock: Clock
+    api_log_days: int
+
+    def say_alive(self) -> None:
+        """Write down that a worker is at work now."""
+        row = {"name": WORKER, "at": self.clock()}
+        with self.store.begin() as db:
+            db.execute(insert(WorkerSeen).values(row).on_conflict_do_update(index_elements=["name"], set_=row))
+
+    def purge(self) -> None:
+        """Forget calls older than the operator keeps them, and proofs and states whose time is over."""
+        now = self.clock()
+        with self.store.begin() as db:
+            db.execute(delete(ApiCall).where(ApiCall.at < now - timedelta(days=self.api_log_days)))
+            db.execute(delete(Proof).where(Proof.expires_at < now))
+            db.execute(delete(SignInState).where(SignInState.expires_at < now))
+
+    def revive(self) -> int:
+        """Give a job to every run that should be moving and has none; how many there were.
+
+        A step records its results and asks for the next one in one transaction, so this finds only what a killed
+        worker left, after the engine has ended that worker's job.
+        """
+        with self.store.begin() as db:
+            moving = select(Run).where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)))
+            runs = list(db.scalars(moving.with_for_update(skip_locked=True)))
+            living = set(db.scalars(LIVING_JOBS)) if runs else set()
+            lost = [run for run in runs if str(run.id) not in living]
+            for run in lost:
+                self.queue.step(db, run.id, run.member_id)
+                log.warning("run_revived", run=str(run.id))
+        return len(lost)

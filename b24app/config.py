@@ -1,0 +1,190 @@
+"""The operator's environment, all of it, read once and frozen.
+
+Names and defaults are the outward contract's. A missing or weak value stops the start with one line that names the
+variable and the remedy; the value itself is never printed.
+"""
+
+import base64
+import binascii
+import os
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEFAULT_OAUTH_URLS = "https://oauth.bitrix.info,https://oauth.bitrix24.tech"
+Network = IPv4Network | IPv6Network
+DATABASE_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+DATABASE_HINT = "give a PostgreSQL address, like postgresql://user:password@host/name"
+KEY_HINT = "make keys with `flask b24 keys`"
+
+
+class ConfigError(SystemExit):
+    """Stops the start; its text is the one line the operator reads."""
+
+
+class Config(BaseSettings):
+    """Settings in the contract's names, lower-cased."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    b24_client_id: str = Field(min_length=1)
+    b24_client_secret: SecretStr = Field(min_length=1)
+    b24_oauth_url: str = DEFAULT_OAUTH_URLS
+    app_url: str
+    database_url: SecretStr | None = None
+    secret_key: SecretStr
+    token_keys: SecretStr
+    b24_portal_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    b24_allow_insecure_portals: bool = False
+    api_log_days: int = Field(7, ge=3, le=90)
+    metrics_token: SecretStr | None = None
+    trusted_proxies: int = Field(1, ge=0, le=10)
+    worker_threads: int = Field(32, ge=1, le=256)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+
+    @field_validator("app_url")
+    @classmethod
+    def _base_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("give the app's own address, like https://sundown.example.com")
+        if parts.username or parts.password:
+            raise ValueError("leave user name and password out of the address")
+        return value.rstrip("/")
+
+    @field_validator("b24_oauth_url")
+    @classmethod
+    def _servers(cls, value: str) -> str:
+        servers = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
+        if not servers or any(urlsplit(s).scheme not in ("http", "https") or not urlsplit(s).hostname for s in servers):
+            raise ValueError("give authorization servers as https://host, separated by commas")
+        return ",".join(servers)
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        scheme, _, rest = value.get_secret_value().partition("://")
+        if scheme not in DATABASE_SCHEMES or not rest:
+            raise ValueError(DATABASE_HINT)
+        return SecretStr(f"postgresql://{rest}")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        keys = value.get_secret_value().split(",")
+        if any(len(key.strip()) < 32 for key in keys):
+            raise ValueError(f"each key needs at least 32 characters; {KEY_HINT}")
+        return value
+
+    @field_validator("token_keys")
+    @classmethod
+    def _thirty_two_bytes(cls, value: SecretStr) -> SecretStr:
+        if any(len(_decoded(key)) != 32 for key in value.get_secret_value().split(",")):
+            raise ValueError(f"each key must be base64url of 32 bytes; {KEY_HINT}")
+        return value
+
+    @field_validator("b24_portal_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+
+    @model_validator(mode="after")
+    def _public_is_strict(self) -> "Config":
+        if not self.is_public:
+            return self
+        if self.b24_allow_insecure_portals:
+            raise ValueError("B24_ALLOW_INSECURE_PORTALS: not with a public APP_URL; unset it")
+        if self.database_url is None:
+            raise ValueError("DATABASE_URL: required when APP_URL is public; give a PostgreSQL address")
+        if any(urlsplit(server).scheme != "https" for server in self.oauth_urls):
+            raise ValueError("B24_OAUTH_URL: only https servers when APP_URL is public")
+        return self
+
+    @property
+    def is_public(self) -> bool:
+        """https with a host that is neither loopback nor private."""
+        parts = urlsplit(self.app_url)
+        return parts.scheme == "https" and not _is_private(parts.hostname or "")
+
+    @property
+    def is_loopback(self) -> bool:
+        """The app is reachable from this machine only."""
+        host = urlsplit(self.app_url).hostname or ""
+        return host == "localhost" or _address(host, "is_loopback")
+
+    @cached_property
+    def oauth_urls(self) -> tuple[str, ...]:
+        """Authorization servers the client secret may be sent to; the first is the default."""
+        return tuple(self.b24_oauth_url.split(","))
+
+    @cached_property
+    def session_keys(self) -> tuple[str, ...]:
+        """Keys that sign session tokens and OAuth states, newest first."""
+        return tuple(key.strip() for key in self.secret_key.get_secret_value().split(","))
+
+    @cached_property
+    def vault_keys(self) -> tuple[bytes, ...]:
+        """Keys that encrypt what is secret at rest, newest first."""
+        return tuple(_decoded(key) for key in self.token_keys.get_secret_value().split(","))
+
+    def secrets(self) -> list[str]:
+        """Every value that must never be seen in a log."""
+        known = [self.b24_client_secret, self.secret_key, self.token_keys, self.metrics_token, self.database_url]
+        whole = [secret.get_secret_value() for secret in known if secret is not None]
+        return [part.strip() for value in whole for part in {value, *value.split(",")}]
+
+
+def database_url() -> str:
+    """Where the tables are, for migrations: they need nothing else of the environment."""
+    url = os.environ.get("DATABASE_URL", "")
+    scheme, _, rest = url.partition("://")
+    if scheme not in DATABASE_SCHEMES or not rest:
+        raise ConfigError(f"DATABASE_URL: {DATABASE_HINT}")
+    return f"postgresql://{rest}"
+
+
+def load() -> Config:
+    """The settings of this process; ConfigError with one line when something is missing or weak."""
+    try:
+        return Config()
+    except ValidationError as error:
+        raise ConfigError(_first_line(error)) from None
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = "".join(str(part) for part in first["loc"][:1]).upper()
+    if first["type"] == "missing":
+        hint = KEY_HINT if name in ("SECRET_KEY", "TOKEN_KEYS") else "set it in the environment"
+        return f"{name}: missing; {hint}"
+    words = first["msg"].removeprefix("Value error, ")
+    return f"{name}: {words}" if name else words
+
+
+def _decoded(key: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(key.strip() + "=" * (-len(key.strip()) % 4))
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost" or ("." not in host.strip("[]") and ":" not in host):
+        return True
+    return host.endswith((".localhost", ".local", ".internal")) or _address(host, "is_private")
+
+
+def _address(host: str, flag: str) -> bool:
+    try:
+        return bool(getattr(ip_address(host), flag))
+    except ValueError:
+        return False

@@ -1,0 +1,367 @@
+"""Everything that can go wrong, one class per remedy.
+
+    Problem
+    ├── our own refusals
+    │   ├── BadForm              400, 413, 415, 422   the form or order is not right
+    │   ├── SessionExpired       401                  our session token is missing, broken or over
+    │   ├── NotAllowed           403                  the contract's "who may"
+    │   ├── Forged               403                  a post to /install, /app or /events that proves nothing
+    │   │   └── NotGenuine                            the authorization server refused the posted token
+    │   ├── NotFound             404
+    │   ├── NotPossibleNow       409
+    │   ├── KeyReused            422                  an Idempotency-Key with another body
+    │   └── ForbiddenAddress     502                  a portal address we must not call
+    └── PortalError: Bitrix24 said no, or said nothing
+        ├── ExpiredToken         401   renew, once more
+        ├── InvalidToken         401   renew once, else sign in again
+        ├── SignInAgain          401   the person opens the app once more
+        ├── UserGone             401   the portal no longer knows the person
+        ├── InsufficientScope    403
+        ├── AppNotAllowed        403
+        ├── AccessDenied         403   this page only
+        ├── RestRefused          403   the whole call
+        ├── ConfirmNeeded        403
+        ├── PaymentRequired      402
+        ├── PageGone             404   this page only
+        ├── PublishRefused       422   this page only
+        ├── NotInstalled         410
+        ├── OperatorError        500   our own credentials are wrong
+        ├── Unexpected           502   a call of ours that Bitrix24 does not understand
+        ├── PortalMoved          502   302 to another address
+        ├── PortalClosed         503   transient
+        ├── Blocked              503
+        ├── Throttled            503   transient
+        └── Unavailable          502, 504   transient
+            └── AuthorizationUnavailable
+
+Source of the codes: Bitrix24 REST docs, OAuth errors and landing method pages. Codes are compared upper-cased and win
+over the HTTP status, on which docs, source and SDKs disagree. Bitrix24's `error_description` is never shown.
+"""
+
+from typing import ClassVar
+
+from b24app.terms import N_
+
+YOU, ADMINISTRATOR, OPERATOR, BITRIX24 = "you", "administrator", "operator", "bitrix24"
+
+
+class Problem(Exception):
+    """Base of all; carries facts for a problem answer (RFC 9457) and never a token.
+
+    code         Bitrix24's own code as it came, or one of ours
+    status       HTTP status towards our caller
+    who          who can mend it: you, administrator, operator, bitrix24
+    title        what happened, as a heading
+    words        what happened and what did not
+    remedy       what to do now
+    transient    trying again later will help by itself
+    retry_after  seconds, where known
+    """
+
+    code: str = "invalid"
+    status: int = 500
+    who: ClassVar[str] = OPERATOR
+    title: str = N_("Something went wrong")
+    words: str = N_("The app could not do this. Nothing was changed.")
+    remedy: str = N_(
+        "Try again. If it happens again, tell the people who run the app and give them the request number."
+    )
+    transient: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        code: str | None = None,
+        *,
+        words: str | None = None,
+        remedy: str | None = None,
+        status: int | None = None,
+        retry_after: int | None = None,
+        suggestion: str | None = None,
+        method: str = "",
+    ) -> None:
+        self.code = code or self.code
+        self.status = status or self.status
+        self.words = words or self.words
+        self.remedy = remedy or self.remedy
+        self.retry_after = retry_after
+        self.suggestion = suggestion
+        self.method = method
+        super().__init__(f"{type(self).__name__}({self.code}){f' from {method}' if method else ''}")
+
+
+class BadForm(Problem):
+    code, status, who = "invalid", 422, YOU
+    title = N_("This could not be read")
+    words = N_("Something in the form is missing or not as it should be. Nothing was done.")
+    remedy = N_("Check the form and send it again.")
+
+
+class SessionExpired(Problem):
+    code, status, who = "session_expired", 401, YOU
+    title = N_("Your session in this app has ended")
+    words = N_("The request was not carried out and no page was changed by it.")
+    remedy = N_("Reopen the app to continue.")
+
+
+class NotAllowed(Problem):
+    code, status, who = "not_allowed", 403, ADMINISTRATOR
+    title = N_("You may not do this")
+    words = N_("Your rights on this portal do not allow it. Nothing was changed.")
+    remedy = N_("Ask the person who started it, or a portal administrator.")
+
+
+class Forged(Problem):
+    code, status, who = "not_genuine", 403, YOU
+    title = N_("This request did not come from your portal")
+    words = N_("Bitrix24 does not confirm what was sent to the app. Nothing was stored and nothing was done.")
+    remedy = N_("Open the app from the menu of your Bitrix24.")
+
+
+class NotGenuine(Forged):
+    """The authorization server refused the posted token; `code` is what it said."""
+
+
+class NotFound(Problem):
+    code, status, who = "not_found", 404, YOU
+    title = N_("There is nothing here")
+    words = N_("What you asked for does not exist, or belongs to somebody else.")
+    remedy = N_("Go back to the list and choose again.")
+
+
+class NotPossibleNow(Problem):
+    code, status, who = "not_possible_now", 409, YOU
+    title = N_("This is not possible now")
+    words = N_("The run is no longer in a state that allows it. Nothing was changed.")
+    remedy = N_("Look at the run in History to see where it stands.")
+
+
+class KeyReused(Problem):
+    code, status, who = "idempotency_key_reused", 422, YOU
+    title = N_("This order was already given differently")
+    words = N_("The same Idempotency-Key came with another order. Nothing was done.")
+    remedy = N_("Send the new order with a new key.")
+
+
+class ForbiddenAddress(Problem):
+    code, status, who = "portal_address_refused", 502, OPERATOR
+    title = N_("The portal's address cannot be called")
+    words = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
+    remedy = N_("Ask the people who run the app to allow this network, if the portal really lives there.")
+
+
+class PortalError(Problem):
+    """Bitrix24 refused or did not answer; `maybe_done` is True when the call may have been carried out all the same."""
+
+    maybe_done: bool = False
+
+
+class ExpiredToken(PortalError):
+    code, status, who = "expired_token", 401, YOU
+    title = N_("Your session in this app has ended")
+    words = N_("Bitrix24 no longer accepts the app's access on your behalf, and it could not be renewed.")
+    remedy = N_("Reopen the app to continue.")
+
+
+class InvalidToken(ExpiredToken):
+    code = "invalid_token"
+
+
+class SignInAgain(ExpiredToken):
+    code = "invalid_grant"
+
+
+class UserGone(PortalError):
+    code, status, who = "authorization_error", 401, ADMINISTRATOR
+    title = N_("The portal no longer knows this user")
+    words = N_(
+        "Bitrix24 says that this user was dismissed or switched off. The app does nothing on their behalf any more."
+    )
+    remedy = N_("Ask a portal administrator. Colleagues can take over what is waiting.")
+
+
+class InsufficientScope(PortalError):
+    code, status, who = "insufficient_scope", 403, ADMINISTRATOR
+    title = N_("The app lacks the Sites permission")
+    words = N_(
+        'The app may not work with "Sites" (landing) here. Until then pages can be neither listed nor unpublished.'
+    )
+    remedy = N_(
+        'Ask an administrator to open Market → Installed, choose this app and confirm its access to "Sites" by '
+        "updating or reinstalling it."
+    )
+    scope: str = "landing"
+
+
+class AppNotAllowed(PortalError):
+    code, status, who = "user_access_error", 403, ADMINISTRATOR
+    title = N_("This app is not open to you")
+    words = N_("An administrator decides who may use this app, and you are not among them. Nothing was done.")
+    remedy = N_("Ask an administrator to add you to the app's users in Market → Installed.")
+
+
+class AccessDenied(PortalError):
+    code, status, who = "ACCESS_DENIED", 403, ADMINISTRATOR
+    title = N_("You have no right to do this to this page")
+    words = N_("Bitrix24 refused it for want of rights in this site. The page stays as it was.")
+    remedy = N_('Ask the site\'s owner or a portal administrator for the "Publish" right.')
+
+
+class RestRefused(PortalError):
+    code, status, who = "ACCESS_DENIED", 403, ADMINISTRATOR
+    title = N_("The portal's plan does not let apps work")
+    words = N_("Bitrix24 refuses the app's calls on this portal: apps need a plan or licence that includes them.")
+    remedy = N_("Ask an administrator to check the portal's plan and the Market subscription.")
+
+
+class ConfirmNeeded(PortalError):
+    code, status, who = "METHOD_CONFIRM_WAITING", 403, ADMINISTRATOR
+    title = N_("An administrator must confirm this first")
+    words = N_("The portal holds the app's call back until an administrator confirms it.")
+    remedy = N_("Ask an administrator to look at the confirmation request in Bitrix24, then try again.")
+
+
+class PaymentRequired(PortalError):
+    code, status, who = "PAYMENT_REQUIRED", 402, ADMINISTRATOR
+    title = N_("The subscription for this app has ended")
+    words = N_("Bitrix24 no longer lets the app work here because its trial or paid period is over.")
+    remedy = N_("Ask an administrator to renew the Market subscription. Waiting runs go on by themselves afterwards.")
+
+
+class PageGone(PortalError):
+    code, status, who = "LANDING_NOT_EXIST", 404, YOU
+    title = N_("The page was not found")
+    words = N_("The page does not exist, lies in the trash, or you may not see it. It was not changed.")
+    remedy = N_("Refresh the list. If you expect the page, ask the site's owner for the right to see it.")
+
+
+class PublishRefused(PortalError):
+    code, status, who = "PUBLISH_REFUSED", 422, ADMINISTRATOR
+    title = N_("Bitrix24 did not publish the page")
+    words = N_("Bitrix24 refused to publish this page; it stays unpublished.")
+    remedy = N_("Open the page in Bitrix24 and publish it there: it will say what is missing.")
+
+
+class NotInstalled(PortalError):
+    code, status, who = "APPLICATION_NOT_FOUND", 410, ADMINISTRATOR
+    title = N_("The app is not installed on this portal")
+    words = N_("Bitrix24 says the app was removed here. Its work is stopped; nothing was changed.")
+    remedy = N_("Ask an administrator to install the app again from the Market.")
+
+
+class OperatorError(PortalError):
+    code, status, who = "invalid_client", 500, OPERATOR
+    title = N_("The app's own settings are wrong")
+    words = N_("Bitrix24 does not accept the app's credentials. It is not your fault; nothing was changed or lost.")
+    remedy = N_("The people who run the app must correct its settings. Waiting runs go on afterwards.")
+
+
+class Unexpected(PortalError):
+    code, status, who = "unexpected", 502, OPERATOR
+    title = N_("Bitrix24 did not understand the app")
+    words = N_("A call of the app was answered with an error it did not expect.")
+    remedy = N_("Try again. If it happens again, tell the people who run the app and give them the request number.")
+
+
+class PortalMoved(PortalError):
+    code, status, who = "portal_moved", 502, YOU
+    title = N_("Your Bitrix24 has a new address")
+    words = N_("The portal answered from another address, which could not be confirmed yet. Nothing was sent there.")
+    remedy = N_("Open the app once from the portal's new address.")
+
+    def __init__(self, host: str, *, method: str = "") -> None:
+        super().__init__(method=method)
+        self.host = host
+
+
+class PortalClosed(PortalError):
+    code, status, who, transient = "PORTAL_DELETED", 503, ADMINISTRATOR, True
+    title = N_("The portal is closed for now")
+    words = N_("Bitrix24 says that this portal is switched off at the moment.")
+    remedy = N_("Ask an administrator. Waiting runs go on when the portal is open again.")
+
+
+class Blocked(PortalError):
+    code, status, who = "OVERLOAD_LIMIT", 503, BITRIX24
+    title = N_("Bitrix24 has put the app on hold here")
+    words = N_("Bitrix24 itself stopped the app on this portal. The app does nothing here until the hold is lifted.")
+    remedy = N_("Bitrix24's support can lift the hold; the people who run the app have been told by the log.")
+
+
+class Throttled(PortalError):
+    code, status, who, transient = "QUERY_LIMIT_EXCEEDED", 503, BITRIX24, True
+    title = N_("The portal is asked too much at the moment")
+    words = N_("Bitrix24 limits how much apps may ask of a portal, and the limit is reached for now.")
+    remedy = N_("Wait a moment and try again. Runs wait and go on by themselves.")
+
+
+class Unavailable(PortalError):
+    code, status, who, transient = "portal_unavailable", 502, BITRIX24, True
+    title = N_("Bitrix24 did not answer properly")
+    words = N_("The portal could not be reached or gave no usable answer. See History for what was done.")
+    remedy = N_("Try again in a minute.")
+
+    @classmethod
+    def timeout(cls, *, method: str = "") -> "Unavailable":
+        """No answer in time: the call may have been carried out."""
+        late = cls("portal_timeout", status=504, method=method)
+        late.maybe_done = True
+        return late
+
+
+class AuthorizationUnavailable(Unavailable):
+    code = "authorization_unavailable"
+    title = N_("Bitrix24 could not be asked who you are")
+    words = N_("Bitrix24's authorization server gave no usable answer, so nothing was stored and nothing was done.")
+
+
+SIGN_IN = ("INVALID_GRANT", "BAD_VERIFICATION_CODE", "NO_AUTH_FOUND")
+PUBLISH = (
+    "PUBLIC_PAGE_REACHED", "PUBLIC_SITE_REACHED", "PUBLIC_SITE_REACHED_FREE", "PUBLIC_HTML_DISALLOWED",
+    "LANDING_PAYMENT_FAILED", "LANDING_PAYMENT_FAILED_BLOCK", "PHONE_NOT_CONFIRMED", "EMAIL_NOT_CONFIRMED",
+    "URLCHECKER_FAIL", "LICENSE_EXPIRED", "PUBLISH_REFUSED",
+)  # fmt: skip
+REMEDIES: dict[str, type[PortalError]] = {
+    "EXPIRED_TOKEN": ExpiredToken,
+    "INVALID_TOKEN": InvalidToken,
+    **dict.fromkeys(SIGN_IN, SignInAgain),
+    "AUTHORIZATION_ERROR": UserGone,
+    "INSUFFICIENT_SCOPE": InsufficientScope,
+    "INVALID_SCOPE": InsufficientScope,
+    "USER_ACCESS_ERROR": AppNotAllowed,
+    "ALLOWED_ONLY_INTRANET_USER": AppNotAllowed,
+    "WRONG_LICENSE": RestRefused,
+    "PAYMENT_REQUIRED": PaymentRequired,
+    "METHOD_CONFIRM_WAITING": ConfirmNeeded,
+    "METHOD_CONFIRM_DENIED": ConfirmNeeded,
+    "LANDING_NOT_EXIST": PageGone,
+    **dict.fromkeys(PUBLISH, PublishRefused),
+    "NOT_INSTALLED": NotInstalled,
+    "APPLICATION_NOT_FOUND": NotInstalled,
+    "ERROR_OAUTH": NotInstalled,
+    "WRONG_CLIENT": OperatorError,
+    "INVALID_CLIENT": OperatorError,
+    "PORTAL_DELETED": PortalClosed,
+    "OVERLOAD_LIMIT": Blocked,
+    "QUERY_LIMIT_EXCEEDED": Throttled,
+    "OPERATION_TIME_LIMIT": Throttled,
+    "SYSTEM_ERROR": Unavailable,
+    "INTERNAL_SERVER_ERROR": Unavailable,
+    "ERROR_UNEXPECTED_ANSWER": Unavailable,
+    "CONNECTION_ERROR": Unavailable,
+    "PORTAL_UNAVAILABLE": Unavailable,
+    "PORTAL_TIMEOUT": Unavailable,
+}
+
+
+def error_for(code: str, http_status: int, *, method: str = "", in_batch: bool = False) -> PortalError:
+    """The remedy for Bitrix24's `error` string; the status decides only where the same code means two things.
+
+    ACCESS_DENIED is one page's refusal when a landing method says it (always status 400, or inside a batch) and a
+    refusal of the whole call otherwise (401 or 403). Brackets after a code name a block or site and are dropped to
+    find the class. An unknown code with a 5xx status is trouble of the portal, else our own fault.
+    """
+    key = code.upper().split("[", 1)[0].strip()
+    if key == "ACCESS_DENIED":
+        return (AccessDenied if in_batch or http_status == 400 else RestRefused)(code, method=method)
+    remedy = REMEDIES.get(key) or (Unavailable if http_status >= 500 else Unexpected)
+    return remedy(code, method=method)

@@ -1,0 +1,97 @@
+"""Puts the web application together: services, blueprints, headers, the `flask b24` commands."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from b24app import config, log, services
+from b24app.cli import b24
+from b24app.services import Services
+from b24app.web import frames, ops, pages, preferences, problems, runs, words
+from b24app.web.session import SessionTokens, hand_out_fresh_token, require_session
+
+ROOT = Path(__file__).parent
+MANIFEST = ROOT / "static" / "dist" / "manifest.json"
+YEAR = 365 * 24 * 3600
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestor}"
+)
+
+
+def create_app(built: Services | None = None) -> Flask:
+    """The WSGI application; its settings come from the environment unless services are handed in."""
+    if built is None:
+        settings = config.load()
+        log.setup(settings)
+        built = services.build(settings)
+    app = Flask("b24app", root_path=str(ROOT), template_folder=str(ROOT.parent / "templates"))
+    app.config["MAX_CONTENT_LENGTH"] = runs.ORDER_LIMIT
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider
+    app.extensions["sundown"] = built
+    if built.config.trusted_proxies:
+        hops = built.config.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    _register(app, built)
+    return app
+
+
+def _register(app: Flask, built: Services) -> None:
+    sessions = SessionTokens(built.config.session_keys, built.config.app_url, built.clock)
+    app.before_request(_begin_request)
+    problems.register(app)
+    words.register(app)
+    app.jinja_env.globals["asset"] = asset
+    app.register_blueprint(frames.blueprint(built, sessions))
+    app.register_blueprint(ops.blueprint(built))
+    for people in (pages.blueprint(built), runs.blueprint(built), preferences.blueprint(built)):
+        people.before_request(lambda: require_session(built, sessions))
+        app.register_blueprint(people)
+    app.after_request(_finish_headers(sessions))
+    app.cli.add_command(b24)
+
+
+def _begin_request() -> None:
+    """An id for the log and for the person; the language until somebody is known."""
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if given.isascii() and given.isalnum() and 8 <= len(given) <= 64 else uuid4().hex[:16]
+    g.lang = request.accept_languages.best_match(["en", "de"]) or "en"
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id, path=request.path)
+
+
+def _finish_headers(sessions: SessionTokens) -> Callable[[Response], Response]:
+    def finish(answer: Response) -> Response:
+        """Headers every answer carries: nobody frames it but the proven portal, nothing is kept, nothing leaks."""
+        ancestor = g.get("frame_ancestor", "'none'")
+        answer.headers["Content-Security-Policy"] = CONTENT_POLICY.format(ancestor=ancestor)
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["X-Request-Id"] = g.get("request_id", "")
+        if request.endpoint == "static":
+            answer.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
+        else:
+            answer.headers.setdefault("Cache-Control", "no-store")
+        return hand_out_fresh_token(sessions, answer)
+
+    return finish
+
+
+@cache
+def _manifest() -> dict[str, str]:
+    """Names of the built assets; empty when they are not built (tests of Python run without Node)."""
+    if not MANIFEST.is_file():
+        return {}
+    names: dict[str, str] = json.loads(MANIFEST.read_text())
+    return names
+
+
+def asset(name: str) -> str:
+    """The address of a built script or style by its source name."""
+    return f"/static/{_manifest().get(name, f'dist/{name}')}"

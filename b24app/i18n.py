@@ -1,0 +1,92 @@
+"""Words and dates in the language of the portal.
+
+Catalogs are plain .po files under `translations/`; they are read at start, so there is no compile step to forget. A
+language without a catalog is shown in English, dates and numbers still by its own habits.
+"""
+
+import io
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+
+CATALOGS = Path(__file__).parent / "translations"
+DEFAULT = "en"
+# Bitrix24's LANG codes that are not the code of a locale (portal language list)
+LOCALES = {
+    "la": "es",
+    "br": "pt_BR",
+    "sc": "zh_Hans",
+    "tc": "zh_Hant",
+    "ua": "uk",
+    "by": "be",
+    "kz": "kk",
+    "vn": "vi",
+    "in": "hi",
+}
+RIGHT_TO_LEFT = {"ar", "he", "fa"}
+Gettext = Callable[..., str]
+
+
+def language(lang: str | None) -> str:
+    """The code we keep for a posted LANG: two to eight plain letters, else English."""
+    code = (lang or "").strip().lower()
+    return code if code.isascii() and code.replace("_", "").isalpha() and 2 <= len(code) <= 8 else DEFAULT
+
+
+@cache
+def locale(lang: str) -> Locale:
+    """Babel's locale of a language; English where Babel knows none."""
+    try:
+        return Locale.parse(LOCALES.get(lang, lang))
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse(DEFAULT)
+
+
+def direction(lang: str) -> str:
+    """`rtl` for scripts that run from right to left."""
+    return "rtl" if locale(lang).language in RIGHT_TO_LEFT else "ltr"
+
+
+@cache
+def catalog(lang: str) -> NullTranslations:
+    """The catalog of a language; one that answers in English when there is none."""
+    file = CATALOGS / locale(lang).language / "LC_MESSAGES" / "messages.po"
+    if not file.is_file():
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with file.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=locale(lang).language))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def languages() -> list[str]:
+    """Languages with a complete catalog, English first."""
+    return [
+        DEFAULT,
+        *sorted(folder.name for folder in CATALOGS.glob("*") if folder.is_dir() and folder.name != DEFAULT),
+    ]
+
+
+def zone(name: str | None) -> ZoneInfo:
+    """The zone to show times in; UTC when the person's is not known."""
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def when(moment: datetime | str | None, lang: str, zone_name: str | None, form: str = "medium") -> str:
+    """A moment as people of that language write it, in their zone; a dash for none."""
+    if moment is None:
+        return "–"
+    value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return str(format_datetime(value, format=form, tzinfo=zone(zone_name), locale=locale(lang)))

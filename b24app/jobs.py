@@ -1,0 +1,110 @@
+"""The worker: Procrastinate's tasks over our verbs.
+
+A task names a run and calls one verb; the run's row decides what happens, so a job is safe to repeat and a deploy may
+come at any time. A worker that was frozen and pruned by its peers registers anew in the outer loop.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import procrastinate
+import structlog
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Status
+
+from b24app.chores import Chores
+from b24app.services import Services
+from b24app.store.queue import BEGIN, ENSURE, STEP
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS, STALLED_SECONDS = 2, 10
+POLL_SECONDS = 2
+GRACE_SECONDS = 75  # a batch may be in flight for 60
+AGAIN_SECONDS = 3
+EVERY_TEN_SECONDS, HOURLY = "* * * * * */10", "17 * * * *"
+
+
+def tasks(services: Services) -> procrastinate.App:
+    """The engine's application with every task of ours."""
+    engine = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=services.store.url, max_size=8))
+    chores = Chores(services.store, services.queue, services.clock, services.config.api_log_days)
+    _run_tasks(engine, services)
+    _chore_tasks(engine, chores)
+    return engine
+
+
+def _run_tasks(engine: procrastinate.App, services: Services) -> None:
+    @engine.task(name=BEGIN)
+    def begin(run: str) -> None:
+        _at_the_edge(services.perform.begin, run)
+
+    @engine.task(name=STEP)
+    def step(run: str) -> None:
+        _at_the_edge(services.perform.step, run)
+
+    @engine.task(name=ENSURE)
+    def ensure(run: str) -> None:
+        _at_the_edge(services.perform.ensure, run)
+
+
+def _chore_tasks(engine: procrastinate.App, chores: Chores) -> None:
+    @engine.periodic(cron=EVERY_TEN_SECONDS)
+    @engine.task(name="rescue", queueing_lock="rescue")
+    async def rescue(timestamp: int) -> None:
+        for job in await engine.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+            log.warning("job_of_dead_worker_ended", job=job.id, task=job.task_name)
+            await engine.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
+        await asyncio.to_thread(chores.revive)
+        await asyncio.to_thread(chores.say_alive)
+
+    @engine.periodic(cron=HOURLY)
+    @engine.task(name="purge", queueing_lock="purge")
+    def purge(timestamp: int) -> None:
+        chores.purge()
+
+
+def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:
+    """Every failure of a job ends here with a log; the run keeps its state and `revive` gives it another job."""
+    with structlog.contextvars.bound_contextvars(run=run):
+        try:
+            verb(UUID(run))
+        except Exception:
+            log.exception("job_failed")
+            raise
+
+
+async def work(services: Services, *, wait: bool = True) -> None:
+    """Do what is due; with `wait`, until a signal says to stop. Finishes the batches in flight first."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(services.config.worker_threads, thread_name_prefix="run"))
+    await _again_after_a_lost_connection(lambda: _work_once(services, wait), wait)
+
+
+async def _work_once(services: Services, wait: bool) -> None:
+    engine = tasks(services)
+    async with engine.open_async():
+        await engine.run_worker_async(
+            concurrency=services.config.worker_threads,
+            wait=wait,
+            delete_jobs="successful",
+            fetch_job_polling_interval=POLL_SECONDS,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            stalled_worker_timeout=STALLED_SECONDS,
+            shutdown_graceful_timeout=GRACE_SECONDS,
+            listen_notify=wait,
+            install_signal_handlers=wait,
+        )
+
+
+async def _again_after_a_lost_connection(once: Callable[[], Awaitable[None]], wait: bool) -> None:
+    while True:
+        try:
+            return await once()
+        except ConnectorException as lost:
+            if not wait:
+                raise
+            log.warning("worker_lost_its_connection", reason=type(lost).__name__)
+            await asyncio.sleep(AGAIN_SECONDS)

@@ -1,0 +1,90 @@
+"""When a person says "at": ISO 8601 with an offset, or local time in a named zone.
+
+A local time is kept as it was said (wall time and zone), so that a change of the zone's rules moves the run with the
+clock on the wall. A local time that a clock change skips is refused with the next one that exists; one that happens
+twice means the first.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from b24app.errors import BadForm
+from b24app.terms import N_
+
+FURTHEST = timedelta(days=5 * 366)
+GRACE = timedelta(minutes=1)  # minute precision: the minute that has just begun is not the past
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An instant in UTC and, for a local order, the wall time it came from (YYYY-MM-DDTHH:MM:SS)."""
+
+    instant: datetime
+    wall: str | None = None
+
+
+def zone_of(name: str | None) -> ZoneInfo:
+    """The zone with this IANA name. Raises BadForm."""
+    try:
+        return ZoneInfo(name or "")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadForm(
+            words=N_("The time zone is not known. Nothing was ordered."),
+            remedy=N_("Choose a zone by its IANA name, like Europe/Riga, or give the time with an offset."),
+        ) from None
+
+
+def moment(text: str, zone: str | None, now: datetime) -> Moment:
+    """Read one time of an order. Raises BadForm: unreadable, skipped by a clock change, past or too far away."""
+    try:
+        said = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise _unreadable() from None
+    if said.tzinfo is not None:
+        return _within_reach(Moment(_as_utc(said)), now)
+    if zone is None:
+        raise _unreadable()
+    local = zone_of(zone)
+    return _within_reach(Moment(resolve(said, local), said.isoformat(timespec="seconds")), now)
+
+
+def resolve(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a wall time; the first of two. Raises BadForm `time_does_not_exist` with a suggestion."""
+    instant = _as_utc(wall.replace(tzinfo=zone, fold=0))
+    if instant.astimezone(zone).replace(tzinfo=None) == wall:
+        return instant
+    existing = instant.astimezone(zone)  # fold=0 reads a skipped time with the old offset, which lands behind the gap
+    raise BadForm(
+        "time_does_not_exist",
+        words=N_("On that day the clock is put forward and skips this time. Nothing was ordered."),
+        remedy=N_("Choose another time; the suggestion is the same moment after the change."),
+        suggestion=existing.replace(tzinfo=None).isoformat(timespec="minutes"),
+    )
+
+
+def _as_utc(said: datetime) -> datetime:
+    try:
+        return said.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise _unreadable() from None
+
+
+def _within_reach(when: Moment, now: datetime) -> Moment:
+    if when.instant < now - GRACE:
+        raise BadForm(
+            words=N_("The time has already passed. Nothing was ordered."), remedy=N_("Choose a time in the future.")
+        )
+    if when.instant > now + FURTHEST:
+        raise BadForm(
+            words=N_("The time is more than five years away. Nothing was ordered."),
+            remedy=N_("Choose an earlier time."),
+        )
+    return when
+
+
+def _unreadable() -> BadForm:
+    return BadForm(
+        words=N_("The time could not be read. Nothing was ordered."),
+        remedy=N_("Give it like 2027-03-01T23:59+01:00, or as local time together with a zone."),
+    )

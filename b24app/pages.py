@@ -1,0 +1,234 @@
+"""The pages a person may see: read whole, in as few requests as batch allows, and kept for a moment.
+
+`landing.landing.getList` knows no total and no search over kinds, so the compact list of one kind is read whole (sites
+and the first pages in one batch, rights and further pages in the next) and searched here. A list is used again for a
+minute, as long as the app itself changed no page of the portal meanwhile (`pages_version`).
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+
+from b24app.bitrix import landing
+from b24app.bitrix.landing import PageState, Site
+from b24app.bitrix.rest import Answer, Command
+from b24app.clock import Clock
+from b24app.errors import BadForm, PortalError
+from b24app.terms import Action, Actor, Kind, UserRef
+from b24app.tokens import Tokens
+
+CHUNK = 500  # pages a getList command is asked for
+FIRST_CHUNKS, MORE_CHUNKS = 2, 10
+BATCH = 50
+FRESH = timedelta(seconds=60)
+KEPT_PAGES = 60_000  # over all lists of a process: about 25 MB
+OPEN_KINDS = frozenset({Kind.KNOWLEDGE, Kind.GROUP, Kind.MAINPAGE})  # unpublic needs only the right to read there
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page as the list shows it. `published` is the page's own flag; a page of an inactive site is still unseen."""
+
+    lid: int
+    kind: Kind
+    site_id: int
+    site: str
+    title: str
+    url: str | None
+    published: bool
+    main: bool
+    rights: frozenset[str]
+    published_at_text: str | None
+    site_active: bool
+    draft: bool  # edited since it was last published
+
+    def may(self, action: Action) -> bool:
+        """Whether Bitrix24 would let this person do it, as far as can be known beforehand."""
+        if action is Action.UNPUBLISH and self.kind in OPEN_KINDS:
+            return True
+        return "public" in self.rights
+
+
+@dataclass(frozen=True)
+class PageList:
+    """All pages of one kind that one person sees, in order of lid."""
+
+    pages: tuple[Page, ...]
+    sites: tuple[Site, ...]
+    read_at: datetime
+
+    def by_lid(self) -> dict[int, Page]:
+        """For look-ups."""
+        return {page.lid: page for page in self.pages}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the person looks for; `after` is the opaque cursor of a screen."""
+
+    kind: Kind = Kind.PAGE
+    site: int | None = None
+    status: str | None = None  # published, unpublished
+    q: str = ""
+    after: str | None = None
+    limit: int = 20
+
+    def matches(self, page: Page) -> bool:
+        """Every filter that is set agrees."""
+        if self.site is not None and page.site_id != self.site:
+            return False
+        if self.status is not None and page.published != (self.status == "published"):
+            return False
+        word = self.q.casefold()
+        return not word or word in page.title.casefold() or word in (page.url or "").casefold() or word == str(page.lid)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One screen of a search: its pages, where it stands, and what matched in all."""
+
+    pages: tuple[Page, ...]
+    total: int
+    first: int
+    next: str | None
+    previous: str | None
+    sites: tuple[Site, ...]
+    lids: tuple[int, ...]
+
+
+class Pages:
+    """Reads and keeps lists; thread-safe."""
+
+    def __init__(self, tokens: Tokens, clock: Clock) -> None:
+        self._tokens = tokens
+        self._clock = clock
+        self._kept: OrderedDict[tuple[UserRef, Kind], tuple[int, PageList]] = OrderedDict()
+        self._guard = Lock()
+
+    def screen(self, actor: Actor, search: Search) -> Screen:
+        """One screen of what matches, in order of lid. Raises a PortalError, BadForm for a broken cursor."""
+        listed = self.all_of(actor, search.kind)
+        found = [page for page in listed.pages if search.matches(page)]
+        start = _start(found, search.after)
+        shown = found[start : start + search.limit]
+        behind = start + len(shown)
+        return Screen(
+            pages=tuple(shown),
+            total=len(found),
+            first=start + 1 if shown else 0,
+            next=f"p{found[behind].lid}" if behind < len(found) else None,
+            previous=f"p{found[max(0, start - search.limit)].lid}" if start > 0 else None,
+            sites=listed.sites,
+            lids=tuple(page.lid for page in found),
+        )
+
+    def all_of(self, actor: Actor, kind: Kind) -> PageList:
+        """The whole list of one kind, at most a minute old."""
+        return self.kept(actor, kind) or self._read(actor, kind)
+
+    def kept(self, actor: Actor, kind: Kind) -> PageList | None:
+        """The list this process still holds; None when there is none or it is too old."""
+        with self._guard:
+            version, listed = self._kept.get((actor.user, kind), (-1, None))
+        if listed is None or version != actor.pages_version or listed.read_at < self._clock() - FRESH:
+            return None
+        return listed
+
+    def _read(self, actor: Actor, kind: Kind) -> PageList:
+        sites, states = self._sites_and_pages(actor.user, kind)
+        wanted = [site for site in sites if any(state.site_id == site.site_id for state in states)]
+        full = len(states) == FIRST_CHUNKS * CHUNK
+        rights, more = self._rights_and_more(
+            actor.user, kind, wanted if not full else sites, len(states) if full else None
+        )
+        listed = PageList(tuple(_pages(kind, sites, [*states, *more], rights)), tuple(sites), self._clock())
+        self._keep((actor.user, kind), actor.pages_version, listed)
+        return listed
+
+    def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState]]:
+        commands = {"sites": landing.sites(kind)} | _chunks(kind, 0, FIRST_CHUNKS)
+        answers = self._tokens.batch(user, commands)
+        return landing.read_sites(_result(answers["sites"])), _read_chunks(answers)
+
+    def _rights_and_more(
+        self, user: UserRef, kind: Kind, sites: Sequence[Site], offset: int | None
+    ) -> tuple[dict[int, frozenset[str]], list[PageState]]:
+        """Rights of each site and, from `offset` on, the remaining pages: one request unless there are very many."""
+        rights: dict[int, frozenset[str]] = {}
+        states: list[PageState] = []
+        asked = list(sites)
+        while asked or offset is not None:
+            commands = _chunks(kind, offset, MORE_CHUNKS) if offset is not None else {}
+            now, asked = asked[: BATCH - len(commands)], asked[BATCH - len(commands) :]
+            commands |= {f"r{site.site_id}": landing.rights(kind, site.site_id) for site in now}
+            answers = self._tokens.batch(user, commands)
+            rights |= {site.site_id: landing.read_rights(kind, answers[f"r{site.site_id}"]) for site in now}
+            if offset is not None:
+                got = _read_chunks(answers)
+                states += got
+                offset = offset + len(got) if len(got) == MORE_CHUNKS * CHUNK else None
+        return rights, states
+
+    def _keep(self, key: tuple[UserRef, Kind], version: int, listed: PageList) -> None:
+        with self._guard:
+            self._kept[key] = (version, listed)
+            self._kept.move_to_end(key)
+            while sum(len(kept.pages) for _, kept in self._kept.values()) > KEPT_PAGES and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+
+    def forget(self, actor: Actor) -> None:
+        """Drop what is kept for one person, so that the next look is a fresh one."""
+        with self._guard:
+            for key in [key for key in self._kept if key[0] == actor.user]:
+                del self._kept[key]
+
+
+def _chunks(kind: Kind, offset: int, count: int) -> dict[str, Command]:
+    return {
+        f"p{at}": landing.pages(kind, limit=CHUNK, offset=at) for at in range(offset, offset + count * CHUNK, CHUNK)
+    }
+
+
+def _read_chunks(answers: dict[str, Answer | PortalError]) -> list[PageState]:
+    return [state for key, answer in answers.items() if key[0] == "p" for state in landing.read_pages(_result(answer))]
+
+
+def _result(answer: Answer | PortalError) -> object:
+    if isinstance(answer, PortalError):
+        raise answer
+    return answer.result
+
+
+def _pages(
+    kind: Kind, sites: Iterable[Site], states: Iterable[PageState], rights: dict[int, frozenset[str]]
+) -> Iterable[Page]:
+    by_id = {site.site_id: site for site in sites}
+    unique = {state.lid: state for state in states}  # offsets shift when a page is made meanwhile
+    for lid in sorted(unique):
+        state, site = unique[lid], by_id.get(unique[lid].site_id)
+        yield Page(
+            lid=lid,
+            kind=kind,
+            site_id=state.site_id,
+            site=site.title if site else "",
+            title=state.title,
+            url=state.url,
+            published=state.active,
+            main=site is not None and site.main_lid == lid,
+            rights=rights.get(state.site_id, frozenset()),
+            published_at_text=state.published_text,
+            site_active=site is None or site.active,
+            draft=state.active and not state.public,
+        )
+
+
+def _start(found: Sequence[Page], after: str | None) -> int:
+    """Where the screen begins: at the lid the cursor names, or the next one if it is gone."""
+    if not after:
+        return 0
+    if after[0] != "p" or not after[1:].isascii() or not after[1:].isdigit() or len(after) > 20:
+        raise BadForm(status=422)
+    lid = int(after[1:])
+    return next((index for index, page in enumerate(found) if page.lid >= lid), len(found))

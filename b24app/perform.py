@@ -1,0 +1,416 @@
+"""Do one page now, or one batch of a run: choose, call, record.
+
+Three rules keep a run right through anything. Items are marked as sent before the request leaves, so a killed worker
+or a lost answer leaves a trace, and the next step looks before it acts. A batch reads after it acted, so what is
+recorded is what really is. Recording is a compare-and-swap on the run's step: a repeated batch changes nothing twice.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from b24app.bitrix import landing
+from b24app.bitrix.landing import PageState
+from b24app.bitrix.rest import Answer, Command
+from b24app.clock import Clock
+from b24app.errors import (
+    AccessDenied,
+    NotFound,
+    NotPossibleNow,
+    PageGone,
+    PortalError,
+    PublishRefused,
+    Unavailable,
+    Unexpected,
+)
+from b24app.runs import Runs
+from b24app.store.db import Store
+from b24app.store.models import Portal, Run, RunItem
+from b24app.store.queue import Queue
+from b24app.terms import Action, Actor, ItemState, RunState, UserRef
+from b24app.tokens import Tokens
+
+log = structlog.get_logger()
+
+PAGE_LEVEL = (AccessDenied, PageGone, PublishRefused, Unexpected)  # one page fails, the others go on
+ALREADY_SO, CHANGED_SINCE, NOT_RESTORED = "already_so", "changed_since", "state_differs"
+BATCH_PAGES = 20  # unpublishing takes 0.15 to 1.2 s a page (landing docs), a request at most 60 s
+NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 55
+MOST_TRIES = 8
+WAITS = (2, 5, 15, 30, 60, 120, 300, 600)  # seconds, after transient failures in a row
+OPEN = (ItemState.PENDING, ItemState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one item."""
+
+    position: int
+    state: ItemState
+    code: str | None = None
+    problem: str | None = None
+    title: str | None = None
+    site_id: int | None = None
+    site: str | None = None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Columns to write; what was not learnt is left as it was."""
+        learnt = {name: value for name, value in asdict(self).items() if value is not None and name != "position"}
+        return {"code": None, "problem": None, **learnt}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Results of one batch; `problem` when a failure of the call stopped the rest."""
+
+    results: Sequence[Result]
+    problem: PortalError | None = None
+
+
+class Perform:
+    """Carries runs out."""
+
+    def __init__(
+        self,
+        store: Store,
+        tokens: Tokens,
+        runs: Runs,
+        queue: Queue,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._runs = runs
+        self._queue = queue
+        self._clock = clock
+        self._jitter = jitter
+
+    # --- one page, while the person waits --------------------------------------------------------------------------
+
+    def now(self, run_id: UUID) -> None:
+        """Do a one-page run at once.
+
+        A failure that belongs to the page is recorded on it. A failure of the call is raised and the run taken back,
+        unless the call may have been carried out: then the page is looked at, and if even that fails a worker ends it.
+        """
+        run, items, look_first = self._claim(run_id)
+        if not items:
+            return
+        try:
+            batch: Batch | None = self._work(run, items, look_first, NOW_SECONDS)
+        except PortalError as error:
+            batch = self._after_failed_call(run, items, error)
+        if batch is None:
+            self._hand_over(run)
+        elif batch.problem is not None:
+            self._runs.withdraw(run.id)
+            raise batch.problem
+        else:
+            self._record(run, batch)
+
+    def _after_failed_call(self, run: Run, items: list[RunItem], error: PortalError) -> Batch | None:
+        """What to say of a call that failed: a batch, or None when nobody can know yet."""
+        if not error.maybe_done:
+            return Batch((), error)
+        if error.code == "portal_timeout":  # the portal may still be at it
+            return None
+        try:
+            looked = self._look(run, items, LOOK_SECONDS)
+        except PortalError:
+            return None
+        done = [_seen_done(run, item, looked.get(item.lid)) for item in items]
+        return Batch([result for result in done if result]) if all(done) else Batch((), error)
+
+    def _hand_over(self, run: Run) -> None:
+        with self._store.begin() as db:
+            self._queue.step(db, run.id, run.member_id)
+
+    # --- one batch of a run, in a worker ---------------------------------------------------------------------------
+
+    def begin(self, run_id: UUID) -> None:
+        """A scheduled run's time has come (or was moved): put it in its portal's turn."""
+        with self._store.begin() as db:
+            run = db.get(Run, run_id, with_for_update=True)
+            if run is None or run.state is not RunState.SCHEDULED:
+                return
+            if run.at is not None and run.at > self._clock():
+                return  # moved to later; the move brought a job of its own
+            if run.undoes is not None:
+                _take_back_only_what_changed(db, run)
+            run.state = RunState.QUEUED
+            self._queue.step(db, run.id, run.member_id)
+
+    def step(self, run_id: UUID) -> None:
+        """Do the next batch of a run, record it, and ask for the one after."""
+        run, items, look_first = self._claim(run_id)
+        if not items:
+            return
+        try:
+            batch = self._work(run, items, look_first, BATCH_SECONDS)
+        except PortalError as error:
+            batch = Batch((), error)
+        self._record(run, batch)
+
+    def ensure(self, run_id: UUID) -> None:
+        """A web process took this run on a minute ago; when it did not end it, a worker does."""
+        with self._store.begin() as db:
+            run = db.get(Run, run_id)
+            if run is not None and run.state is RunState.RUNNING:
+                self._queue.step(db, run.id, run.member_id)
+
+    def resume_for(self, user: UserRef) -> None:
+        """The person is back with a living token: what waited for them goes on."""
+        with self._store.begin() as db:
+            waiting = (Run.member_id == user.member_id, Run.acting_as == user.user_id, Run.state == RunState.WAITING)
+            self._resume(db, db.scalars(select(Run).where(*waiting).with_for_update()))
+
+    def take_over(self, actor: Actor, run_id: UUID) -> None:
+        """The waiting run goes on with the actor's own rights. Raises NotFound, NotPossibleNow."""
+        with self._store.begin() as db:
+            query = select(Run).where(Run.member_id == actor.member_id, Run.id == run_id).with_for_update()
+            run = db.scalar(query)
+            if run is None:
+                raise NotFound()
+            if run.state is not RunState.WAITING:
+                raise NotPossibleNow()
+            run.acting_as, run.acting_name = actor.user_id, actor.name
+            self._resume(db, [run])
+
+    def _resume(self, db: Session, waiting: Iterable[Run]) -> None:
+        for run in waiting:
+            run.state, run.tries, run.problem, run.waiting_since = RunState.QUEUED, 0, None, None
+            self._queue.step(db, run.id, run.member_id)
+
+    def _claim(self, run_id: UUID) -> tuple[Run, list[RunItem], bool]:
+        """The next items of the run, marked as sent; True when an earlier request for them may have worked."""
+        with self._store.begin() as db:
+            run = db.get(Run, run_id, with_for_update=True)
+            if run is None:
+                return Run(), [], False
+            items = list(
+                db.scalars(
+                    select(RunItem)
+                    .where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
+                    .order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
+                    .limit(BATCH_PAGES)
+                )
+            )
+            if run.state not in (RunState.QUEUED, RunState.RUNNING):
+                return run, [], False
+            if not items:
+                _finish(db, run, self._clock())
+                return run, [], False
+            run.state, run.started_at = RunState.RUNNING, run.started_at or self._clock()
+            look_first = any(item.state is ItemState.RUNNING for item in items)
+            for item in items:
+                item.state = ItemState.RUNNING
+            return run, items, look_first
+
+    # --- the call --------------------------------------------------------------------------------------------------
+
+    def _work(self, run: Run, items: list[RunItem], look_first: bool, seconds: float) -> Batch:
+        """Act on the items. Publishing takes the draft live and an undo must not touch what somebody changed since, so
+        both look first; unpublishing what is down changes nothing, so it reads, acts and reads in one request.
+        """
+        if not (look_first or run.action is Action.PUBLISH or any(item.expected for item in items)):
+            return self._read_act_read(run, items, {}, seconds)
+        looked = self._look(run, items, seconds)
+        settled = {item.position: _decide(run, item, looked.get(item.lid), look_first) for item in items}
+        rest = [item for item in items if settled[item.position] is None]
+        done = [result for result in settled.values() if result is not None]
+        if not rest:
+            return Batch(done)
+        acted = self._read_act_read(run, rest, looked, seconds)
+        return replace(acted, results=[*done, *acted.results])
+
+    def _look(self, run: Run, items: list[RunItem], seconds: float) -> dict[int, PageState]:
+        command = _read(run, items)
+        answer = self._tokens.call(run.actor, command.method, command.params, timeout=seconds)
+        return {state.lid: state for state in landing.read_pages(answer.result)}
+
+    def _read_act_read(self, run: Run, items: list[RunItem], looked: dict[int, PageState], seconds: float) -> Batch:
+        commands = {} if looked else {"before": _read(run, items)}
+        if any(not item.site for item in items):
+            commands["sites"] = landing.sites(run.kind)
+        commands |= {f"c{item.lid}": landing.act(run.action, run.kind, item.lid) for item in items}
+        answers = self._tokens.batch(run.actor, {**commands, "after": _read(run, items)}, timeout=seconds)
+        before = looked or _states(answers.get("before"))
+        after = _states(answers.get("after"))
+        sites = _site_titles(answers.get("sites"))
+        results: list[Result] = []
+        problem: PortalError | None = None
+        for item in items:
+            try:
+                result = _outcome(run, item, answers[f"c{item.lid}"], before.get(item.lid), after.get(item.lid))
+            except PortalError as stopped:
+                problem = problem or stopped
+                continue
+            results.append(replace(result, site=sites.get(result.site_id or 0)))
+        return Batch(results, problem)
+
+    # --- the record ------------------------------------------------------------------------------------------------
+
+    def _record(self, run: Run, batch: Batch) -> None:
+        with self._store.begin() as db:
+            moved = db.scalar(
+                update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1).returning(Run.state)
+            )
+            if moved is None:
+                return  # somebody else already recorded this step
+            for result in batch.results:
+                db.execute(
+                    update(RunItem)
+                    .where(RunItem.run_id == run.id, RunItem.position == result.position)
+                    .values(result.values())
+                )
+            if any(result.state is ItemState.SUCCEEDED for result in batch.results):
+                _pages_changed(db, run.actor)
+            fresh = db.get_one(Run, run.id, populate_existing=True)
+            if batch.problem is not None:
+                self._interrupt(db, fresh, batch.problem)
+            elif not fresh.state.is_final:
+                self._go_on(db, fresh)
+
+    def _go_on(self, db: Session, run: Run) -> None:
+        run.tries, run.problem = 0, None
+        left = select(func.count()).select_from(RunItem).where(RunItem.run_id == run.id, RunItem.state.in_(OPEN))
+        if db.scalar(left):
+            self._queue.step(db, run.id, run.member_id)
+        else:
+            _finish(db, run, self._clock())
+
+    def _interrupt(self, db: Session, run: Run, problem: PortalError) -> None:
+        """The call failed: later again by itself when time can mend it, else the run waits for a person."""
+        if run.state.is_final:
+            return
+        run.tries += 1
+        run.problem = {"code": problem.code, "class": type(problem).__name__, "method": problem.method}
+        if problem.transient and run.tries <= MOST_TRIES:
+            wait = (problem.retry_after or WAITS[min(run.tries, len(WAITS)) - 1]) * (1 + self._jitter() / 4)
+            self._queue.step(db, run.id, run.member_id, at=self._clock() + timedelta(seconds=wait))
+            return
+        run.state, run.waiting_since = RunState.WAITING, self._clock()
+        log.info("run_waits", run=str(run.id), code=problem.code)
+
+
+def _take_back_only_what_changed(db: Session, run: Run) -> None:
+    """The return of a "down until": only pages the first run changed, and only while they are as it left them."""
+    changed = {
+        row.lid: row.after
+        for row in db.scalars(select(RunItem).where(RunItem.run_id == run.undoes, RunItem.state == ItemState.SUCCEEDED))
+    }
+    for item in db.scalars(select(RunItem).where(RunItem.run_id == run.id)):
+        if item.lid in changed:
+            item.expected = changed[item.lid]
+        else:
+            item.state, item.code = ItemState.SKIPPED, "not_changed_by_run"
+
+
+def _pages_changed(db: Session, user: UserRef) -> None:
+    db.execute(update(Portal).where(Portal.member_id == user.member_id).values(pages_version=Portal.pages_version + 1))
+
+
+def _finish(db: Session, run: Run, now: datetime) -> None:
+    """The state the items add up to."""
+    query = select(RunItem.state, func.count()).where(RunItem.run_id == run.id).group_by(RunItem.state)
+    counts = dict(db.execute(query).tuples().all())
+    failed = counts.get(ItemState.FAILED, 0)
+    good = counts.get(ItemState.SUCCEEDED, 0) + counts.get(ItemState.SKIPPED, 0)
+    if not failed:
+        run.state = RunState.SUCCEEDED
+    else:
+        run.state = RunState.PARTIAL if good else RunState.FAILED
+    run.finished_at, run.problem = now, None
+
+
+def _read(run: Run, items: Sequence[RunItem]) -> Command:
+    return landing.pages(run.kind, limit=len(items), lids=[item.lid for item in items], urls=False)
+
+
+def _states(answer: Answer | PortalError | None) -> dict[int, PageState]:
+    """A read that failed inside the batch teaches nothing; it does not undo what the batch did."""
+    if answer is None or isinstance(answer, PortalError):
+        return {}
+    return {state.lid: state for state in landing.read_pages(answer.result)}
+
+
+def _site_titles(answer: Answer | PortalError | None) -> dict[int, str]:
+    if answer is None or isinstance(answer, PortalError):
+        return {}
+    return {site.site_id: site.title for site in landing.read_sites(answer.result)}
+
+
+def _kept(state: PageState | None) -> dict[str, Any] | None:
+    """What is remembered of a page's state: enough to see later whether anybody touched it."""
+    if state is None:
+        return None
+    return {
+        "active": state.active, "public": state.public, "modified_by": state.modified_by,
+        "modified_text": state.modified_text, "published_text": state.published_text,
+    }  # fmt: skip
+
+
+def _wanted(run: Run) -> bool:
+    return run.action is Action.PUBLISH
+
+
+def _result(item: RunItem, state: ItemState, before: PageState | None, **facts: Any) -> Result:
+    title, site_id = (before.title, before.site_id) if before else (None, None)
+    return Result(item.position, state, title=title, site_id=site_id, before=_kept(before), **facts)
+
+
+def _decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) -> Result | None:
+    """After a look: what needs no request any more, or None for what is still to be done."""
+    if now is None:
+        gone = PageGone()
+        return _result(item, ItemState.FAILED, None, code=gone.code, problem=type(gone).__name__)
+    if sent_before and (done := _seen_done(run, item, now)):
+        return done
+    if now.active == _wanted(run):
+        return _result(item, ItemState.SKIPPED, now, code=ALREADY_SO)
+    if item.expected is not None and _kept(now) != item.expected:
+        return _result(item, ItemState.SKIPPED, now, code=CHANGED_SINCE)
+    return None
+
+
+def _seen_done(run: Run, item: RunItem, now: PageState | None) -> Result | None:
+    """A request whose answer was lost: it was carried out when the page is as wanted, was not so when ordered, and the
+    last hand on it is the one the run acts for.
+    """
+    planned = item.before or {}
+    if now is None or now.active != _wanted(run) or planned.get("active") in (None, now.active):
+        return None
+    if now.modified_by not in (None, run.acting_as):
+        return None
+    done = _result(item, ItemState.SUCCEEDED, now, after=_kept(now))
+    return replace(done, before=planned)
+
+
+def _outcome(
+    run: Run, item: RunItem, answer: Answer | PortalError, before: PageState | None, after: PageState | None
+) -> Result:
+    """What one command did. Raises the PortalError when the failure is the call's and not the page's."""
+    try:
+        landing.check_done(run.action, answer)
+    except PAGE_LEVEL as refused:
+        if before is not None and before.active == _wanted(run):
+            return _result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
+        return _result(item, ItemState.FAILED, before, code=refused.code, problem=type(refused).__name__)
+    if before is not None and before.active == _wanted(run):
+        return _result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
+    if after is not None and after.active != _wanted(run):
+        return _result(
+            item, ItemState.FAILED, before, code=NOT_RESTORED, problem=Unavailable.__name__, after=_kept(after)
+        )
+    done = _result(item, ItemState.SUCCEEDED, before, after=_kept(after))
+    return done if before is not None else replace(done, before=item.before)

@@ -1,0 +1,384 @@
+"""Runs: plan an order, look at it, cancel, retry, undo.
+
+A run and its job are written in one transaction, so neither exists without the other. What a run did stays; a retry or
+an undo is a new run that names the old one.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from b24app.clock import Clock
+from b24app.errors import BadForm, KeyReused, NotFound, NotPossibleNow
+from b24app.moments import Moment
+from b24app.pages import Page
+from b24app.store.db import Store
+from b24app.store.models import Run, RunItem
+from b24app.store.queue import Queue
+from b24app.terms import N_, Action, Actor, ItemState, Kind, RunState
+
+SAFETY = timedelta(seconds=60)  # when a worker looks after a run that a web process took on
+MOST_PAGES = 5000
+OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person asks for; the same order gives the same digest."""
+
+    action: Action
+    kind: Kind
+    lids: tuple[int, ...]
+    at: Moment | None = None
+    until: Moment | None = None
+    zone: str | None = None
+    reason: str | None = None
+
+    def digest(self) -> str:
+        """SHA-256 over everything that matters: tells whether a repeated Idempotency-Key brings the same order."""
+        at, until = (moment and (moment.wall or moment.instant.isoformat()) for moment in (self.at, self.until))
+        facts = [self.action, self.kind, sorted(self.lids), at, until, self.zone, self.reason]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    @property
+    def is_one_page_now(self) -> bool:
+        """Done while the person waits."""
+        return self.at is None and self.until is None and len(self.lids) == 1
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as somebody sees it; `items` is one screen of those they may read, `hidden` counts the others."""
+
+    run: Run
+    counts: Mapping[ItemState, int]
+    items: Sequence[RunItem] = ()
+    hidden: int = 0
+    next: str | None = None
+    can: Sequence[str] = field(default=())
+
+    @property
+    def total(self) -> int:
+        """All pages of the run."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs of the portal to list, newest first."""
+
+    states: tuple[RunState, ...] = ()
+    lid: int | None = None
+    user_id: int | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    after: UUID | None = None
+    limit: int = 20
+
+
+class Runs:
+    """Plans and remembers runs. Every query goes through the actor's portal."""
+
+    def __init__(self, store: Store, queue: Queue, clock: Clock) -> None:
+        self._store = store
+        self._queue = queue
+        self._clock = clock
+
+    # --- planning --------------------------------------------------------------------------------------------------
+
+    def plan(self, actor: Actor, order: Order, known: Mapping[int, Page], key: str | None = None) -> tuple[UUID, bool]:
+        """Write the run with its items and job; False when this key has already brought the very same order.
+
+        known  pages of the list the person saw: gives titles, and what was published before. Raises KeyReused.
+        """
+        items = [_item(position, lid, known.get(lid)) for position, lid in enumerate(order.lids)]
+        run = self._run(actor, order, key)
+        if order.is_one_page_now:
+            run.state, run.started_at = RunState.RUNNING, self._clock()
+        try:
+            with self._store.begin() as db:
+                earlier = self._by_key(db, actor, key)
+                if earlier is not None:
+                    return _same_order(earlier, order), False
+                self._write(db, actor, run, items, order)
+        except IntegrityError:
+            with self._store.begin() as db:
+                earlier = self._by_key(db, actor, key)
+            if earlier is None:
+                raise
+            return _same_order(earlier, order), False
+        return run.id, True
+
+    def _write(self, db: Session, actor: Actor, run: Run, items: list[RunItem], order: Order) -> None:
+        db.add(run)
+        db.flush()
+        if order.until is not None:
+            run.returns_run = self._return_run(db, actor, run, items, order).id
+        db.add_all(_of(run, items))
+        db.flush()
+        self._enqueue(db, run)
+
+    def _enqueue(self, db: Session, run: Run) -> None:
+        if run.state is RunState.SCHEDULED:
+            self._queue.begin(db, run.id, at=run.at)
+        elif run.state is RunState.RUNNING:
+            self._queue.ensure(db, run.id, at=self._clock() + SAFETY)
+        else:
+            self._queue.step(db, run.id, run.member_id)
+
+    def _return_run(self, db: Session, actor: Actor, run: Run, items: list[RunItem], order: Order) -> Run:
+        """The linked run that brings back at `until` what the first really took away."""
+        back = self._run(actor, order, None)
+        back.action, back.state, back.undoes = OPPOSITE[order.action], RunState.SCHEDULED, run.id
+        assert order.until is not None  # noqa: S101  the caller asked
+        back.at, back.at_wall, back.until, back.until_wall = order.until.instant, order.until.wall, None, None
+        db.add(back)
+        db.flush()
+        db.add_all(_of(back, [_item(item.position, item.lid, None, item.title, item.site) for item in items]))
+        self._queue.begin(db, back.id, at=back.at)
+        return back
+
+    def _run(self, actor: Actor, order: Order, key: str | None) -> Run:
+        return Run(
+            member_id=actor.member_id,
+            action=order.action,
+            kind=order.kind,
+            state=RunState.SCHEDULED if order.at else RunState.QUEUED,
+            at=order.at and order.at.instant,
+            at_wall=order.at and order.at.wall,
+            until=order.until and order.until.instant,
+            until_wall=order.until and order.until.wall,
+            zone=order.zone,
+            reason=order.reason,
+            created_by=actor.user_id,
+            created_name=actor.name,
+            acting_as=actor.user_id,
+            acting_name=actor.name,
+            created_at=self._clock(),
+            step=0,
+            tries=0,
+            idempotency_key=key,
+            order_sha256=order.digest() if key else None,
+        )
+
+    def _by_key(self, db: Session, actor: Actor, key: str | None) -> Run | None:
+        if key is None:
+            return None
+        return db.scalar(
+            select(Run).where(
+                Run.member_id == actor.member_id, Run.created_by == actor.user_id, Run.idempotency_key == key
+            )
+        )
+
+    def withdraw(self, run_id: UUID) -> None:
+        """Take back a run whose only call failed as a call: nothing was done, so nothing is kept."""
+        with self._store.begin() as db:
+            run = db.get(Run, run_id)
+            if run is not None:
+                db.delete(run)
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def get(self, actor: Actor, run_id: UUID) -> Run:
+        """One run of the actor's portal. Raises NotFound, also for another portal's."""
+        with self._store.begin() as db:
+            return self._get(db, actor, run_id)
+
+    def _get(self, db: Session, actor: Actor, run_id: UUID, *, lock: bool = False) -> Run:
+        query = select(Run).where(Run.member_id == actor.member_id, Run.id == run_id)
+        run = db.scalar(query.with_for_update() if lock else query)
+        if run is None:
+            raise NotFound()
+        return run
+
+    def view(
+        self, actor: Actor, run_id: UUID, readable: frozenset[int] | None, *, failed_only: bool = False,
+        after: int = -1, limit: int = 200,
+    ) -> RunView:  # fmt: skip
+        """One run with a screen of its items.
+
+        readable  ids of the sites this person reads; None for the asker, who sees every item of their own order
+        """
+        with self._store.begin() as db:
+            run = self._get(db, actor, run_id)
+            counts = _counts(db, [run.id])[run.id]
+            shown = select(RunItem).where(RunItem.run_id == run.id)
+            hidden = 0
+            if readable is not None:
+                seen = RunItem.site_id.in_(readable)
+                hidden = sum(counts.values()) - (db.scalar(_count(run.id).where(seen)) or 0)
+                shown = shown.where(seen)
+            if failed_only:
+                shown = shown.where(RunItem.state == ItemState.FAILED)
+            rows = db.scalars(shown.where(RunItem.position > after).order_by(RunItem.position).limit(limit + 1)).all()
+            undone = db.scalar(select(Run.id).where(Run.undoes == run.id, Run.state != RunState.CANCELLED).limit(1))
+        more = str(rows[limit - 1].position) if len(rows) > limit else None
+        return RunView(run, counts, rows[:limit], hidden, more, _can(run, counts, actor, undone is not None))
+
+    def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
+        """Ids of the sites whose pages are in the run, as far as they are known."""
+        with self._store.begin() as db:
+            run = self._get(db, actor, run_id)
+            sites = db.scalars(select(RunItem.site_id).where(RunItem.run_id == run.id).distinct())
+            return frozenset(site for site in sites if site is not None)
+
+    def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
+        """Runs of the portal, newest first, without items; and where the next screen begins."""
+        with self._store.begin() as db:
+            query = self._filtered(select(Run).where(Run.member_id == actor.member_id), wanted)
+            if wanted.after is not None:
+                last = self._get(db, actor, wanted.after)
+                query = query.where(
+                    or_(Run.created_at < last.created_at, and_(Run.created_at == last.created_at, Run.id < last.id))
+                )
+            rows = db.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.limit + 1)).all()
+            shown = rows[: wanted.limit]
+            counts = _counts(db, [run.id for run in shown])
+            undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_([run.id for run in shown]))))
+        views = [RunView(run, counts[run.id], can=_can(run, counts[run.id], actor, run.id in undone)) for run in shown]
+        return views, shown[-1].id if len(rows) > wanted.limit else None
+
+    def _filtered(self, query: Select[Run], wanted: RunFilter) -> Select[Run]:
+        if wanted.states:
+            query = query.where(Run.state.in_(wanted.states))
+        if wanted.lid is not None:
+            query = query.where(Run.id.in_(select(RunItem.run_id).where(RunItem.lid == wanted.lid)))
+        if wanted.user_id is not None:
+            query = query.where(Run.created_by == wanted.user_id)
+        if wanted.since is not None:
+            query = query.where(Run.created_at >= wanted.since)
+        if wanted.before is not None:
+            query = query.where(Run.created_at < wanted.before)
+        return query
+
+    def scheduled_count(self, actor: Actor) -> int:
+        """How many runs of the portal have their time still before them, or wait for a person."""
+        open_states = (RunState.SCHEDULED, RunState.WAITING)
+        with self._store.begin() as db:
+            query = select(func.count()).select_from(Run)
+            return db.scalar(query.where(Run.member_id == actor.member_id, Run.state.in_(open_states))) or 0
+
+    def schedules(self, actor: Actor, lids: Sequence[int]) -> dict[int, datetime]:
+        """For each page with a run still to come: when the first of them is due."""
+        with self._store.begin() as db:
+            rows = db.execute(
+                select(RunItem.lid, func.min(Run.at))
+                .join(Run, Run.id == RunItem.run_id)
+                .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids))
+                .group_by(RunItem.lid)
+            )
+            return {lid: at for lid, at in rows if at is not None}
+
+    # --- changing one's mind ---------------------------------------------------------------------------------------
+
+    def cancel(self, actor: Actor, run_id: UUID) -> None:
+        """Stop: items not yet sent stay undone. Raises NotPossibleNow for a run that has ended."""
+        with self._store.begin() as db:
+            run = self._get(db, actor, run_id, lock=True)
+            if run.state.is_final:
+                raise NotPossibleNow()
+            run.state, run.finished_at = RunState.CANCELLED, self._clock()
+            db.execute(
+                update(RunItem)
+                .where(RunItem.run_id == run.id, RunItem.state == ItemState.PENDING)
+                .values(state=ItemState.CANCELLED)
+            )
+
+    def move(self, actor: Actor, run_id: UUID, at: Moment, zone: str | None) -> None:
+        """Another time for a scheduled run. Raises NotPossibleNow when it is not waiting for its time."""
+        with self._store.begin() as db:
+            run = self._get(db, actor, run_id, lock=True)
+            if run.state is not RunState.SCHEDULED:
+                raise NotPossibleNow()
+            if run.until is not None and run.until <= at.instant:
+                raise BadForm(words=N_("The pages would come back before they go down. Nothing was moved."))
+            run.at, run.at_wall, run.zone = at.instant, at.wall, zone or run.zone
+            self._queue.begin(db, run.id, at=run.at)
+
+    def retry(self, actor: Actor, run_id: UUID) -> UUID:
+        """A new run, as the actor, over the pages that failed. Raises NotPossibleNow when there are none."""
+        return self._again(actor, run_id, ItemState.FAILED, undo=False)
+
+    def undo(self, actor: Actor, run_id: UUID) -> UUID:
+        """A new run, as the actor, that turns back exactly what this run changed and nobody changed since."""
+        return self._again(actor, run_id, ItemState.SUCCEEDED, undo=True)
+
+    def _again(self, actor: Actor, run_id: UUID, which: ItemState, *, undo: bool) -> UUID:
+        with self._store.begin() as db:
+            old = self._get(db, actor, run_id, lock=True)
+            if not old.state.is_final or (undo and self._is_undone(db, old)):
+                raise NotPossibleNow()
+            rows = db.scalars(
+                select(RunItem).where(RunItem.run_id == old.id, RunItem.state == which).order_by(RunItem.position)
+            ).all()
+            if not rows:
+                raise NotPossibleNow()
+            order = Order(OPPOSITE[old.action] if undo else old.action, old.kind, tuple(row.lid for row in rows))
+            run = self._run(actor, order, None)
+            run.undoes, run.retries = (old.id, None) if undo else (None, old.id)
+            if order.is_one_page_now:
+                run.state, run.started_at = RunState.RUNNING, self._clock()
+            self._write(db, actor, run, [_copy(position, row, undo) for position, row in enumerate(rows)], order)
+            return run.id
+
+    def _is_undone(self, db: Session, run: Run) -> bool:
+        ended = (RunState.CANCELLED, RunState.FAILED)
+        return db.scalar(select(Run.id).where(Run.undoes == run.id, Run.state.not_in(ended)).limit(1)) is not None
+
+
+def _item(position: int, lid: int, page: Page | None, title: str = "", site: str = "") -> RunItem:
+    if page is None:
+        return RunItem(position=position, lid=lid, state=ItemState.PENDING, title=title, site=site)
+    before = {"active": page.published, "site_active": page.site_active, "planned": True}
+    return RunItem(
+        position=position, lid=lid, state=ItemState.PENDING, title=page.title, site=page.site, site_id=page.site_id,
+        before=before,
+    )  # fmt: skip
+
+
+def _copy(position: int, row: RunItem, undo: bool) -> RunItem:
+    return RunItem(
+        position=position, lid=row.lid, state=ItemState.PENDING, title=row.title, site=row.site, site_id=row.site_id,
+        expected=row.after if undo else None,
+    )  # fmt: skip
+
+
+def _of(run: Run, items: list[RunItem]) -> list[RunItem]:
+    for item in items:
+        item.run_id = run.id
+    return items
+
+
+def _same_order(earlier: Run, order: Order) -> UUID:
+    if earlier.order_sha256 != order.digest():
+        raise KeyReused()
+    return earlier.id
+
+
+def _count(run_id: UUID) -> Select[int]:
+    return select(func.count()).select_from(RunItem).where(RunItem.run_id == run_id)
+
+
+def _counts(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:
+    counts = {run_id: dict.fromkeys(ItemState, 0) for run_id in run_ids}
+    query = select(RunItem.run_id, RunItem.state, func.count()).where(RunItem.run_id.in_(run_ids))
+    for run_id, state, number in db.execute(query.group_by(RunItem.run_id, RunItem.state)):
+        counts[run_id][state] = number
+    return counts
+
+
+def _can(run: Run, counts: Mapping[ItemState, int], actor: Actor, undone: bool) -> tuple[str, ...]:
+    """What may be done with the run in its state, by somebody with the rights for it."""
+    if not run.state.is_final:
+        mine = run.created_by == actor.user_id
+        steer = ("cancel", "move") if run.state is RunState.SCHEDULED else ("cancel",)
+        return steer if mine or run.state is not RunState.WAITING else (*steer, "takeover")
+    again = ("retry",) if counts[ItemState.FAILED] else ()
+    return (*again, "undo") if counts[ItemState.SUCCEEDED] and not undone else again

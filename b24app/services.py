@@ -1,0 +1,78 @@
+"""Where the parts meet: everything a request or a job needs, built once a process. No Flask in here."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from b24app.bitrix.address import Addresses
+from b24app.bitrix.oauth import AuthorizationServers
+from b24app.bitrix.rest import Rest, Transport
+from b24app.clock import Clock, utcnow
+from b24app.config import Config
+from b24app.installs import Installs
+from b24app.journal import Journal
+from b24app.pages import Pages
+from b24app.perform import Perform
+from b24app.runs import Runs
+from b24app.store import embedded
+from b24app.store.db import POOL, Store
+from b24app.store.queue import Queue
+from b24app.store.vault import Vault
+from b24app.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Services:
+    """The verbs, ready to be called."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    vault: Vault
+    queue: Queue
+    oauth: AuthorizationServers
+    tokens: Tokens
+    installs: Installs
+    pages: Pages
+    runs: Runs
+    perform: Perform
+
+
+def build(
+    config: Config,
+    clock: Clock = utcnow,
+    transport: Transport | None = None,
+    jitter: Callable[[], float] = random.random,
+    pool: int = POOL,
+) -> Services:
+    """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked."""
+    addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals)
+    wire = transport or addresses.adapter()
+    store = Store(database_url(config), pool)
+    vault = Vault(config.vault_keys)
+    oauth = AuthorizationServers(
+        config.oauth_urls, config.b24_client_id, config.b24_client_secret.get_secret_value(), wire, clock
+    )
+    tokens = Tokens(store, vault, Rest(wire, clock, Journal(store)), oauth, clock)
+    queue = Queue(store.url)
+    runs = Runs(store, queue, clock)
+    return Services(
+        config=config,
+        clock=clock,
+        store=store,
+        vault=vault,
+        queue=queue,
+        oauth=oauth,
+        tokens=tokens,
+        installs=Installs(config, store, oauth, addresses, tokens, clock),
+        pages=Pages(tokens, clock),
+        runs=runs,
+        perform=Perform(store, tokens, runs, queue, clock, jitter),
+    )
+
+
+def database_url(config: Config) -> str:
+    """The operator's PostgreSQL, or the embedded one of a development machine, which starts here."""
+    if config.database_url is not None:
+        return config.database_url.get_secret_value()
+    return embedded.start().url

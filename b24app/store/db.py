@@ -1,0 +1,51 @@
+"""One PostgreSQL, reached by one small pool a process.
+
+A frozen process must not hold a row: every connection ends an idle transaction and a wait for a lock after 15 s and
+keeps TCP alive. The pool opens lazily, so it is made after gunicorn forks.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+POOL, OVERFLOW = 6, 2
+POOL_WAIT_SECONDS = 30
+SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=15s -c lock_timeout=15s -c timezone=UTC"
+KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "connect_timeout": 10}
+
+
+class Store:
+    """Opens transactions; nothing else in the app opens a connection of its own but the job queue."""
+
+    def __init__(self, url: str, pool: int = POOL) -> None:
+        self.url = url
+        self._pool = pool
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The pool, made at first use."""
+        return create_engine(
+            self.url.replace("postgresql://", "postgresql+psycopg://", 1),
+            pool_size=self._pool,
+            max_overflow=OVERFLOW,
+            pool_timeout=POOL_WAIT_SECONDS,
+            pool_pre_ping=True,
+            connect_args={"options": SESSION_OPTIONS, "application_name": "sundown", **KEEPALIVE},
+        )
+
+    @cached_property
+    def _sessions(self) -> sessionmaker[Session]:
+        return sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with self._sessions.begin() as db:
+            yield db
+
+    def close(self) -> None:
+        """Give the connections back; the next use opens new ones."""
+        self.engine.dispose()

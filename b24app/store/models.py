@@ -1,0 +1,240 @@
+"""What we remember, as tables. Everything hangs on member_id, which never changes; domains may.
+
+A portal's rows go together: deleting the portal takes its users, tokens, proofs, runs and call log along.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Enum,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from b24app.terms import Action, ItemState, Kind, RunState, UserRef
+
+NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+MEMBER = String(64)
+
+
+def _words(term: type[StrEnum]) -> Enum:
+    """A term is kept as its word, without a database type that each new word would have to migrate."""
+    return Enum(term, native_enum=False, length=16, values_callable=lambda words: [word.value for word in words])
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own form
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(none_as_null=True),
+        Action: _words(Action),
+        Kind: _words(Kind),
+        RunState: _words(RunState),
+        ItemState: _words(ItemState),
+    }
+
+
+class Portal(Base):
+    """One Bitrix24 with the app installed, or once installed."""
+
+    __tablename__ = "portals"
+
+    member_id: Mapped[str] = mapped_column(MEMBER, primary_key=True)
+    domain: Mapped[str] = mapped_column(Text, index=True)
+    client_endpoint: Mapped[str] = mapped_column(Text)  # REST base as app.info gave it, ends in /rest/
+    oauth_server: Mapped[str] = mapped_column(Text)  # which allow-listed authorization server answers for it
+    scope: Mapped[str] = mapped_column(Text)  # comma list
+    status: Mapped[str] = mapped_column(String(16))
+    app_version: Mapped[int]
+    application_token_sha256: Mapped[str | None] = mapped_column(String(64))
+    epoch: Mapped[int] = mapped_column(server_default=text("1"))  # grows at uninstall: ends every session
+    pages_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows when we changed a page
+    installed_at: Mapped[datetime]
+    bound_to: Mapped[str | None] = mapped_column(Text)  # the APP_URL that events and placement are bound to
+    uninstalled_at: Mapped[datetime | None]
+    suspended_code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's word for why work stopped
+    paused_until: Mapped[datetime | None]
+
+    @property
+    def is_open(self) -> bool:
+        """The app may work for this portal."""
+        return self.uninstalled_at is None
+
+
+class User(Base):
+    """One person of a portal, as far as the app must know them."""
+
+    __tablename__ = "users"
+
+    member_id: Mapped[str] = mapped_column(
+        MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, server_default="")
+    zone: Mapped[str | None] = mapped_column(Text)  # IANA, from `profile` or chosen
+    language: Mapped[str] = mapped_column(String(8), server_default="en")
+    theme: Mapped[str] = mapped_column(String(8), server_default="light")
+    is_admin: Mapped[bool] = mapped_column(server_default=text("false"))
+    epoch: Mapped[int] = mapped_column(server_default=text("1"))  # grows when Bitrix24 says the user may not
+    opened_at: Mapped[datetime | None]
+
+    @property
+    def ref(self) -> UserRef:
+        """The key of this person's token."""
+        return UserRef(self.member_id, self.user_id)
+
+
+class UserToken(Base):
+    """The newest token pair of one person; its row is the lock of renewal."""
+
+    __tablename__ = "user_tokens"
+    __table_args__ = (
+        ForeignKeyConstraint(["member_id", "user_id"], ["users.member_id", "users.user_id"], ondelete="CASCADE"),
+    )
+
+    member_id: Mapped[str] = mapped_column(MEMBER, primary_key=True)
+    user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    access: Mapped[bytes] = mapped_column(LargeBinary)  # sealed by the vault
+    refresh: Mapped[bytes] = mapped_column(LargeBinary)  # sealed by the vault
+    access_sha256: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]
+    obtained_at: Mapped[datetime] = mapped_column(index=True)
+    dead_code: Mapped[str | None] = mapped_column(Text)  # why it cannot be renewed; a new pair clears it
+
+
+class Proof(Base):
+    """An access token the authorization server vouched for, kept by its hash until the token expires."""
+
+    __tablename__ = "proofs"
+
+    access_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    member_id: Mapped[str] = mapped_column(MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int] = mapped_column(BigInteger)
+    domain: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Run(Base):
+    """One order: an action over pages of one kind."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("member_id", "created_by", "idempotency_key"),
+        Index("ix_runs_list", "member_id", "created_at", "id"),
+        Index("ix_runs_open", "state", postgresql_where=text("state in ('scheduled','queued','running','waiting')")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    member_id: Mapped[str] = mapped_column(MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"))
+    action: Mapped[Action]
+    kind: Mapped[Kind]
+    state: Mapped[RunState]
+    at: Mapped[datetime | None]
+    until: Mapped[datetime | None]
+    at_wall: Mapped[str | None] = mapped_column(String(32))  # local time as ordered; with zone it outlives rule changes
+    until_wall: Mapped[str | None] = mapped_column(String(32))
+    zone: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_by: Mapped[int] = mapped_column(BigInteger)
+    created_name: Mapped[str] = mapped_column(Text)
+    acting_as: Mapped[int] = mapped_column(BigInteger)
+    acting_name: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    problem: Mapped[dict[str, Any] | None]  # {"code", "class", "method"} of why it waits or failed
+    waiting_since: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(server_default=text("0"))  # transient failures in a row
+    step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows with each recorded batch
+    returns_run: Mapped[UUID | None] = mapped_column(index=True)  # the linked run that publishes again at `until`
+    undoes: Mapped[UUID | None] = mapped_column(index=True)
+    retries: Mapped[UUID | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    order_sha256: Mapped[str | None] = mapped_column(String(64))
+
+    @property
+    def actor(self) -> UserRef:
+        """Whose token does the work."""
+        return UserRef(self.member_id, self.acting_as)
+
+
+class RunItem(Base):
+    """One page of a run."""
+
+    __tablename__ = "run_items"
+    __table_args__ = (Index("ix_run_items_lid", "lid", "run_id"),)
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    lid: Mapped[int] = mapped_column(BigInteger)
+    site_id: Mapped[int | None] = mapped_column(BigInteger)
+    title: Mapped[str] = mapped_column(Text, server_default="")
+    site: Mapped[str] = mapped_column(Text, server_default="")
+    state: Mapped[ItemState]
+    code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's code of a failure
+    problem: Mapped[str | None] = mapped_column(String(32))  # our class of it: gives the words
+    before: Mapped[dict[str, Any] | None]  # the page's state read just before we acted
+    after: Mapped[dict[str, Any] | None]  # and right after
+    expected: Mapped[dict[str, Any] | None]  # of an undo: what the undone run left behind; anything else is not touched
+    done_at: Mapped[datetime | None]
+
+    @property
+    def was_published(self) -> bool | None:
+        """Whether visitors could see the page before this run; None when it was never read."""
+        return None if self.before is None else bool(self.before.get("active"))
+
+
+class ApiCall(Base):
+    """One request to Bitrix24 and its answer, without tokens: the Market asks for at least three days of it."""
+
+    __tablename__ = "api_calls"
+    __table_args__ = (Index("ix_api_calls_list", "member_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    member_id: Mapped[str] = mapped_column(MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(BigInteger)
+    method: Mapped[str] = mapped_column(Text)
+    params: Mapped[str] = mapped_column(Text)
+    http_status: Mapped[int | None]
+    code: Mapped[str | None] = mapped_column(Text)
+    seconds: Mapped[float]
+    answer: Mapped[str] = mapped_column(Text)
+
+
+class SignInState(Base):
+    """A spent OAuth state, kept until it would have expired anyway: makes it single use across processes."""
+
+    __tablename__ = "sign_in_states"
+
+    jti: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class WorkerSeen(Base):
+    """When a worker last said it lives."""
+
+    __tablename__ = "worker_seen"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime]

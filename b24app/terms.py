@@ -1,0 +1,90 @@
+"""The field's nouns as types: what a portal, a page kind, an action and the states are called everywhere.
+
+Names and states come from the outward contract; the word `scope` is kept for REST permissions, so the `scope`
+parameter of landing methods is called kind here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+APP_SCOPE = "landing"  # the only REST permission the app asks for; `profile` and `user.admin` need none
+
+
+def N_(words: str) -> str:
+    """Mark words for translation where they are written; they are translated where they are shown."""
+    return words
+
+
+class Kind(StrEnum):
+    """A family of sites; all but PAGE are sent as the `scope` parameter (landing docs, "Working with Site Types")."""
+
+    PAGE = "PAGE"  # sites and stores
+    KNOWLEDGE = "KNOWLEDGE"
+    GROUP = "GROUP"
+    MAINPAGE = "MAINPAGE"
+
+
+class Action(StrEnum):
+    """What a run does to its pages."""
+
+    UNPUBLISH = "unpublish"
+    PUBLISH = "publish"
+
+
+class RunState(StrEnum):
+    """Where a run stands; the last four are final."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing will happen to the run any more."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
+
+
+class ItemState(StrEnum):
+    """Where one page of a run stands; skipped = it was already so."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, order=True)
+class UserRef:
+    """One person on one portal: the key of a user token."""
+
+    member_id: str
+    user_id: int
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks: a person with a living session, and what their answers are made of."""
+
+    member_id: str
+    user_id: int
+    name: str
+    language: str
+    theme: str
+    zone: str | None
+    domain: str  # the portal's host, port included where it has one
+    pages_version: int  # grows with every page the app changed on this portal
+
+    @property
+    def user(self) -> UserRef:
+        """The key of the token that acts for this person."""
+        return UserRef(self.member_id, self.user_id)

@@ -1,0 +1,262 @@
+"""User tokens: remember the newest pair, call Bitrix24 as that user, renew when it says so.
+
+The one decision this module lives by: a pair is renewed only under a lock on its row, and only after a second look.
+Whoever comes later (another thread, process or machine) finds the new pair and uses it. A killed process frees the
+lock with its connection; a frozen one loses it after 15 s. Bitrix24 asks apps not to renew ahead of need, so a pair is
+renewed when Bitrix24 calls it expired, or when its time has passed and a call is due (OAuth docs, auto-renewal).
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+import structlog
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from b24app.bitrix.address import same_host
+from b24app.bitrix.oauth import AuthorizationServers, TokenPair
+from b24app.bitrix.rest import Answer, Command, Rest
+from b24app.clock import Clock
+from b24app.errors import (
+    AppNotAllowed,
+    ExpiredToken,
+    InvalidToken,
+    NotGenuine,
+    NotInstalled,
+    PaymentRequired,
+    PortalError,
+    PortalMoved,
+    SignInAgain,
+    Unavailable,
+    UserGone,
+    error_for,
+)
+from b24app.journal import acting
+from b24app.store.db import Store
+from b24app.store.models import Portal, User, UserToken
+from b24app.store.vault import Place, Vault, fingerprint
+from b24app.terms import UserRef
+
+log = structlog.get_logger()
+T = TypeVar("T")
+USER_CHANGED = "authorization_error"  # the pair now belongs to somebody else, e.g. Bitrix24's system user
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one call needs: where to, and with which token."""
+
+    endpoint: str
+    server: str
+    token: str = field(repr=False)
+    expires_at: datetime
+
+
+class Tokens:
+    """Calls Bitrix24 on behalf of a user and keeps that user's pair alive."""
+
+    def __init__(self, store: Store, vault: Vault, rest: Rest, oauth: AuthorizationServers, clock: Clock) -> None:
+        self._store = store
+        self._vault = vault
+        self._rest = rest
+        self._oauth = oauth
+        self._clock = clock
+        self._turns: WeakValueDictionary[UserRef, threading.Lock] = WeakValueDictionary()
+        self._turns_guard = threading.Lock()
+
+    # --- calling ---------------------------------------------------------------------------------------------------
+
+    def call(
+        self, user: UserRef, method: str, params: Mapping[str, object] | None = None, timeout: float = 30
+    ) -> Answer:
+        """One REST call as `user`. Raises a PortalError."""
+        return self._as(user, lambda access: self._rest.call(access.endpoint, access.token, method, params, timeout))
+
+    def batch(
+        self, user: UserRef, commands: Mapping[str, Command], *, timeout: float = 55
+    ) -> dict[str, Answer | PortalError]:
+        """Up to 50 commands in one request; a command's failure is its value, a failure of the call is raised."""
+        return self._as(user, lambda access: self._rest.batch(access.endpoint, access.token, commands, timeout=timeout))
+
+    def _as(self, user: UserRef, ask: Callable[[Access], T]) -> T:
+        try:
+            with acting(user):
+                return self._with_renewal(user, ask)
+        except PortalError as error:
+            self._heed(user, error)
+            raise
+
+    def _with_renewal(self, user: UserRef, ask: Callable[[Access], T]) -> T:
+        access = self.load(user)
+        if access.expires_at <= self._clock():
+            access = self.renew(user, spent=access.token)
+        try:
+            return self._with_move(user, access, ask)
+        except (ExpiredToken, InvalidToken) as refused:
+            if isinstance(refused, SignInAgain):
+                raise
+            access = self.renew(user, spent=access.token)
+            return self._with_move(user, access, ask)
+
+    def _with_move(self, user: UserRef, access: Access, ask: Callable[[Access], T]) -> T:
+        """Ask; after a 302 ask the authorization server where the portal lives, and only then once more."""
+        try:
+            return ask(access)
+        except PortalMoved as moved:
+            try:
+                now = self._oauth.app_info(access.server, access.token)
+            except (NotGenuine, Unavailable):
+                raise moved from None
+            if now.member_id != user.member_id or not same_host(now.client_endpoint, moved.host):
+                raise
+            self._portal_moved(user.member_id, now.domain, now.client_endpoint)
+            return ask(Access(now.client_endpoint, access.server, access.token, access.expires_at))
+
+    def _portal_moved(self, member_id: str, domain: str, endpoint: str) -> None:
+        log.info("portal_moved", member_id=member_id, domain=domain)
+        with self._store.begin() as db:
+            db.execute(
+                update(Portal).where(Portal.member_id == member_id).values(domain=domain, client_endpoint=endpoint)
+            )
+
+    def _heed(self, user: UserRef, error: PortalError) -> None:
+        """Some refusals end more than the call: the user's sessions, or the portal's work."""
+        if isinstance(error, UserGone | AppNotAllowed):
+            self.end_sessions(user)
+        if isinstance(error, NotInstalled | PaymentRequired):
+            with self._store.begin() as db:
+                db.execute(
+                    update(Portal)
+                    .where(Portal.member_id == user.member_id, Portal.suspended_code.is_(None))
+                    .values(suspended_code=error.code)
+                )
+
+    def end_sessions(self, user: UserRef) -> None:
+        """Every session token of this user stops working at once."""
+        with self._store.begin() as db:
+            db.execute(
+                update(User)
+                .where(User.member_id == user.member_id, User.user_id == user.user_id)
+                .values(epoch=User.epoch + 1)
+            )
+
+    # --- remembering -----------------------------------------------------------------------------------------------
+
+    def load(self, user: UserRef) -> Access:
+        """The stored access of `user`; SignInAgain when there is none."""
+        with self._store.begin() as db:
+            row = db.get(UserToken, (user.member_id, user.user_id))
+            portal = db.get(Portal, user.member_id)
+        if row is None or portal is None:
+            raise SignInAgain()
+        return self._opened(row, portal)
+
+    def remember(self, db: Session, user: UserRef, access: str, refresh: str, expires_at: datetime) -> bool:
+        """Store a pair a frame or code exchange brought; an older pair than the stored living one is left aside.
+
+        Runs in the caller's transaction; the user's row must exist. True when it was stored.
+        """
+        row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)
+        if row is not None and row.dead_code is None and row.expires_at > expires_at:
+            return False
+        sealed = self._sealed(user, access, refresh, expires_at)
+        if row is None:
+            db.add(UserToken(member_id=user.member_id, user_id=user.user_id, **sealed))
+        else:
+            _set(row, sealed)
+        db.flush()
+        return True
+
+    def _sealed(self, user: UserRef, access: str, refresh: str, expires_at: datetime) -> dict[str, object]:
+        return {
+            "access": self._vault.seal(access, place(user, "access")),
+            "refresh": self._vault.seal(refresh, place(user, "refresh")),
+            "access_sha256": fingerprint(access),
+            "expires_at": expires_at,
+            "obtained_at": self._clock(),
+            "dead_code": None,
+        }
+
+    def _opened(self, row: UserToken, portal: Portal) -> Access:
+        user = UserRef(row.member_id, row.user_id)
+        token = self._vault.open(row.access, place(user, "access"))
+        return Access(portal.client_endpoint, portal.oauth_server, token, row.expires_at)
+
+    # --- renewing --------------------------------------------------------------------------------------------------
+
+    def renew(self, user: UserRef, spent: str) -> Access:
+        """A pair that is not `spent`: somebody else's newer one, or one renewed now. Raises a PortalError.
+
+        One thread of a process waits on the row, its other threads wait on that one without a connection. After a
+        lost answer the same refresh token is tried once more: the authorization server may not have seen it.
+        """
+        with self._turn(user):
+            try:
+                return self._renew_under_lock(user, spent)
+            except Unavailable as lost:
+                if not lost.maybe_done:
+                    raise
+                return self._renew_under_lock(user, spent)
+            except OperationalError as busy:
+                log.warning("token_row_busy", member_id=user.member_id, user_id=user.user_id)
+                raise Unavailable("renewal_busy", method="oauth.token") from busy
+
+    def _turn(self, user: UserRef) -> threading.Lock:
+        with self._turns_guard:
+            turn = self._turns.get(user)
+            if turn is None:
+                turn = self._turns[user] = threading.Lock()
+            return turn
+
+    def _renew_under_lock(self, user: UserRef, spent: str) -> Access:
+        with self._store.begin() as db:
+            row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)
+            portal = db.get(Portal, user.member_id)
+            if row is None or portal is None:
+                raise SignInAgain()
+            if row.access_sha256 != fingerprint(spent):
+                return self._opened(row, portal)
+            if row.dead_code is not None:
+                raise error_for(row.dead_code, 401)
+            refused = self._exchange(user, row, portal)
+            fresh = self._opened(row, portal)
+        if refused is not None:  # raised after the commit: the verdict stays written
+            raise refused
+        return fresh
+
+    def _exchange(self, user: UserRef, row: UserToken, portal: Portal) -> PortalError | None:
+        """Renew the locked row in place; a final refusal is written on it and returned."""
+        try:
+            pair = self._oauth.refresh(portal.oauth_server, self._vault.open(row.refresh, place(user, "refresh")))
+        except (SignInAgain, UserGone) as refused:
+            row.dead_code = refused.code
+            log.info("token_cannot_be_renewed", member_id=user.member_id, user_id=user.user_id, code=refused.code)
+            return refused
+        if not belongs_to(pair, user):
+            row.dead_code = USER_CHANGED
+            log.warning("token_changed_hands", member_id=user.member_id, user_id=user.user_id)
+            return UserGone()
+        _set(row, self._sealed(user, pair.access, pair.refresh, pair.expires_at))
+        portal.client_endpoint = pair.client_endpoint or portal.client_endpoint
+        log.info("token_renewed", member_id=user.member_id, user_id=user.user_id)
+        return None
+
+
+def belongs_to(pair: TokenPair, user: UserRef) -> bool:
+    """A refresh token is proven only now: it must lead to the same portal and, where named, the same user."""
+    return pair.member_id == user.member_id and pair.user_id in (None, user.user_id)
+
+
+def place(user: UserRef, column: str) -> Place:
+    """Where a token of `user` lives, for the vault."""
+    return Place("user_tokens", f"{user.member_id}/{user.user_id}", column)
+
+
+def _set(row: UserToken, values: dict[str, object]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)

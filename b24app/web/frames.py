@@ -1,0 +1,158 @@
+"""The two pages Bitrix24 opens in its frame: the installer and the app; and what a plain browser sees there."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, current_app, g, redirect, request, url_for
+
+from b24app import i18n
+from b24app.bitrix.forms import FramePost, parse_frame
+from b24app.errors import AuthorizationUnavailable, BadForm, InsufficientScope, Problem
+from b24app.installs import PLACEMENT, Opening
+from b24app.services import Services
+from b24app.store.models import Portal, User
+from b24app.terms import Actor, Kind
+from b24app.web import replies
+from b24app.web.problems import button, facts, refuse
+from b24app.web.session import SessionTokens
+from b24app.web.words import _
+
+FORM_LIMIT = 64 * 1024
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
+    """/install, /app, /session and the two open texts."""
+    frames = Blueprint("frames", __name__)
+
+    @frames.get("/install")
+    @frames.get("/app")
+    def outside() -> Response:
+        if request.path == "/app" and request.args.get("code"):
+            return current_app.make_response(redirect(f"/oauth/callback?{request.query_string.decode()}", 302))
+        return replies.html("outside.html")
+
+    @frames.post("/install")
+    def install() -> Response:
+        post = _read_post()
+        opening = services.installs.install(post, g.lang)
+        _may_frame(opening)
+        problem = None if opening.has_scope else InsufficientScope()
+        return replies.html(
+            "install.html",
+            steps=[
+                {"key": step.key, "title": _(step.title), "state": step.state, "words": _(step.words)}
+                for step in opening.steps
+            ],
+            ready=problem is None,
+            problem=problem and facts(problem),
+            button=problem and button(problem),
+            session_token=sessions.opened(opening),
+            lang=g.lang,
+            theme="light",
+        )
+
+    @frames.post("/app")
+    def app() -> Response:
+        post = _read_post()
+        opening = services.installs.open(post, g.lang)
+        _may_frame(opening)
+        services.perform.resume_for(opening.user)
+        return shell(services, opening, sessions.opened(opening), _start_url(post))
+
+    @frames.post("/session")
+    def session() -> Response:
+        opening = services.installs.open(_read_post(), g.lang)
+        services.perform.resume_for(opening.user)
+        return replies.json({"session_token": sessions.opened(opening)})
+
+    @frames.get("/privacy")
+    def privacy() -> Response:
+        return replies.html("privacy.html")
+
+    @frames.get("/licence")
+    def licence() -> Response:
+        return replies.html("licence.html")
+
+    @frames.errorhandler(Problem)
+    def refused(problem: Problem) -> Response:
+        if request.path == "/session":
+            return refuse(problem)
+        _may_show_refusal(services, problem)
+        reply = replies.html("refused.html", problem.status, problem=facts(problem))
+        refuse(problem)  # for the log; the person gets the page
+        return reply
+
+    return frames
+
+
+def shell(services: Services, opening: Opening, token: str, start_url: str) -> Response:
+    """The app's own page: everything in it is fetched by the page itself, with the session token."""
+    with services.store.begin() as db:
+        user = db.get_one(User, (opening.user.member_id, opening.user.user_id))
+        portal = db.get_one(Portal, opening.user.member_id)
+    actor = Actor(
+        user.member_id,
+        user.user_id,
+        user.name,
+        user.language,
+        user.theme,
+        user.zone,
+        portal.domain,
+        portal.pages_version,
+    )
+    missing = [] if opening.has_scope else [InsufficientScope()]
+    return replies.html(
+        "frame.html",
+        title="Sundown",
+        session_token=token,
+        lang=actor.language,
+        theme=actor.theme,
+        actor={"name": actor.name, "user_id": actor.user_id, "admin": user.is_admin},
+        start_url=start_url,
+        scheduled=services.runs.scheduled_count(actor),
+        notices=[{"problem": facts(problem), "button": button(problem)} for problem in missing],
+    )
+
+
+def _read_post() -> FramePost:
+    """The frame's post, shape checked. Raises BadForm 400, 413, 415."""
+    request.max_content_length = FORM_LIMIT
+    if request.mimetype not in FORM_TYPES:
+        raise BadForm(status=415)
+    post = parse_frame(request.args, request.form)
+    g.post = post
+    g.lang = i18n.language(post.lang)
+    return post
+
+
+def _start_url(post: FramePost) -> str:
+    """Where the page begins: the list, or the very page whose settings the app was opened from."""
+    if post.placement.upper() != PLACEMENT:
+        return url_for("pages.listed")
+    lid = str(post.placement_options.get("LID") or "0")
+    site = str(post.placement_options.get("SITE_ID") or "")
+    if lid.isascii() and lid.isdigit() and int(lid) > 0:
+        return url_for("pages.one", lid=int(lid))
+    return url_for("pages.listed", site=site if site.isascii() and site.isdigit() else None, kind=Kind.PAGE)
+
+
+def _may_frame(opening: Opening) -> None:
+    """Let the proven portal, and nobody else, show this answer in a frame."""
+    parts = urlsplit(opening.endpoint)
+    g.frame_ancestor = f"{parts.scheme}://{parts.netloc}"
+
+
+def _may_show_refusal(services: Services, problem: Problem) -> None:
+    """A refusal is words without a session. A known portal may show it; when the authorization server is silent, the
+    portal that was named may, so that an installer is never an empty page.
+    """
+    post: FramePost | None = g.get("post")
+    if post is None:
+        return
+    with services.store.begin() as db:
+        portal = db.get(Portal, post.member_id)
+    if portal is not None and portal.is_open and portal.domain == post.domain:
+        parts = urlsplit(portal.client_endpoint)
+        g.frame_ancestor = f"{parts.scheme}://{parts.netloc}"
+    elif isinstance(problem, AuthorizationUnavailable):
+        g.frame_ancestor = f"{'https' if post.protocol else 'http'}://{post.domain}"

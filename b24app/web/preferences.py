@@ -1,0 +1,41 @@
+"""PUT /preferences: how one person wants to see the app. Kept on the server, because the frame keeps nothing."""
+
+from typing import Annotated, Literal
+
+from flask import Blueprint, Response, g, request
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from b24app.errors import BadForm
+from b24app.moments import zone_of
+from b24app.services import Services
+from b24app.store.models import User
+from b24app.web.forms import read
+
+
+class Preferences(BaseModel):
+    """The body: what is not sent stays as it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    theme: Literal["light", "dark"] | None = None
+    zone: Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)] | None = None
+
+
+def blueprint(services: Services) -> Blueprint:
+    """One route."""
+    preferences = Blueprint("preferences", __name__)
+
+    @preferences.put("/preferences")
+    def change() -> Response:
+        sent = request.get_json(silent=True) if request.is_json else request.form
+        if sent is None or not hasattr(sent, "keys"):
+            raise BadForm(status=400)
+        wish = read(Preferences, sent)
+        if wish.zone is not None:
+            zone_of(wish.zone)
+        with services.store.begin() as db:
+            user = db.get_one(User, (g.actor.member_id, g.actor.user_id))
+            user.theme, user.zone = wish.theme or user.theme, wish.zone or user.zone
+        return Response(status=204)
+
+    return preferences

@@ -1,0 +1,154 @@
+"""Answers of the page and of JSON clients: the same facts as JSON or as HTML."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Response, jsonify, make_response, render_template, request
+
+from b24app import errors, i18n, perform
+from b24app.errors import AccessDenied, PortalError, error_for
+from b24app.pages import Page
+from b24app.runs import RunView
+from b24app.store.models import Run, RunItem
+from b24app.terms import N_, Action, Actor, ItemState
+from b24app.web.problems import facts
+from b24app.web.words import _
+
+NO_RIGHT = {
+    Action.UNPUBLISH: N_(
+        'You have no right to unpublish pages of "%(site)s". Ask the site\'s owner or a portal administrator for the '
+        '"Publish" right.'
+    ),
+    Action.PUBLISH: N_(
+        'You have no right to publish pages of "%(site)s". Ask the site\'s owner or a portal administrator for the '
+        '"Publish" right.'
+    ),
+}
+DETAILS = {
+    perform.CHANGED_SINCE: N_("Somebody changed this page since; it was left as it is."),
+    perform.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Look at it in Bitrix24."),
+    "not_changed_by_run": N_("The first run did not take this page down, so it was left as it is."),
+}
+ALREADY = {Action.UNPUBLISH: N_("It was already unpublished."), Action.PUBLISH: N_("It was already published.")}
+
+
+def wants_json() -> bool:
+    """The client asked for JSON; HTML is the default."""
+    accepted = request.accept_mimetypes
+    return accepted.quality("application/json") > accepted.quality("text/html") or (
+        "application/json" in request.headers.get("Accept", "") and "text/html" not in request.headers.get("Accept", "")
+    )
+
+
+def is_htmx() -> bool:
+    """The page's script asks for a fragment."""
+    return bool(request.headers.get("HX-Request"))
+
+
+def html(template: str, status: int = 200, **context: Any) -> Response:
+    """A rendered template as an answer that nobody keeps."""
+    reply = make_response(render_template(template, **context), status)
+    reply.headers["Cache-Control"] = "no-store"
+    return reply
+
+
+def json(body: Any, status: int = 200) -> Response:
+    """A JSON answer that nobody keeps."""
+    reply = jsonify(body)
+    reply.status_code = status
+    reply.headers["Cache-Control"] = "no-store"
+    return reply
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the second."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
+
+
+def page(row: Page, due: Mapping[int, datetime]) -> dict[str, Any]:
+    """One page of GET /pages."""
+    return {
+        "lid": row.lid, "kind": row.kind, "site_id": row.site_id, "site": row.site, "title": row.title, "url": row.url,
+        "published": row.published, "main": row.main, "may": row.may(Action.UNPUBLISH),
+        "published_at_text": row.published_at_text, "scheduled_at": iso(due.get(row.lid)),
+        "site_active": row.site_active, "may_publish": row.may(Action.PUBLISH),
+    }  # fmt: skip
+
+
+def run(view: RunView, *, with_items: bool = True) -> dict[str, Any]:
+    """One run, in the contract's shape."""
+    order = view.run
+    counts = {"total": view.total, **{state.value: view.counts[state] for state in ItemState}}
+    shape: dict[str, Any] = {
+        "id": str(order.id),
+        "action": order.action,
+        "kind": order.kind,
+        "state": order.state,
+        "at": iso(order.at),
+        "until": iso(order.until),
+        "zone": order.zone,
+        "reason": order.reason,
+        "created_by": {"user_id": order.created_by, "name": order.created_name},
+        "acting_as": {"user_id": order.acting_as, "name": order.acting_name},
+        "created_at": iso(order.created_at),
+        "finished_at": iso(order.finished_at),
+        "problem": _problem(order),
+        "returns_run": _id(order.returns_run),
+        "undoes": _id(order.undoes),
+        "retries": _id(order.retries),
+        "counts": counts,
+        "can": list(view.can),
+    }
+    if with_items:
+        shape |= {"items": [item(order, row) for row in view.items], "hidden": view.hidden, "next": view.next}
+    return shape
+
+
+def item(order: Run, row: RunItem) -> dict[str, Any]:
+    """One page of a run, with the reason in words."""
+    return {
+        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "state": row.state,
+        "code": row.code, "detail": _detail(order, row), "was_published": row.was_published,
+    }  # fmt: skip
+
+
+def _detail(order: Run, row: RunItem) -> str | None:
+    if row.code in DETAILS:
+        return _(DETAILS[row.code])
+    if row.state is ItemState.SKIPPED:
+        return _(ALREADY[order.action])
+    if row.state is not ItemState.FAILED or row.problem is None:
+        return None
+    if row.problem == AccessDenied.__name__ and row.site:
+        return _(NO_RIGHT[order.action], site=row.site)
+    remedy: type[errors.Problem] = getattr(errors, row.problem, PortalError)
+    return f"{_(remedy.words)} {_(remedy.remedy)}"
+
+
+def _problem(order: Run) -> dict[str, Any] | None:
+    """Why the run waits or failed, as problem members."""
+    if order.problem is None:
+        return None
+    kind = getattr(errors, str(order.problem.get("class")), None)
+    code = str(order.problem.get("code"))
+    problem = kind(code) if kind is not None and kind is not errors.PortalMoved else error_for(code, 502)
+    return facts(problem)
+
+
+def _id(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def local(moment: datetime | None, actor: Actor) -> str | None:
+    """A moment as a value for a datetime-local field, in the person's zone."""
+    if moment is None:
+        return None
+    zone: ZoneInfo = i18n.zone(actor.zone)
+    return moment.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
+
+
+def rows(views: Sequence[RunView]) -> list[dict[str, Any]]:
+    """Runs of a list, without items."""
+    return [run(view, with_items=False) for view in views]

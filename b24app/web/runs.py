@@ -1,0 +1,315 @@
+"""Orders and their history: preview, order, look, stop, retry, undo."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from flask import Blueprint, Response, g, request, url_for
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from b24app.authority import Authority
+from b24app.errors import BadForm
+from b24app.moments import Moment, moment
+from b24app.pages import Page
+from b24app.runs import MOST_PAGES, Order, RunFilter, RunView
+from b24app.services import Services
+from b24app.store.models import Run
+from b24app.terms import N_, Action, Actor, ItemState, Kind, RunState
+from b24app.web import replies
+from b24app.web.forms import read
+from b24app.web.words import _
+
+ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
+POLL_SECONDS = 1
+Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
+
+
+class OrderForm(BaseModel):
+    """The body of POST /runs and /runs/preview, as a form or as JSON."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    action: Action
+    kind: Kind = Kind.PAGE
+    lids: list[Annotated[int, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=MOST_PAGES)
+    at: Short | None = None
+    until: Short | None = None
+    zone: Short | None = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] | None = None
+
+    @field_validator("reason")
+    @classmethod
+    def _no_control_characters(cls, value: str | None) -> str | None:
+        if value and "\0" in value:
+            raise ValueError("a reason is plain text")
+        return value or None
+
+    def order(self, actor: Actor, now: datetime) -> Order:
+        """The order with its times made sure of. Raises BadForm."""
+        zone = self.zone or actor.zone
+        at, until = self._moment(self.at, zone, now), self._moment(self.until, zone, now)
+        if until is not None and until.instant <= (at.instant if at else now):
+            raise BadForm(
+                words=N_("The pages would come back before they go down. Nothing was ordered."),
+                remedy=N_("Choose an end that lies after the beginning."),
+            )
+        kept_zone = zone if (at and at.wall) or (until and until.wall) else self.zone
+        return Order(self.action, self.kind, tuple(dict.fromkeys(self.lids)), at, until, kept_zone, self.reason)
+
+    @staticmethod
+    def _moment(text: str | None, zone: str | None, now: datetime) -> Moment | None:
+        return moment(text, zone, now) if text else None
+
+
+class ListQuery(BaseModel):
+    """The query of GET /runs."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    state: Short | None = None
+    lid: int | None = Field(None, ge=1, le=2**53)
+    user_id: int | None = Field(None, ge=1, le=2**53)
+    since: datetime | None = Field(None, alias="from")
+    before: datetime | None = Field(None, alias="to")
+    after: UUID | None = None
+    limit: int = Field(20, ge=1, le=100)
+
+    @field_validator("state")
+    @classmethod
+    def _known_states(cls, value: str | None) -> str | None:
+        for word in (value or "").split(","):
+            if word:
+                RunState(word)
+        return value
+
+    def filter(self) -> RunFilter:
+        """As the runs module takes it."""
+        states = tuple(RunState(word) for word in (self.state or "").split(",") if word)
+        return RunFilter(states, self.lid, self.user_id, self.since, self.before, self.after, self.limit)
+
+
+class ItemsQuery(BaseModel):
+    """The query of GET /runs/<id>."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    items: Annotated[str, StringConstraints(pattern="^(all|failed)$")] = "all"
+    after: int = Field(-1, ge=-1, le=10_000)
+    limit: int = Field(200, ge=1, le=1000)
+
+
+class MoveForm(BaseModel):
+    """The body of POST /runs/<id>/move."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    at: Short
+    zone: Short | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an order would do to one page, and why not where it would not."""
+
+    lid: int
+    page: Page | None
+    may: bool
+    will: str
+    why: str | None
+
+
+def blueprint(services: Services) -> Blueprint:
+    """Everything under /runs."""
+    runs = Blueprint("runs", __name__, url_prefix="/runs")
+    authority = Authority(services.tokens, services.pages, services.clock)
+
+    @runs.post("/preview")
+    def preview() -> Response:
+        form = _order_form()
+        order = form.order(g.actor, services.clock())
+        items = [_foresee(order, lid, page) for lid, page in _known(order).items()]
+        body: dict[str, Any] = {
+            "items": [_preview_item(item) for item in items],
+            "counts": _preview_counts(items),
+        }
+        if replies.wants_json():
+            return replies.json(body)
+        when = request.values.get("when") or ("later" if order.at else "now")
+        return replies.html(
+            "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
+            at=form.at, until=form.until, zone=order.zone or g.actor.zone or "UTC", reason=order.reason, **body,
+        )  # fmt: skip
+
+    def _known(order: Order) -> dict[int, Page | None]:
+        by_lid = services.pages.all_of(g.actor, order.kind).by_lid()
+        return {lid: by_lid.get(lid) for lid in order.lids}
+
+    @runs.post("")
+    def order() -> Response:
+        order = _order_form().order(g.actor, services.clock())
+        kept = services.pages.kept(g.actor, order.kind)
+        if kept is None and not order.is_one_page_now:
+            kept = services.pages.all_of(g.actor, order.kind)
+        run_id, is_new = services.runs.plan(g.actor, order, kept.by_lid() if kept else {}, _key())
+        if is_new and order.is_one_page_now:
+            services.perform.now(run_id)
+        return _answer(run_id, 201 if is_new else 200)
+
+    @runs.get("")
+    def listed() -> Response:
+        query = read(ListQuery, request.args)
+        views, following = services.runs.listed(g.actor, query.filter())
+        rows = replies.rows(views)
+        if replies.wants_json():
+            return replies.json({"runs": rows, "next": str(following) if following else None})
+        only_open = query.state is not None and RunState.SCHEDULED in (query.state or "").split(",")
+        return replies.html(
+            "runs/list.html", runs=rows, next=following and str(following), scheduled=only_open,
+            filters=query.model_dump(mode="json", by_alias=True),
+        )  # fmt: skip
+
+    @runs.get("/<uuid:run_id>")
+    def one(run_id: UUID) -> Response:
+        return _answer(run_id, 200)
+
+    @runs.post("/<uuid:run_id>/cancel")
+    def cancel(run_id: UUID) -> Response:
+        authority.require_steering(g.actor, services.runs.get(g.actor, run_id), _sites(run_id))
+        services.runs.cancel(g.actor, run_id)
+        return _answer(run_id, 200)
+
+    @runs.post("/<uuid:run_id>/move")
+    def move(run_id: UUID) -> Response:
+        form = read(MoveForm, _body())
+        zone = form.zone or g.actor.zone
+        run = services.runs.get(g.actor, run_id)
+        authority.require_steering(g.actor, run, _sites(run_id))
+        services.runs.move(g.actor, run_id, moment(form.at, zone, services.clock()), zone)
+        return _answer(run_id, 200)
+
+    @runs.post("/<uuid:run_id>/retry")
+    def retry(run_id: UUID) -> Response:
+        return _do_again(services.runs.retry(g.actor, run_id))
+
+    @runs.post("/<uuid:run_id>/undo")
+    def undo(run_id: UUID) -> Response:
+        return _do_again(services.runs.undo(g.actor, run_id))
+
+    @runs.post("/<uuid:run_id>/takeover")
+    def takeover(run_id: UUID) -> Response:
+        authority.require_publish(g.actor, services.runs.get(g.actor, run_id), _sites(run_id))
+        services.perform.take_over(g.actor, run_id)
+        return _answer(run_id, 200)
+
+    def _sites(run_id: UUID) -> frozenset[int]:
+        return services.runs.sites_of(g.actor, run_id)
+
+    def _do_again(run_id: UUID) -> Response:
+        if services.runs.get(g.actor, run_id).state is RunState.RUNNING:
+            services.perform.now(run_id)
+        return _answer(run_id, 201)
+
+    def _answer(run_id: UUID, status: int) -> Response:
+        query = read(ItemsQuery, request.args if request.method == "GET" else {})
+        run = services.runs.get(g.actor, run_id)
+        view = services.runs.view(
+            g.actor, run_id, _readable(run), failed_only=query.items == "failed", after=query.after, limit=query.limit
+        )
+        reply = _run_page(view, status, query) if not replies.wants_json() else replies.json(replies.run(view), status)
+        if status == 201:
+            reply.headers["Location"] = url_for("runs.one", run_id=run_id)
+        return reply
+
+    def _readable(run: Run) -> frozenset[int] | None:
+        """Sites whose items this person may see; the asker sees all of their own order."""
+        if run.created_by == g.actor.user_id:
+            return None
+        return frozenset(site.site_id for site in services.pages.all_of(g.actor, run.kind).sites)
+
+    return runs
+
+
+def _run_page(view: RunView, status: int, query: ItemsQuery) -> Response:
+    shown = replies.run(view)
+    moving = view.run.state in (RunState.QUEUED, RunState.RUNNING)
+    return replies.html(
+        "runs/run.html", status, run=shown, items=shown["items"], poll=POLL_SECONDS if moving else None,
+        undo_count=view.counts[ItemState.SUCCEEDED] if "undo" in view.can else 0, shown=query.items,
+    )  # fmt: skip
+
+
+def _body() -> Any:
+    """The form or JSON object that was sent. Raises BadForm 400, 413, 415."""
+    request.max_content_length = ORDER_LIMIT
+    if request.is_json:
+        sent = request.get_json(silent=True)
+        if not isinstance(sent, dict):
+            raise BadForm(status=400)
+        return sent
+    if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return request.form
+    if request.content_length:
+        raise BadForm(status=415)
+    return request.form
+
+
+def _order_form() -> OrderForm:
+    sent = _body()
+    if sum(len(value) if isinstance(value, list) else 1 for value in dict(sent).values()) > MOST_FIELDS:
+        raise BadForm(status=413)
+    return read(OrderForm, sent, lists=("lids",))
+
+
+def _key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+        raise BadForm(words=N_("The Idempotency-Key must be 1 to 255 plain characters. Nothing was done."))
+    return key
+
+
+def _foresee(order: Order, lid: int, page: Page | None) -> Preview:
+    if page is None:
+        return Preview(lid, None, False, "skip", _(N_("It was not found, or you may not see it.")))
+    may = page.may(order.action)
+    if page.published == (order.action is Action.PUBLISH):
+        return Preview(lid, page, may, "skip", _(replies.ALREADY[order.action]))
+    if not may:
+        return Preview(lid, page, may, "skip", _(replies.NO_RIGHT[order.action], site=page.site))
+    return Preview(lid, page, may, order.action, _warning(order, page))
+
+
+def _warning(order: Order, page: Page) -> str | None:
+    """What the person should know of a page that will be changed."""
+    if order.action is Action.UNPUBLISH and page.main:
+        return _(N_("This is the main page of its site: the site's address will be empty."))
+    if order.action is Action.PUBLISH and not page.site_active:
+        return _(N_("Its whole site is unpublished and will come back with it."))
+    return None
+
+
+def _preview_item(item: Preview) -> dict[str, Any]:
+    page = item.page
+    return {
+        "lid": item.lid,
+        "title": page.title if page else _(N_("Page %(lid)s"), lid=item.lid),
+        "site": page.site if page else "",
+        "published": bool(page and page.published),
+        "may": item.may,
+        "main": bool(page and page.main),
+        "will": item.will,
+        "why": item.why,
+    }
+
+
+def _preview_counts(items: list[Preview]) -> dict[str, int]:
+    acted = [item for item in items if item.will != "skip"]
+    return {
+        "will": len(acted),
+        "skip": len(items) - len(acted),
+        "main": sum(item.page is not None and item.page.main for item in acted),
+        "may_not": sum(item.page is not None and not item.may for item in items),
+        "missing": sum(item.page is None for item in items),
+    }
