@@ -1,7 +1,7 @@
 """A stand-in for Bitrix24: an authorization server and portals that apps can be developed and tested against, offline.
 
-It keeps its own reading of the protocol and knows nothing of the app it is used with. Start it with `python -m sandbox`,
-or in a test with `StandIn.start()`; `README.md` has the rest.
+It keeps its own reading of the protocol and knows nothing of the app it is used with. Start it with
+`python -m sandbox`, or in a test with `StandIn.start()`; `README.md` has the rest.
 """
 
 from sandbox.standin import PortalHandle, StandIn

@@ -1,7 +1,7 @@
 """Section 4.4: `batch` with all its habits.
 
-Commands are strings and run one after another in one PHP process; what is not a string vanishes without a trace. Each of
-the five maps of the answer is a PHP array, so it is `[]` when empty and a list when its keys are 0, 1, 2…
+Commands are strings and run one after another in one PHP process; what is not a string vanishes without a trace. Each
+of the five maps of the answer is a PHP array, so it is `[]` when empty and a list when its keys are 0, 1, 2…
 """
 
 from __future__ import annotations

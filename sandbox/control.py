@@ -1,7 +1,7 @@
 """The control API: JSON over HTTP for the control panel, for tests in other languages, and for `make run`.
 
-Each route is one function of `orders.py`; the first line of its docstring is what `GET /` tells about it. `portal` is an index
-from 0. Origins on loopback may call it from a browser.
+Each route is one function of `orders.py`; the first line of its docstring is what `GET /` tells about it. `portal` is
+an index from 0. Origins on loopback may call it from a browser.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def deliver(world: World, parcel: Parcel) -> None:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Straight to the address, whatever proxy the surroundings name; an app under test may have made its own certificate."""
+    """Straight to the address, whatever proxy the surroundings name; an app under test may have its own certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
@@ -151,7 +151,10 @@ def installed(world: World, portal: Portal, user_id: int = 1) -> int:
 
 
 def updated(world: World, portal: Portal) -> int:
-    """A new version: ONAPPUPDATE goes out first (if at all: it has no live sender in the source), then handlers are dropped."""
+    """A new version: ONAPPUPDATE goes out, then the handlers are dropped and the installer runs again.
+
+    Whether a real portal sends it is open: the source has no live caller (3.2).
+    """
     installation = portal.installation
     if installation is None:
         return 0

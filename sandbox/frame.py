@@ -1,4 +1,4 @@
-"""Sections 2.1 to 2.3 and 7: the app's frame: the form a portal posts, and the postMessage commands that need the server.
+"""Sections 2.1 to 2.3 and 7: the app's frame: the form a portal posts, and the commands that need the server.
 
 The browser side is `portal_ui`; it asks here by `/_standin/frame` and `/_standin/command`.
 """
@@ -16,9 +16,10 @@ from sandbox.world import Frame, Portal, User, World
 SILENT = ("reloadWindow", "imCallTo", "imPhoneTo", "imOpenMessenger", "imOpenHistory")
 ECHOED = ("setTitle", "setScroll", "resizeWindow", "setInstall")
 COMMANDS = (
-    "getInitData", "refreshAuth", "setInstall", "setInstallFinish", "resizeWindow", "setTitle", "setScroll", "setUserOption",
-    "setAppOption", "reloadWindow", "imCallTo", "imPhoneTo", "imOpenMessenger", "imOpenHistory", "openApplication",
-    "closeApplication", "openPath", "getInterface", "placementBindEvent", "selectUser", "selectAccess", "selectCRM",
+    "getInitData", "refreshAuth", "setInstall", "setInstallFinish", "resizeWindow", "setTitle", "setScroll",
+    "setUserOption", "setAppOption", "reloadWindow", "imCallTo", "imPhoneTo", "imOpenMessenger", "imOpenHistory",
+    "openApplication", "closeApplication", "openPath", "getInterface", "placementBindEvent", "selectUser",
+    "selectAccess", "selectCRM",
 )  # fmt: skip
 
 

@@ -17,15 +17,16 @@ from sandbox.world import RIGHTS, Folder, Page, Portal, Site, User
 DEFAULT_KINDS = ("PAGE", "STORE", "SMN")
 ENTITY = r"\Bitrix\Landing\Internals\Landing"
 PAGE_FIELDS = (
-    "ID", "CODE", "RULE", "ACTIVE", "PUBLIC", "DELETED", "TITLE", "XML_ID", "DESCRIPTION", "TPL_ID", "TPL_CODE", "SITE_ID",
-    "SITEMAP", "FOLDER", "FOLDER_ID", "SEARCH_CONTENT", "INITIATOR_APP_CODE", "VIEWS", "VERSION", "HISTORY_STEP", "SYS",
-    "CREATED_BY_ID", "MODIFIED_BY_ID", "DATE_CREATE", "DATE_MODIFY", "DATE_PUBLIC", "DOMAIN_ID",
+    "ID", "CODE", "RULE", "ACTIVE", "PUBLIC", "DELETED", "TITLE", "XML_ID", "DESCRIPTION", "TPL_ID", "TPL_CODE",
+    "SITE_ID", "SITEMAP", "FOLDER", "FOLDER_ID", "SEARCH_CONTENT", "INITIATOR_APP_CODE", "VIEWS", "VERSION",
+    "HISTORY_STEP", "SYS", "CREATED_BY_ID", "MODIFIED_BY_ID", "DATE_CREATE", "DATE_MODIFY", "DATE_PUBLIC",
+    "DOMAIN_ID",
 )  # fmt: skip
 Body = Callable[..., object]
 
 
 def kind_of(scope: object) -> str:
-    """The `scope` parameter as the source reads it: KNOWLEDGE and GROUP in any case, MAINPAGE only so, else the default."""
+    """The `scope` parameter as the source reads it: MAINPAGE only in capitals, unknown values as the default."""
     text = php.text(scope)
     if text == "MAINPAGE" or text.upper() == "VIBE":
         return "VIBE"

@@ -1,4 +1,4 @@
-"""The register of REST methods and what each is given: section 4's frame, into which sections 2, 5 and 6 put methods."""
+"""The register of REST methods and what each is given: sections 2, 5 and 6 put their methods here."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def tokens(order: Order) -> object:
 
 @route("POST", "/open")
 def open_(order: Order) -> object:
-    """The frame's POST as the portal would send it: {portal, user, install?, placement?, options?, lang?} → {url, form}."""
+    """The frame's POST as the portal would send it: {portal, user, install?, placement?, options?, lang?}."""
     options = dict(php.items(order.values.get("options"))) or None
     url, form = order.portal.open(
         order.who,
@@ -70,8 +70,8 @@ def rights(order: Order) -> object:
 @route("POST", "/fault")
 def fault(order: Order) -> object:
     """Something goes wrong for the next calls: {portal | "oauth", method, kind, times, …}."""
-    where: object = order.values.get("portal", 0)
-    place: int | str = where if where in ("oauth", "*") else order.portal.index  # type: ignore[assignment]
+    where = order.values.get("portal", 0)
+    place = php.text(where) if where in ("oauth", "*") else order.portal.index
     known = {each.name for each in fields(Fault)} - {"where", "struck", "id"}
     more = order.rest("portal")
     if strange := sorted(set(more) - known):
@@ -105,7 +105,7 @@ def pages(order: Order) -> object:
 
 @route("POST", "/page")
 def page(order: Order) -> object:
-    """Set fields of a page, as somebody in the editor does: {portal, lid, active?, public?, draft?, deleted?, refusal? …}."""
+    """Set fields of a page, as somebody in the editor does: {portal, lid, active?, public?, draft?, deleted? …}."""
     order.portal.change_page(order.number("lid"), **order.rest("portal", "lid"))
     return asdict(order.portal.page(order.number("lid")))
 
@@ -216,7 +216,7 @@ def switch(order: Order) -> object:
 
 @route("POST", "/world")
 def world(order: Order) -> object:
-    """What holds for all portals: {app_url?, rotation?: strict | grace | none, kills_access?, oauth_down?, redirect_uri?}."""
+    """What holds for all portals: {app_url?, rotation?, kills_access?, oauth_down?, redirect_uri?}."""
     found = order.standin.world
     if order.text("rotation", found.rotation) not in ("strict", "grace", "none"):
         raise ValueError("rotation is strict, grace or none")

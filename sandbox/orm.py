@@ -1,4 +1,4 @@
-"""The lists of section 5.4 and 5.5: select, filter, order, limit and offset as Bitrix's ORM takes them from a REST call.
+"""The lists of 5.4 and 5.5: select, filter, order, limit and offset as Bitrix's ORM takes them from a REST call.
 
 Rows are plain maps of upper-case fields. What differs from a tidy query language is kept: unknown keys of `params` and
 unknown fields are SYSTEM_ERRORs with the raw text, keys with a dot vanish, and rows without `ID` collapse into one.
@@ -125,9 +125,8 @@ def _condition(key: str, wanted: object, names: frozenset[str], entity: str) -> 
     negated = operator.startswith("!")
     plain = operator.lstrip("!")
     if plain in ("", "=", "==", "@"):
-        values = (
-            {None if each is None else php.text(each) for each in php.values(wanted)} if wanted is not None else {None}
-        )
+        alternatives = php.values(wanted) if php.is_array(wanted) else [wanted]
+        values: set[str | None] = {None if each is None else php.text(each) for each in alternatives}
         return _is(name, values, negated)
     if plain in ("%", "=%", "%="):
         pattern = _pattern(wanted, contains=plain == "%")

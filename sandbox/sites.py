@@ -11,9 +11,9 @@ from sandbox.world import RIGHTS, Folder, Portal, Site
 
 ENTITY = r"\Bitrix\Landing\Internals\Site"
 SITE_FIELDS = (
-    "ID", "TITLE", "CODE", "TYPE", "ACTIVE", "DELETED", "DESCRIPTION", "XML_ID", "DOMAIN_ID", "LANG", "TPL_ID", "LANDING_ID_INDEX",
-    "LANDING_ID_404", "LANDING_ID_503", "CREATED_BY_ID", "MODIFIED_BY_ID", "DATE_CREATE", "DATE_MODIFY", "SPECIAL",
-    "DOMAIN_NAME", "PUBLIC_URL", "PREVIEW_PICTURE", "PHONE",
+    "ID", "TITLE", "CODE", "TYPE", "ACTIVE", "DELETED", "DESCRIPTION", "XML_ID", "DOMAIN_ID", "LANG", "TPL_ID",
+    "LANDING_ID_INDEX", "LANDING_ID_404", "LANDING_ID_503", "CREATED_BY_ID", "MODIFIED_BY_ID", "DATE_CREATE",
+    "DATE_MODIFY", "SPECIAL", "DOMAIN_NAME", "PUBLIC_URL", "PREVIEW_PICTURE", "PHONE",
 )  # fmt: skip
 EXTRA = ("DOMAIN_NAME", "PUBLIC_URL", "PREVIEW_PICTURE", "PHONE")  # only when asked for by name
 FOLDER_FIELDS = (
@@ -104,7 +104,7 @@ def readable(asked: Asked, site_id: object) -> Site | None:
 
 @landing_method("landing.site.getRights", required=("id",), cost=0.03)
 def get_rights(asked: Asked) -> list[object]:
-    """The calling user's rights; `[]` for a site that is not there for them. In scope GROUP booleans, one for each right."""
+    """The calling user's rights; `[]` for a site that is not there for them. In scope GROUP booleans instead."""
     if not asked.portal.switches.permissions_feature:
         raise landing("FEATURE_NOT_AVAIL", "Access permissions are not available on your plan.")
     site = readable(asked, asked.params["id"])
@@ -122,7 +122,7 @@ def get_public_url(asked: Asked) -> object:
 
 @landing_method("landing.site.unpublic", required=("id",), cost=0.3, wall=2.0)
 def unpublic(asked: Asked) -> int:
-    """Switches the site and its folders off. Pages that are published stay so: the leftover of the publish path (5.5)."""
+    """Switches the site and its folders off. Published pages stay so: the leftover of the publish path (5.5)."""
     site = _publishable(asked)
     for page in asked.portal.pages.values():
         if page.site_id == site.id and not (page.active and page.public):

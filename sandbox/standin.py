@@ -154,7 +154,7 @@ class PortalHandle:
             return replace(self.state.pages[lid])
 
     def pages(self, kind: str | None = None) -> list[Page]:
-        """Copies of all pages that are not in the trash; `kind` PAGE (sites and stores), KNOWLEDGE, GROUP or MAINPAGE."""
+        """Copies of all pages outside the trash; `kind` PAGE (sites and stores), KNOWLEDGE, GROUP or MAINPAGE."""
         portal = self.state
         wanted = (
             None if kind is None else ((landing.kind_of(kind),) if landing.kind_of(kind) else landing.DEFAULT_KINDS)
@@ -283,7 +283,7 @@ class StandIn:
         tls: Path | str | None = None,
         scale: float = 1.0,
     ) -> StandIn:
-        """Start listening: control, two authorization servers, then the portals, on `port` and the next ones (0: any)."""
+        """Listen: control, two authorization servers, then the portals, on `port` and the next ones (0: any free)."""
         hosts = [portal_host(index) for index in range(portals)]
         spare = [portal_host(index + 100) for index in range(portals)]
         context = server_context(Path(tls), sorted({"127.0.0.1", *hosts, *spare})) if tls is not None else None

@@ -16,7 +16,7 @@ LASTS = datetime.timedelta(days=30)
 
 
 def server_context(folder: Path, addresses: list[str]) -> ssl.SSLContext:
-    """A server's context for these addresses; writes `ca.pem`, which clients are to trust, and the certificate there."""
+    """A server's context for these addresses; `ca.pem`, which clients are to trust, is written to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, ca = _authority()
     key, certificate = _leaf(ca_key, ca, addresses)
@@ -55,8 +55,8 @@ AUTHORITY = "Stand-in portal, throw-away authority"
 def _authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(
-        digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
-        key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+        digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
     )  # fmt: skip
     builder = (
         _builder(AUTHORITY, AUTHORITY, key.public_key())

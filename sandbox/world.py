@@ -1,7 +1,7 @@
 """Everything the stand-in knows: portals with their users, sites and pages, and the tokens of the one application.
 
-Decision: plain dataclasses under one lock, held for the length of one method and never during a wait. The protocol files
-read and change these; nothing here knows HTTP.
+Decision: plain dataclasses under one lock, held for the length of one method and never during a wait. The protocol
+files read and change these; nothing here knows HTTP.
 """
 
 from __future__ import annotations
