@@ -1,0 +1,50 @@
+// Bundles assets/ into b24app/static/dist under content-hashed names, writes manifest.json for the asset() helper and
+// refuses to grow: what a person waits for before the first paint has a budget.
+import { build, context } from 'esbuild'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+
+const outdir = 'b24app/static/dist'
+const entries = ['app.js', 'install.js', 'app.css', 'img/icon.svg']
+const budgets = { 'app.js': 20, 'install.js': 20, 'app.css': 8 } // kilobytes, gzipped, with all that loads at once
+
+function staticGraph(outputs, file, seen = new Set()) {
+  if (seen.has(file)) return seen
+  seen.add(file)
+  outputs[file].imports.filter((i) => i.kind === 'import-statement' && !i.external).forEach((i) => staticGraph(outputs, i.path, seen))
+  return seen
+}
+
+const size = (files) => [...files].reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0) / 1024
+
+const manifest = {
+  name: 'manifest',
+  setup(bundle) {
+    bundle.onEnd(({ metafile, errors }) => {
+      if (errors.length) return
+      const names = {}
+      for (const [file, out] of Object.entries(metafile.outputs)) {
+        const name = out.entryPoint?.replace('assets/', '')
+        if (!entries.includes(name) || (name.endsWith('.svg') && file.endsWith('.js'))) continue
+        names[name] = file.replace('b24app/static/', '')
+        const kilobytes = size(staticGraph(metafile.outputs, file))
+        const budget = budgets[name]
+        console.log(`${name.padEnd(14)} ${kilobytes.toFixed(1).padStart(5)} KB gz${budget ? ` of ${budget}` : ''}`)
+        if (kilobytes > budget) process.exitCode = 1
+      }
+      writeFileSync(`${outdir}/manifest.json`, JSON.stringify(names, null, 2) + '\n')
+      if (process.exitCode) console.error('The first paint has outgrown its budget.')
+    })
+  },
+}
+
+const options = {
+  entryPoints: entries.map((name) => `assets/${name}`),
+  bundle: true, splitting: true, format: 'esm', target: 'es2022', minify: true, outdir, metafile: true,
+  entryNames: '[name]-[hash]', chunkNames: '[name]-[hash]', assetNames: '[name]-[hash]',
+  loader: { '.svg': 'copy' }, legalComments: 'linked', plugins: [manifest], logLevel: 'warning',
+}
+
+rmSync(outdir, { recursive: true, force: true })
+if (process.argv.includes('--watch')) await (await context(options)).watch()
+else await build(options)

@@ -1,0 +1,25 @@
+// One native modal dialog. It opens when a fragment arrives in it, closes when the order it holds has been taken, and
+// gives the focus back to the button that opened it.
+import { command } from './commands.js'
+import { find, findAll } from './dom.js'
+import { propose } from './moments.js'
+
+const dialog = find('#dialog')
+
+export function open() {
+  if (!dialog.open) dialog.showModal()
+  propose(dialog)
+  find('[data-focus]', dialog)?.focus()
+}
+
+export const close = () => dialog?.open && dialog.close()
+
+dialog?.addEventListener('close', () => dialog.replaceChildren())
+
+command('close-dialog', close)
+command('use-suggestion', (button) => {
+  const field = find('[name=at]', dialog)
+  if (field) field.value = button.dataset.value
+  findAll('.banner', dialog).forEach((banner) => banner.remove())
+  field?.focus()
+})

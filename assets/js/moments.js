@@ -1,0 +1,48 @@
+// Ready-made times beside the time field, reckoned in the zone the dialog names.
+import { command } from './commands.js'
+import { find, findAll } from './dom.js'
+
+const FRIDAY = 5
+
+// The wall clock of the zone, as a Date whose UTC fields read like that clock.
+const wallClock = (zone) => new Date(`${new Date().toLocaleString('sv-SE', { timeZone: zone }).replace(' ', 'T')}Z`)
+
+function at(wall, days, hours, minutes) {
+  return new Date(Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth(), wall.getUTCDate() + days, hours, minutes))
+}
+
+const presets = {
+  tonight: (wall) => at(wall, 0, 23, 59),
+  friday: (wall) => at(wall, (FRIDAY - wall.getUTCDay() + 7) % 7, 18, 0),
+  'month-end': (wall) => new Date(Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth() + 1, 0, 23, 59)),
+}
+
+function moment(button) {
+  const wall = wallClock(button.closest('[data-zone]').dataset.zone)
+  const when = presets[button.dataset.preset](wall)
+  return when > wall ? when : null
+}
+
+const fill = (field, when) => (field.value = when.toISOString().slice(0, 16))
+
+// Hides times that have passed and offers the first one that has not.
+export function propose(dialog) {
+  const buttons = findAll('[data-preset]', dialog)
+  buttons.forEach((button) => (button.hidden = !moment(button)))
+  const first = buttons.find((button) => !button.hidden)
+  const field = first && find(`[name=${first.dataset.field}]`, dialog)
+  if (field && !field.value) fill(field, moment(first))
+}
+
+command('preset', (button) => {
+  const field = find(`[name=${button.dataset.field}]`, button.closest('form'))
+  fill(field, moment(button))
+  field.focus()
+})
+
+// The zone of the browser, for people whose portal tells none.
+document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
+  const { body, action } = ctx.request
+  if (action !== '/runs/preview' || body.get('zone')) return
+  body.set('zone', document.body.dataset.zone || Intl.DateTimeFormat().resolvedOptions().timeZone)
+})

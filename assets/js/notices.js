@@ -1,0 +1,79 @@
+// Banners: what went wrong, in words, where the person looks. An order in an open dialog stays as it is and gets its
+// banner there, so that pressing the button again repeats it.
+import htmx from 'htmx.org'
+import { command } from './commands.js'
+import { find, findAll } from './dom.js'
+import { reopen } from './portal.js'
+
+let failed = null // the request a banner's button repeats
+let shown = null // what the current banner says, so that a poll does not say it each second
+
+const isPoll = (ctx) => ctx.sourceEvent?.type === 'poll'
+const place = () => find('#dialog[open] [data-notices]') ?? find('#notices')
+
+function withoutNumber(text) {
+  return text.replace(/<[^>]*data-request[\s\S]*?<\/[^>]*>/, '')
+}
+
+function keep(ctx) {
+  failed = ctx
+  const view = find('#view')
+  if (find('[data-loading]', view)) view.replaceChildren(find('#tpl-nothing').content.cloneNode(true))
+}
+
+function show(name, ctx) {
+  const where = place()
+  const quiet = isPoll(ctx) && shown === name
+  keep(ctx)
+  if (quiet) return
+  shown = name
+  where.replaceChildren(find(name).content.cloneNode(true))
+  if (!isPoll(ctx)) find('.banner button', where)?.focus()
+}
+
+// Nothing came back: a question can be asked again, but of an order nobody knows whether it arrived.
+export function offline(source, ctx = { sourceElement: source, sourceEvent: { type: 'click' }, request: { method: 'GET' } }) {
+  show(ctx.request.method === 'GET' ? '#tpl-offline' : '#tpl-unsure', ctx)
+}
+
+function clear() {
+  findAll('[data-problem]').forEach((banner) => banner.remove())
+  failed = shown = null
+}
+
+document.addEventListener('htmx:after:request', (event) => {
+  const { ctx } = event.detail
+  if (ctx.response.status < 400) return clear()
+  if (!ctx.hx?.retarget) {
+    event.preventDefault() // not an answer of the app: a proxy's page, most likely
+    return offline(ctx.sourceElement, ctx)
+  }
+  keep(ctx)
+  const text = withoutNumber(ctx.text)
+  if (isPoll(ctx) && text === shown) return event.preventDefault()
+  shown = text
+  ctx.hx.reswap = 'innerHTML'
+  if (place().id !== 'notices') ctx.hx.retarget = '#dialog [data-notices]'
+})
+
+document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
+  if (ctx.response?.status >= 400 && !isPoll(ctx)) find('.banner button', place())?.focus()
+})
+
+document.addEventListener('htmx:error', ({ detail: { ctx } }) => ctx && offline(ctx.sourceElement, ctx))
+
+function again() {
+  const source = failed?.sourceElement
+  if (!source?.isConnected) return htmx.trigger('#view', 'repeat')
+  const type = failed.sourceEvent.type
+  htmx.trigger(source, source.matches('form') ? 'submit' : type === 'load' ? 'repeat' : type)
+}
+
+const close = (button) => button.closest('.banner').remove()
+
+for (const name of ['repeat', 'retry', 'check']) command(name, again)
+for (const name of ['close', 'dismiss']) command(name, close)
+command('reopen', (button) => {
+  button.disabled = true
+  reopen()
+})

@@ -1,0 +1,1 @@
+export { initializeB24Frame } from '@bitrix24/b24jssdk'

@@ -1,0 +1,11 @@
+// Light or dark: shown at once, remembered by the server for this person.
+const root = document.documentElement
+
+document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
+  const button = ctx.sourceElement
+  if (!button.hasAttribute('data-theme-toggle')) return
+  const theme = root.dataset.theme === 'dark' ? 'light' : 'dark'
+  ctx.request.body.set('theme', theme)
+  root.dataset.theme = theme
+  button.setAttribute('aria-pressed', String(theme === 'dark'))
+})

@@ -1,0 +1,44 @@
+// What has to happen after something new is on the screen: tabs, focus, the spoken line.
+import { close, open } from './dialog.js'
+import { find, findAll } from './dom.js'
+import { poll } from './polling.js'
+import { look, watchRows } from './seen.js'
+import { showSelection } from './selection.js'
+
+let said = ''
+
+// Progress is said at quarters and at the end: the view carries the sentence, the live region outside of it says it
+// when it changes.
+function say() {
+  const now = find('[data-announce]')?.dataset.announce ?? ''
+  if (now && now !== said) find('#live').textContent = now
+  said = now
+}
+
+function markTab() {
+  const tab = find('#view > [data-tab]')?.dataset.tab
+  findAll('#tabs a').forEach((link) => (link.dataset.for === tab ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current')))
+}
+
+function settle(ctx) {
+  find('#view').removeAttribute('aria-busy')
+  if (ctx.response?.status >= 400) return
+  if (ctx.target?.id === 'dialog') return open()
+  if (ctx.target?.id !== 'view') return
+  close()
+  if (document.activeElement === document.body || ctx.request.method === 'POST') find('#view [data-heading]')?.focus()
+}
+
+export function refresh() {
+  showSelection()
+  markTab()
+  say()
+  look()
+  watchRows()
+  poll()
+}
+
+document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
+  settle(ctx)
+  refresh()
+})
