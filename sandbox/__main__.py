@@ -20,6 +20,7 @@ def arguments() -> argparse.Namespace:
         "--tls", type=Path, metavar="DIR", help="serve https; the authority to trust is written to DIR/ca.pem"
     )
     parser.add_argument("--scale", type=float, default=1.0, help="portal seconds in one real second")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="keep the portals' data in this file between starts")
     parser.add_argument("--app-url", default="http://127.0.0.1:8100", help="the application's address")
     return parser.parse_args()
 
@@ -30,7 +31,7 @@ def main() -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: done.set())
     try:
-        standin = StandIn.start(asked.port, asked.app_url, asked.portals, asked.tls, asked.scale)
+        standin = StandIn.start(asked.port, asked.app_url, asked.portals, asked.tls, asked.scale, asked.state)
     except OSError as error:
         print(f"The stand-in cannot listen: {error}. Choose another --port.", file=sys.stderr)
         return 1

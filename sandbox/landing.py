@@ -36,21 +36,30 @@ def kind_of(scope: object) -> str:
 def kinds(asked: Asked) -> tuple[str, ...]:
     """The site types this call may see. The kind is a static of the PHP process: it leaks within a batch (4.4)."""
     if asked.params.get("scope") is not None:
-        asked.process.kind = kind_of(asked.params["scope"])
+        kind = kind_of(asked.params["scope"])
+        asked.process.kind = "" if kind == "GROUP" and not asked.portal.switches.group_bases else kind
     return (asked.process.kind,) if asked.process.kind else DEFAULT_KINDS
 
 
 def landing_method(
-    name: str, required: tuple[str, ...] = (), arrays: tuple[str, ...] = (), cost: float = 0.03, wall: float = 0.1
+    name: str,
+    required: tuple[str, ...] = (),
+    arrays: tuple[str, ...] = (),
+    mixed: tuple[str, ...] = (),
+    cost: float = 0.03,
+    wall: float = 0.1,
 ) -> Callable[[Body], Body]:
-    """A method of scope `landing`: section access, then its parameters by exact name, then the body."""
+    """A method of scope `landing`: section access, then its parameters by exact name, then the body.
+
+    required  null counts as missing; arrays  must be arrays; mixed  may be either; all others must be scalars
+    """
 
     def add(body: Body) -> Body:
         @rest_method(name, "landing", cost=cost, wall=wall)
         def run(asked: Asked) -> object:
             kinds(asked)
             check_section(asked)
-            _check_params(asked.params, required, arrays)
+            _check_params(asked.params, required, arrays, mixed)
             return body(asked)
 
         return body
@@ -66,12 +75,14 @@ def check_section(asked: Asked) -> None:
         raise landing("ACCESS_DENIED", "Access denied.")
 
 
-def _check_params(params: dict[str, object], required: tuple[str, ...], arrays: tuple[str, ...]) -> None:
+def _check_params(
+    params: dict[str, object], required: tuple[str, ...], arrays: tuple[str, ...], mixed: tuple[str, ...]
+) -> None:
     missing = [name for name in required if params.get(name) is None]
     if missing:
         raise landing("MISSING_PARAMS", f"Not enough call parameters, missing: {', '.join(missing)}")
     for name in required:
-        if name not in arrays and php.is_array(params[name]):
+        if name not in (*arrays, *mixed) and php.is_array(params[name]):
             raise landing("TYPE_ERROR", f"Argument ${name} must be a scalar, array given")
     for name in arrays:
         if params.get(name) is not None and not php.is_array(params[name]):
@@ -169,10 +180,13 @@ def refuse_publication(portal: Portal, page: Page, site: Site) -> None:
         raise landing("PUBLIC_SITE_REACHED", "The maximum number of published sites has been reached.")
 
 
-@landing_method("landing.landing.getpublicurl", required=("lid",), cost=0.05)
+@landing_method("landing.landing.getpublicurl", required=("lid",), mixed=("lid",), cost=0.05)
 def get_public_url(asked: Asked) -> object:
     """The public address of a page, or a map of them for several ids."""
     lid = asked.params["lid"]
+    if php.is_array(lid):
+        pairs = [readable_page(asked, each) for each in php.values(lid)]
+        return php.encoded({str(page.id): public_url(asked.portal, page, site) for page, site in pairs})
     page, site = readable_page(asked, lid)
     return public_url(asked.portal, page, site)
 

@@ -114,10 +114,15 @@ def get_rights(asked: Asked) -> list[object]:
     return [right in may for right in RIGHTS] if site.type == "GROUP" else [right for right in RIGHTS if right in may]
 
 
-@landing_method("landing.site.getPublicUrl", required=("id",), arrays=())
+@landing_method("landing.site.getPublicUrl", required=("id",), mixed=("id",))
 def get_public_url(asked: Asked) -> object:
-    site = readable(asked, asked.params["id"])
-    return "" if site is None else site_url(asked.portal, site)
+    """Text for one id; id → text for several, `[]` when none of them is there."""
+    wanted = asked.params["id"]
+    if php.is_array(wanted):
+        found = [(php.integer(each), readable(asked, each)) for each in php.values(wanted)]
+        return php.encoded({str(number): site_url(asked.portal, site) for number, site in found if site is not None})
+    only = readable(asked, wanted)
+    return "" if only is None else site_url(asked.portal, only)
 
 
 @landing_method("landing.site.unpublic", required=("id",), cost=0.3, wall=2.0)

@@ -10,26 +10,29 @@ standin.stop()
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from sandbox import bindings, events, landing, orders, samples, sites, users
+from sandbox import bindings, events, landing, orders, samples, sites, state, trash, users
 from sandbox.clock import Clock
 from sandbox.control import Control
 from sandbox.faults import Fault
 from sandbox.frame import open_frame
 from sandbox.oauth import AuthorizationServer
 from sandbox.portal import PortalServer
+from sandbox.proxy import OAUTH_NAMES, Proxy
 from sandbox.tls import server_context
 from sandbox.truth import Call
 from sandbox.wire import Listener
 from sandbox.world import RIGHTS, Page, Portal, Site, User, World
 
-SECTIONS = (bindings, landing, orders, sites, users)  # importing them registers methods and routes
+SECTIONS = (bindings, landing, orders, sites, trash, users)  # importing them registers methods and routes
 OAUTH_SERVERS = 2
+SAVED_EVERY = 3.0
 
 
 class PortalHandle:
@@ -266,13 +269,17 @@ class StandIn:
     def __init__(self, world: World, control: Control) -> None:
         self.world = world
         self._control = control
-        self._tls_folder: Path | None = None
-        self._context = None if control.tls is None else control.tls
+        self._context = control.tls
+        self._stopped = threading.Event()
+        self._keeper: threading.Thread | None = None
+        self._state_file: Path | None = None
         self._listeners: list[Listener] = []
         self._homes: list[str] = []
         self.portals = [PortalHandle(self, portal.index) for portal in world.portals]
+        self._proxy: Proxy | None = None
         self.control = ""
         self.oauth = ""
+        self.proxy = ""  # with TLS: for clients that have oauth.bitrix.info built in
 
     @classmethod
     def start(
@@ -282,11 +289,18 @@ class StandIn:
         portals: int = 2,
         tls: Path | str | None = None,
         scale: float = 1.0,
+        state_file: Path | None = None,
     ) -> StandIn:
-        """Listen: control, two authorization servers, then the portals, on `port` and the next ones (0: any free)."""
+        """Listen: control, two authorization servers, then the portals, on `port` and the next ones (0: any free).
+
+        tls         serve https; the authority that clients are to trust is written there as `ca.pem`
+        scale       portal seconds in one real second
+        state_file  take up what was saved there, and save to it every few seconds and at the end
+        """
         hosts = [portal_host(index) for index in range(portals)]
         spare = [portal_host(index + 100) for index in range(portals)]
-        context = server_context(Path(tls), sorted({"127.0.0.1", *hosts, *spare})) if tls is not None else None
+        addresses = sorted({"127.0.0.1", *hosts, *spare})
+        context = server_context(Path(tls), addresses, OAUTH_NAMES) if tls is not None else None
         world = samples.build(portals, app_url, Clock(scale))
         control = Control(context)
         standin = cls(world, control)
@@ -296,7 +310,21 @@ class StandIn:
         except OSError:
             standin.stop()
             raise
+        if state_file is not None:
+            state.load(world, state_file)
+            standin._keep(state_file)
         return standin
+
+    def _keep(self, path: Path) -> None:
+        """Save now and then, and once more when stopped."""
+
+        def run() -> None:
+            while not self._stopped.wait(SAVED_EVERY):
+                state.save(self.world, path)
+
+        self._keeper = threading.Thread(target=run, daemon=True, name="stand-in state")
+        self._state_file = path
+        self._keeper.start()
 
     def _listen(self, port: int, hosts: list[str]) -> None:
         def place(offset: int) -> int:
@@ -311,6 +339,11 @@ class StandIn:
             server = PortalServer(self.world, index, self.control)
             server.url = self.world.portals[index].url = self._add(host, place(1 + OAUTH_SERVERS + index), server).url
             self._homes.append(server.url)
+        if self._context is not None:
+            servers = [("127.0.0.1", int(url.rpartition(":")[2])) for url in self.world.servers]
+            routes = {f"{name}:443": where for name, where in zip(OAUTH_NAMES, servers, strict=True)}
+            self._proxy = Proxy(routes, place(1 + OAUTH_SERVERS + len(hosts)))
+            self.proxy = self._proxy.url
 
     def _add(self, host: str, port: int, application: AuthorizationServer | PortalServer | Control) -> Listener:
         listener = Listener(host, port, application, self._context)
@@ -318,9 +351,18 @@ class StandIn:
         return listener
 
     def stop(self) -> None:
+        """Close every socket, and save where there is a file to save to."""
+        self._stopped.set()
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        if self._proxy is not None:
+            self._proxy.close()
+            self._proxy = None
+        if self._keeper is not None and self._state_file is not None:
+            self._keeper.join()
+            state.save(self.world, self._state_file)
+            self._keeper = None
 
     def __enter__(self) -> StandIn:
         return self
@@ -403,6 +445,7 @@ class StandIn:
             "client_id": self.client_id,
             "client_secret": self.client_secret,
             "control": self.control,
+            **({"proxy": self.proxy} if self.proxy else {}),
             "portals": [
                 {
                     "url": each.url,

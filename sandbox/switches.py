@@ -36,6 +36,7 @@ class Switches:
     sites_for_admins_only: Annotated[bool, "Sites are open to administrators only: ACCESS_DENIED for the others."] = (
         False
     )
+    group_bases: Annotated[bool, "Off: the tariff has no knowledge bases of workgroups: scope GROUP is ignored."] = True
     token_cache_seconds: Annotated[
         int, "How long a checked token is remembered, refusals too; a real portal: 3600."
     ] = 0

@@ -15,11 +15,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 LASTS = datetime.timedelta(days=30)
 
 
-def server_context(folder: Path, addresses: list[str]) -> ssl.SSLContext:
+def server_context(folder: Path, addresses: list[str], names: tuple[str, ...] = ()) -> ssl.SSLContext:
     """A server's context for these addresses; `ca.pem`, which clients are to trust, is written to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, ca = _authority()
-    key, certificate = _leaf(ca_key, ca, addresses)
+    key, certificate = _leaf(ca_key, ca, addresses, names)
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     chain, secret = folder / "server.pem", folder / "server.key"
     chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -68,13 +68,14 @@ def _authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
 
 
 def _leaf(
-    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, addresses: list[str]
+    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, addresses: list[str], hosts: tuple[str, ...]
 ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     names: list[x509.GeneralName] = [x509.IPAddress(ip_address(each)) for each in addresses]
+    names += [x509.DNSName(each) for each in ("localhost", *hosts)]
     builder = (
         _builder(addresses[0], AUTHORITY, key.public_key())
-        .add_extension(x509.SubjectAlternativeName([*names, x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
