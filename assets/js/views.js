@@ -26,7 +26,8 @@ function settle(ctx) {
   if (ctx.target?.id === 'dialog') return open()
   if (ctx.target?.id !== 'view') return
   close()
-  if (document.activeElement === document.body || ctx.request.method === 'POST') find('#view [data-heading]')?.focus()
+  const isOpening = ctx.sourceElement?.id === 'view'
+  if (ctx.request.method === 'POST' || (document.activeElement === document.body && !isOpening)) find('#view [data-heading]')?.focus()
 }
 
 export function refresh() {
