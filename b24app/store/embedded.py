@@ -38,11 +38,12 @@ NO_FSYNC = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 class Embedded:
     """A hold on one running server; `folder` is where its data really is."""
 
-    def __init__(self, folder: Path, hold: IO[bytes]) -> None:
+    def __init__(self, folder: Path, hold: IO[bytes], fsync: bool) -> None:
         self.folder = folder
         self.url = f"postgresql://postgres@/postgres?host={quote(str(_socket_folder(folder)), safe='/')}"
         self._hold: IO[bytes] | None = hold
         self._owner = os.getpid()
+        self._fsync = fsync
         atexit.register(self.stop)
 
     def stop(self) -> None:
@@ -54,6 +55,16 @@ class Embedded:
         with hold, _one_at_a_time(self.folder):
             if _nobody_else(hold):
                 _stop_server(self.folder)
+
+    def revive(self) -> bool:
+        """Start the server again if it died under us; True when it did."""
+        if _runs(self.folder):
+            return False
+        with _one_at_a_time(self.folder):
+            if _runs(self.folder):  # another holder was first
+                return False
+            _start_server(self.folder, self._fsync)
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +95,7 @@ def start(data_dir: Path | None = None, fsync: bool = True) -> Embedded:
         except BaseException:
             hold.close()
             raise
-    return Embedded(folder, hold)
+    return Embedded(folder, hold, fsync)
 
 
 def remove(data_dir: Path | None = None) -> None:

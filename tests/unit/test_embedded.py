@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def wait_for_the_end_of(pid: int) -> None:
+    for _ in range(100):
+        if gone(pid):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{pid} still lives")
+
+
 def test_it_starts_answers_in_utf8_and_utc_and_stops(folder: Path) -> None:
     with embedded.start(folder, fsync=False) as server:
         assert ask(server.url, "SELECT lower('ÄЖ') || current_setting('timezone')") == "äжUTC"
@@ -98,6 +107,17 @@ def test_a_server_left_by_a_killed_holder_is_replaced(folder: Path, holder: subp
         assert ask(server.url, "SELECT 1") == 1
 
     assert gone(left_over)
+
+
+def test_a_server_that_was_killed_is_started_again_for_its_holder(folder: Path) -> None:
+    with embedded.start(folder, fsync=False) as server:
+        assert not server.revive()
+        os.kill(postmaster(folder), signal.SIGQUIT)
+        wait_for_the_end_of(postmaster(folder))
+
+        assert server.revive()
+
+        assert ask(server.url, "SELECT 1") == 1
 
 
 def test_a_number_in_an_old_pid_file_is_not_taken_for_a_server(folder: Path) -> None:
