@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
@@ -83,18 +83,15 @@ def start(data_dir: Path | None = None, fsync: bool = True) -> Embedded:
     Raises EmbeddedError.
     """
     folder = _place(data_dir or DEFAULT)
-    with _one_at_a_time(folder):
-        hold = (folder / "holders.lock").open("ab")
-        try:
-            if _nobody_else(hold):
-                _stop_server(folder)
-            if not _runs(folder):
-                _make_cluster(folder)
-                _start_server(folder, fsync)
-            fcntl.flock(hold, fcntl.LOCK_SH)
-        except BaseException:
-            hold.close()
-            raise
+    with _one_at_a_time(folder), ExitStack() as unless_started:
+        hold = unless_started.enter_context((folder / "holders.lock").open("ab"))
+        if _nobody_else(hold):
+            _stop_server(folder)
+        if not _runs(folder):
+            _make_cluster(folder)
+            _start_server(folder, fsync)
+        fcntl.flock(hold, fcntl.LOCK_SH)
+        unless_started.pop_all()
     return Embedded(folder, hold, fsync)
 
 

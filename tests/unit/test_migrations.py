@@ -1,0 +1,56 @@
+"""The migrations as the operator runs them: the command line, with nothing but DATABASE_URL in the environment."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LEFT_BEHIND = """
+select relname from pg_class where relnamespace = 'public'::regnamespace and relname not like 'alembic_version%'
+union all select proname from pg_proc where pronamespace = 'public'::regnamespace
+union all select typname from pg_type where typnamespace = 'public'::regnamespace and typname not like '%alembic%'
+"""
+
+
+def alembic(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": database_url}
+    command = [sys.executable, "-m", "alembic", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_models_ask_for_nothing_the_migrations_do_not_make(database_url: str) -> None:
+    answer = alembic(database_url, "check")
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_every_migration_can_be_taken_back_and_made_again(database_url: str) -> None:
+    down = alembic(database_url, "downgrade", "base")
+
+    assert down.returncode == 0, down.stderr
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute(LEFT_BEHIND).fetchall() == []
+
+    again = alembic(database_url, "upgrade", "head")
+
+    assert again.returncode == 0, again.stderr
+    assert alembic(database_url, "check").returncode == 0
+
+
+def test_there_is_one_newest_migration(database_url: str) -> None:
+    heads = alembic(database_url, "heads").stdout.split("\n")
+
+    assert len([line for line in heads if line.strip()]) == 1
+
+
+@pytest.mark.parametrize("address", ["", "mysql://localhost/sundown"])
+def test_a_wrong_database_address_is_one_line_naming_the_variable(address: str) -> None:
+    answer = alembic(address, "upgrade", "head")
+
+    assert answer.returncode != 0
+    assert answer.stderr.strip().startswith("DATABASE_URL:")
+    assert len(answer.stderr.strip().split("\n")) == 1
