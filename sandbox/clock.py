@@ -19,7 +19,11 @@ class Clock:
     def __init__(self, scale: float = 1.0, tick: Callable[[], float] = time.monotonic) -> None:
         self.scale = scale
         self._tick = tick
-        self._began = tick()
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the real time."""
+        self._began = self._tick()
         self._offset = time.time()
 
     def now(self) -> float:

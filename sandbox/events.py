@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from sandbox import php
 from sandbox.truth import Sent
-from sandbox.world import Installation, Parcel, Portal, World
+from sandbox.world import Installation, Parcel, Portal, PostOffice, World
 
 TIMEOUT_SECONDS = 10
 WITH_TOKENS = ("ONAPPINSTALL", "ONAPPUPDATE")
@@ -88,13 +88,14 @@ def dispatch(world: World, parcel: Parcel) -> None:
 
 def release(world: World, backwards: bool = False) -> int:
     """Let what was held go, in order or last first; how many. Hold the lock."""
-    held = world.post.held[::-1] if backwards else world.post.held[:]
-    world.post.held.clear()
-    world.post.under_way += len(held)
+    office = world.post
+    held = office.held[::-1] if backwards else office.held[:]
+    office.held.clear()
+    office.under_way += len(held)
 
     def walk() -> None:
         for parcel in held:  # one after the other, so that the order is what was asked for
-            deliver(world, parcel)
+            deliver(world, office, parcel)
 
     if held:
         threading.Thread(target=walk, daemon=True, name="stand-in post").start()
@@ -102,19 +103,22 @@ def release(world: World, backwards: bool = False) -> int:
 
 
 def _travel(world: World, parcel: Parcel) -> None:
-    world.post.under_way += 1
-    delay = world.post.delay
+    office = world.post
+    office.under_way += 1
+    delay = office.delay
 
     def run() -> None:
         if delay:
             world.clock.sleep(delay)
-        deliver(world, parcel)
+        deliver(world, office, parcel)
 
     threading.Thread(target=run, daemon=True, name="stand-in post").start()
 
 
-def deliver(world: World, parcel: Parcel) -> None:
-    """One post, once: an error is written down and the event is gone (3.3)."""
+def deliver(world: World, office: PostOffice, parcel: Parcel) -> None:
+    """One post, once: an error is written down and the event is gone (3.3). After a reset nothing of before is sent."""
+    if world.post is not office:
+        return
     sent = Sent(parcel.portal, parcel.event, parcel.handler, world.clock.now())
     world.truth.sent.append(sent)
     request = urllib.request.Request(  # noqa: S310 -- the scheme was checked when the handler was bound
@@ -133,7 +137,7 @@ def deliver(world: World, parcel: Parcel) -> None:
         sent.problem = type(error).__name__
     finally:
         with world.lock:
-            world.post.under_way -= 1
+            office.under_way -= 1
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -392,6 +392,7 @@ class StandIn:
         """Everything as at the start: sample data, no tokens, no faults, nothing written down. Addresses stay."""
         world = self.world
         with world.lock:
+            world.clock.reset()
             fresh = samples.build(len(world.portals), world.application.url, world.clock)
             world.application = fresh.application
             for portal, url in zip(fresh.portals, self._homes, strict=True):

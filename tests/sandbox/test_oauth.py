@@ -136,7 +136,7 @@ def test_a_failed_authorize_shows_the_portals_own_page_and_tells_the_app_nothing
     )
 
     assert {unknown.status_code, gone.status_code} == {404, 403}
-    assert "Location" not in unknown.headers | gone.headers
+    assert "Location" not in {*unknown.headers, *gone.headers}
 
 
 def test_app_info_says_whose_token_it_is_on_either_server(standin, portal, editor):
