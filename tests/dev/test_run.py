@@ -1,0 +1,185 @@
+"""`make run`, as a person meets it: it says where to go, survives deaths, and leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from b24app.store import embedded
+
+ROOT = Path(__file__).resolve().parents[2]
+OPEN = re.compile(r"^Open (http://127\.0\.0\.\d+:\d+/)$", re.MULTILINE)
+PATIENCE_SECONDS = 90
+PORTS = 8
+
+
+class Started:
+    """One `make run` on ports and data of its own."""
+
+    def __init__(self, instance: Path, *options: str) -> None:
+        self.instance, self.port = instance, free_ports()
+        self.output = instance.parent / f"output-{self.port}.txt"
+        command = [sys.executable, "-m", "dev.run", "--port", str(self.port), "--instance", str(instance), *options]
+        environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def address(self) -> str:
+        """What it tells the person to open."""
+        wait_until(lambda: OPEN.search(self.said()) or self.process.poll() is not None, self.said)
+        found = OPEN.search(self.said())
+        assert found, self.said()
+        return found[1]
+
+    def is_ready(self) -> bool:
+        with suppress(requests.RequestException):
+            return requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status_code == 200
+        return False
+
+    def part(self, word: str) -> psutil.Process:
+        """The program whose command line has this word, started directly."""
+        children = psutil.Process(self.process.pid).children()
+        return next(child for child in children if any(word in piece for piece in child.cmdline()))
+
+    def family(self) -> list[psutil.Process]:
+        """Every process it started, PostgreSQL's included."""
+        data = str((self.instance / "postgres").resolve())
+        servers = [p for p in psutil.process_iter(["cmdline"]) if any(data in part for part in p.info["cmdline"] or ())]
+        return [*psutil.Process(self.process.pid).children(recursive=True), *servers]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "instance"
+    yield folder
+    embedded.remove(folder / "postgres")
+
+
+@pytest.fixture
+def start(instance: Path) -> Iterator[Callable[..., Started]]:
+    begun: list[Started] = []
+
+    def start(*options: str) -> Started:
+        begun.append(Started(instance, *options))
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        if one.process.poll() is None:
+            one.stop()
+
+
+def free_ports() -> int:
+    """The first of a row of ports that nobody uses."""
+    for first in range(20_000 + os.getpid() % 5_000, 60_000, PORTS):
+        if all(is_free(port) for port in range(first, first + PORTS)):
+            return first
+    raise AssertionError("no free ports")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("0.0.0.0", port))
+        return True
+    return False
+
+
+def wait_until(is_true: Callable[[], object], words: Callable[[], str]) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not is_true():
+        assert time.monotonic() < until, words()
+        time.sleep(0.2)
+
+
+def is_gone(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+def test_it_says_where_to_go_survives_deaths_and_leaves_nothing_behind(start: Callable[..., Started]) -> None:
+    started = start()
+    assert requests.get(started.address(), timeout=10).status_code == 200
+    assert started.is_ready()
+
+    killed = started.part("gunicorn")
+    killed.kill()
+    wait_until(lambda: f"web ended ({-signal.SIGKILL})" in started.said(), started.said)
+    wait_until(started.is_ready, started.said)
+    assert started.part("gunicorn").pid != killed.pid
+
+    family = started.family()
+    assert len(family) > 6
+    assert started.stop() == 0
+    assert [process for process in family if not is_gone(process)] == []
+
+
+def test_data_is_kept_between_starts_until_it_is_asked_to_forget(start: Callable[..., Started], instance: Path) -> None:
+    first = start()
+    first.address()
+    keys = json.loads((instance / "keys.json").read_text())
+    assert first.stop(signal.SIGINT) == 0
+
+    again = start()
+    again.address()
+    assert json.loads((instance / "keys.json").read_text()) == keys
+    again.stop()
+
+    afresh = start("--reset")
+    afresh.address()
+    assert json.loads((instance / "keys.json").read_text()).items().isdisjoint(keys.items())
+
+
+def test_what_a_killed_start_left_running_is_ended_by_the_next(start: Callable[..., Started]) -> None:
+    killed = start()
+    killed.address()
+    left = killed.family()
+    killed.process.kill()
+    killed.process.wait()
+    assert not all(is_gone(process) for process in left)
+
+    following = start()
+    following.address()
+
+    assert [process for process in left if not is_gone(process)] == []
+
+
+def test_a_second_one_on_the_same_data_is_refused_in_words(start: Callable[..., Started]) -> None:
+    start().address()
+
+    second = start()
+
+    assert second.process.wait(PATIENCE_SECONDS) == 1
+    assert "already running" in second.said()
+
+
+def test_a_taken_port_is_said_at_once(start: Callable[..., Started], instance: Path) -> None:
+    instance.mkdir()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [sys.executable, "-m", "dev.run", "--port", str(taken.getsockname()[1]), "--instance", str(instance)]
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert answer.returncode == 1
+    assert "RUN_PORT" in answer.stderr
