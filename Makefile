@@ -25,7 +25,7 @@ bench: setup
 	@exec $(PY) -m bench
 
 soak: setup
-	@exec $(PY) -m bench.soak
+	@exec $(PY) -m bench soak
 
 screenshots: setup
 	@exec $(PY) scripts/screenshots.py

@@ -87,7 +87,7 @@ def build_assets() -> None:
         return
     if not (ROOT / "node_modules").is_dir() or not stamped("browser", contents("package-lock.json")):
         say("installing the browser's packages")
-        run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"])
         stamp("browser", contents("package-lock.json"))
     if not DIST.is_dir() or not stamped("assets", contents("package-lock.json", "assets")):
         say("building assets")

@@ -173,7 +173,7 @@ def test_a_second_one_on_the_same_data_is_refused_in_words(start: Callable[..., 
     assert "already running" in second.said()
 
 
-def test_a_taken_port_is_said_at_once(start: Callable[..., Started], instance: Path) -> None:
+def test_a_taken_port_is_said_at_once(instance: Path) -> None:
     instance.mkdir()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
