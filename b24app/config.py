@@ -95,7 +95,10 @@ class Config(BaseSettings):
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+        try:
+            return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+        except ValueError:
+            raise ValueError("give networks like 10.1.0.0/16, separated by commas") from None
 
     @model_validator(mode="after")
     def _public_is_strict(self) -> "Config":

@@ -37,6 +37,10 @@ class Services:
     runs: Runs
     perform: Perform
 
+    def close(self) -> None:
+        """Give connections back; a closed set of services opens new ones when it is used again."""
+        self.store.close()
+
 
 def build(
     config: Config,

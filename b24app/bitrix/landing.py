@@ -1,0 +1,188 @@
+"""Sites and pages: what to ask and how to read the answer. Pure functions, so that questions can ride in a batch.
+
+Source: landing docs (site and page methods) and the module's source. Ids come as strings, flags as Y/N, an empty
+object as a list; without a right the lists are empty and `publication` answers null, both without an error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from b24app.bitrix.rest import Answer, Command
+from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable
+from b24app.terms import Action, Kind
+
+METHODS = {Action.UNPUBLISH: "landing.landing.unpublic", Action.PUBLISH: "landing.landing.publication"}
+ALL_RIGHTS = frozenset({"read", "edit", "sett", "public", "delete"})
+SITE_FIELDS = ("ID", "TITLE", "TYPE", "ACTIVE", "LANDING_ID_INDEX")
+PAGE_FIELDS = (
+    "ID", "SITE_ID", "TITLE", "ACTIVE", "PUBLIC", "FOLDER_ID", "SYS", "MODIFIED_BY_ID", "DATE_MODIFY", "DATE_PUBLIC",
+)  # fmt: skip
+UNEXPECTED = "ERROR_UNEXPECTED_ANSWER"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site a person may read; `main_lid` is the page its address shows."""
+
+    site_id: int
+    title: str
+    type: str
+    active: bool
+    main_lid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """One page as it is now. Dates are the portal's own text, never parsed: they carry no zone.
+
+    active   published (ACTIVE); public: the live copy equals the draft
+    special  a system page, such as a header or a 404 page
+    """
+
+    lid: int
+    site_id: int
+    title: str
+    active: bool
+    public: bool
+    folder_id: int | None
+    modified_by: int | None
+    modified_text: str | None
+    published_text: str | None
+    url: str | None
+    special: bool
+
+
+def sites(kind: Kind, limit: int = 500, offset: int = 0) -> Command:
+    """The sites of one kind that the caller may read, in order of id."""
+    params = {"select": list(SITE_FIELDS), "order": {"ID": "ASC"}, "limit": limit, "offset": offset}
+    return Command("landing.site.getList", {"params": params, "scope": kind.value})
+
+
+def read_sites(result: object) -> list[Site]:
+    """Sites of a getList answer. Raises Unavailable for what is no list of sites."""
+    return [_site(row) for row in _rows(result)]
+
+
+def pages(
+    kind: Kind,
+    *,
+    limit: int,
+    offset: int = 0,
+    lids: Sequence[int] | None = None,
+    site_id: int | None = None,
+    urls: bool = True,
+) -> Command:
+    """Pages of one kind in order of lid; ID is always selected, because rows are keyed by it (source)."""
+    wanted: dict[str, object] = {}
+    if lids is not None:
+        wanted["ID"] = list(lids)
+    if site_id is not None:
+        wanted["SITE_ID"] = site_id
+    params: dict[str, object] = {"select": list(PAGE_FIELDS), "order": {"ID": "ASC"}, "limit": limit, "offset": offset}
+    if wanted:
+        params["filter"] = wanted
+    if urls:
+        params["get_urls"] = 1
+    return Command("landing.landing.getList", {"params": params, "scope": kind.value})
+
+
+def read_pages(result: object) -> list[PageState]:
+    """Pages of a getList answer. Raises Unavailable for what is no list of pages."""
+    return [_page(row) for row in _rows(result)]
+
+
+def rights(kind: Kind, site_id: int) -> Command:
+    """What the caller may do in a site."""
+    return Command("landing.site.getRights", {"id": site_id, "scope": kind.value})
+
+
+def read_rights(kind: Kind, answer: Answer | PortalError) -> frozenset[str]:
+    """Codes of the rights. Where the plan has no rights everybody has all; a group's answer is a list of booleans."""
+    if isinstance(answer, PortalError):
+        if answer.code.upper() == "FEATURE_NOT_AVAIL":
+            return ALL_RIGHTS
+        if isinstance(answer, AccessDenied | PageGone):
+            return frozenset()
+        raise answer
+    if not isinstance(answer.result, list | dict):
+        return frozenset()
+    said = answer.result.values() if isinstance(answer.result, dict) else answer.result
+    if kind is Kind.GROUP and any(right is True for right in said):
+        return ALL_RIGHTS
+    return frozenset(right for right in said if isinstance(right, str))
+
+
+def act(action: Action, kind: Kind, lid: int) -> Command:
+    """Take one page down, or publish its current draft."""
+    return Command(METHODS[action], {"lid": lid, "scope": kind.value})
+
+
+def check_done(action: Action, answer: Answer | PortalError) -> None:
+    """Raise unless the action was carried out. Without the right `publication` answers null and no error (source)."""
+    if isinstance(answer, PortalError):
+        raise answer
+    if answer.result is True:
+        return
+    if action is Action.PUBLISH:
+        raise PublishRefused(method=METHODS[action])
+    raise Unavailable(UNEXPECTED, method=METHODS[action])
+
+
+def public_url(kind: Kind, lid: int) -> Command:
+    """The address visitors see."""
+    return Command("landing.landing.getpublicurl", {"lid": lid, "scope": kind.value})
+
+
+def _rows(result: object) -> list[dict[str, Any]]:
+    """A PHP list may come as an object with numbers for keys, an empty one always as a list."""
+    rows = list(result.values()) if isinstance(result, dict) else result
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and _number(row.get("ID")) for row in rows):
+        raise Unavailable(UNEXPECTED, method="getList")
+    return rows
+
+
+def _site(row: dict[str, Any]) -> Site:
+    return Site(
+        site_id=int(row["ID"]),
+        title=str(row.get("TITLE") or ""),
+        type=str(row.get("TYPE") or ""),
+        active=row.get("ACTIVE", "Y") == "Y",
+        main_lid=_number(row.get("LANDING_ID_INDEX")),
+    )
+
+
+def _page(row: dict[str, Any]) -> PageState:
+    return PageState(
+        lid=int(row["ID"]),
+        site_id=_number(row.get("SITE_ID")) or 0,
+        title=str(row.get("TITLE") or ""),
+        active=row.get("ACTIVE") == "Y",
+        public=row.get("PUBLIC") == "Y",
+        folder_id=_number(row.get("FOLDER_ID")),
+        modified_by=_number(row.get("MODIFIED_BY_ID")),
+        modified_text=_text(row.get("DATE_MODIFY")),
+        published_text=_text(row.get("DATE_PUBLIC")),
+        url=_web_address(row.get("PUBLIC_URL")),
+        special=row.get("SYS") == "Y",
+    )
+
+
+def _number(value: object) -> int | None:
+    """An id that came as text or number; None for 0, null and anything else."""
+    if isinstance(value, int | str) and str(value).isascii() and str(value).isdigit():
+        return int(value) or None
+    return None
+
+
+def _text(value: object) -> str | None:
+    """Dates come as text or null; the source forgets to make text of one, so `{}` can arrive."""
+    return value if isinstance(value, str) and value else None
+
+
+def _web_address(value: object) -> str | None:
+    """Only what a link may lead to; the portal can answer with no scheme for its own domains."""
+    if not isinstance(value, str) or not value:
+        return None
+    address = f"https:{value}" if value.startswith("//") else value
+    return address if address.startswith(("https://", "http://")) else None

@@ -1,0 +1,250 @@
+"""The authorization servers: renew and exchange tokens, and ask whether a token is genuine.
+
+The client secret is sent only to allow-listed servers, in a POST body, never in a URL. What a post or event names as
+its server only chooses among them. Errors come as `error` with any status: `wrong_client` even with 200.
+Source: OAuth docs; statuses from the official Python SDK's live tests.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.requests_client import OAuth2Session
+
+from b24app.bitrix.address import plain_host
+from b24app.bitrix.rest import CONNECT_SECONDS, USER_AGENT, Transport, plain_session, post, read_body
+from b24app.clock import Clock
+from b24app.errors import (
+    AuthorizationUnavailable,
+    Blocked,
+    NotGenuine,
+    PortalClosed,
+    PortalError,
+    PortalMoved,
+    SignInAgain,
+    Throttled,
+    Unavailable,
+    error_for,
+)
+
+TOKEN_SECONDS = 5.0  # two tries must fit into the time a waiting thread has for the row
+INFO_SECONDS = 10.0
+MEMBER = "member_id"
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """A fresh pair and what came with it. `user_id` may be missing after a code exchange."""
+
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
+    expires_at: datetime
+    scope: tuple[str, ...]
+    client_endpoint: str
+    member_id: str
+    user_id: int | None
+    status: str
+    server: str
+
+
+@dataclass(frozen=True)
+class AppInfo:
+    """What the authorization server vouches for: whose token this is, of which app, on which portal."""
+
+    client_id: str
+    member_id: str
+    user_id: int
+    domain: str
+    client_endpoint: str
+    scope: tuple[str, ...]
+    status: str
+    installed: bool
+    version: int
+    expires_at: datetime
+
+
+class AuthorizationServers:
+    """The servers the operator trusts; the first is the default."""
+
+    def __init__(
+        self, urls: Sequence[str], client_id: str, client_secret: str, transport: Transport, clock: Clock
+    ) -> None:
+        self._urls = tuple(url.rstrip("/") for url in urls)
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._transport = transport
+        self._clock = clock
+        self._session = plain_session(transport)
+
+    def choose(self, server_endpoint: str | None) -> str:
+        """The trusted server with the host that was named; the default for any other."""
+        try:
+            host = urlsplit(server_endpoint or "").netloc.lower()
+        except ValueError:
+            host = ""
+        return next((url for url in self._urls if urlsplit(url).netloc.lower() == host), self._urls[0])
+
+    # --- is it genuine -------------------------------------------------------------------------------------------
+
+    def app_info(self, server: str, access_token: str) -> AppInfo:
+        """Whose token this is. Raises NotGenuine for a refused one, AuthorizationUnavailable when nobody can say."""
+        try:
+            status, text = post(self._session, f"{server}/rest/app.info", INFO_SECONDS, data={"auth": access_token})
+            body = read_body(status, text, "app.info")
+            return _app_info(body.get("result"), self._clock())
+        except (Unavailable, Throttled, Blocked, PortalClosed, PortalMoved) as silent:
+            raise AuthorizationUnavailable(silent.code if silent.code != Unavailable.code else None) from silent
+        except PortalError as refused:
+            raise NotGenuine(refused.code, method="app.info") from None
+
+    # --- tokens ----------------------------------------------------------------------------------------------------
+
+    def refresh(self, server: str, refresh_token: str) -> TokenPair:
+        """A new pair for a refresh token, which is spent by it. Raises the PortalError of the refusal.
+
+        After Unavailable with `maybe_done` the server may have rotated the token without our seeing the answer.
+        """
+        return self._fetch(server, lambda session, url: session.refresh_token(url, refresh_token=refresh_token))
+
+    def exchange(self, server: str, code: str) -> TokenPair:
+        """A pair for the one-time code of a sign-in (30 s)."""
+        return self._fetch(
+            server, lambda session, url: session.fetch_token(url, grant_type="authorization_code", code=code)
+        )
+
+    def authorize_url(self, domain_url: str, state: str) -> str:
+        """Where a browser signs in on its portal; Bitrix24 takes only these two parameters."""
+        query = urlencode({"client_id": self._client_id, "state": state})
+        return f"{domain_url.rstrip('/')}/oauth/authorize/?{query}"
+
+    def _fetch(self, server: str, ask: Callable[[OAuth2Session, str], Mapping[str, Any]]) -> TokenPair:
+        with self._client() as session:
+            try:
+                answer = ask(session, f"{server}/oauth/token/")
+            except OAuthError as refused:
+                raise _refusal(refused.error or "", 400) from None
+            except _Refused as refused:
+                raise _refusal(refused.code, refused.status) from None
+            except requests.exceptions.ConnectionError as error:
+                raise _lost("NewConnectionError" not in repr(error)) from None
+            except requests.exceptions.Timeout:
+                raise Unavailable.timeout(method="oauth.token") from None
+            except (requests.exceptions.RequestException, ValueError):
+                raise _lost(maybe_done=True) from None
+        return _pair(answer, server, self._clock())
+
+    def _client(self) -> OAuth2Session:
+        session = OAuth2Session(
+            self._client_id,
+            self._client_secret,
+            token_endpoint_auth_method="client_secret_post",  # noqa: S106  the name of a method
+            default_timeout=(CONNECT_SECONDS, TOKEN_SECONDS),
+        )
+        session.trust_env = False
+        session.max_redirects = 0
+        session.mount("https://", self._transport)
+        session.mount("http://", self._transport)
+        session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+        for grant in ("refresh_token_response", "access_token_response"):
+            session.register_compliance_hook(grant, _checked)
+        return session
+
+
+class _Refused(Exception):
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = status
+
+
+def _checked(answer: requests.Response) -> requests.Response:
+    """Look at the answer before Authlib does: Bitrix24's `error` counts with any status, HTML is trouble."""
+    try:
+        body = json.loads(answer.text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise _Refused("portal_unavailable" if answer.status_code != 404 else "NOT_INSTALLED", answer.status_code)
+    if body.get("error"):
+        raise _Refused(str(body["error"]), answer.status_code)
+    if answer.status_code >= 400:
+        raise _Refused("portal_unavailable", answer.status_code)
+    return answer
+
+
+def _refusal(code: str, status: int) -> PortalError:
+    if code.lower() == "invalid_request":  # a parameter is missing, so the stored token is of no use
+        return SignInAgain(code, method="oauth.token")
+    error = error_for(code or "ERROR_UNEXPECTED_ANSWER", status, method="oauth.token")
+    if isinstance(error, Unavailable):
+        error.maybe_done = True
+    return error
+
+
+def _lost(maybe_done: bool) -> Unavailable:
+    lost = Unavailable(method="oauth.token")
+    lost.maybe_done = maybe_done
+    return lost
+
+
+def _pair(answer: Mapping[str, Any], server: str, now: datetime) -> TokenPair:
+    """The pair of a token answer. In it `domain` is the authorization host, so the portal is `client_endpoint`."""
+    try:
+        seconds = int(answer.get("expires_in") or 3600)
+        user_id = answer.get("user_id")
+        return TokenPair(
+            access=str(answer["access_token"]),
+            refresh=str(answer["refresh_token"]),
+            expires_at=now + timedelta(seconds=seconds),
+            scope=scopes(answer.get("scope")),
+            client_endpoint=str(answer.get("client_endpoint") or ""),
+            member_id=str(answer[MEMBER]),
+            user_id=int(user_id) if user_id is not None else None,
+            status=str(answer.get("status") or ""),
+            server=server,
+        )
+    except (KeyError, ValueError, TypeError):
+        raise _lost(maybe_done=True) from None
+
+
+def _app_info(result: object, now: datetime) -> AppInfo:
+    """Read the vouching answer; one without its parts is no vouching. Types as the official SDK's schema."""
+    if not isinstance(result, dict) or not isinstance(result.get("install"), dict):
+        raise Unavailable("ERROR_UNEXPECTED_ANSWER", method="app.info")
+    install = result["install"]
+    try:
+        return AppInfo(
+            client_id=str(result["client_id"]),
+            member_id=str(install[MEMBER]),
+            user_id=int(result["user_id"]),
+            domain=plain_host(str(install["domain"])),
+            client_endpoint=str(install["client_endpoint"]),
+            scope=scopes(install.get("scope") or result.get("scope")),
+            status=str(install.get("status") or "")[:16],
+            installed=install.get("installed") in (True, "true", "Y", 1, "1"),
+            version=int(install.get("version") or 0),
+            expires_at=_moment(result.get("expires"), now),
+        )
+    except (KeyError, ValueError, TypeError):
+        raise Unavailable("ERROR_UNEXPECTED_ANSWER", method="app.info") from None
+
+
+def _moment(text: object, now: datetime) -> datetime:
+    """ISO 8601 or unix seconds; a token lives an hour where the answer does not say."""
+    if isinstance(text, int | float):
+        return datetime.fromtimestamp(text, UTC)
+    if isinstance(text, str) and text.isdigit():
+        return datetime.fromtimestamp(int(text), UTC)
+    said = datetime.fromisoformat(text) if isinstance(text, str) and text else now + timedelta(hours=1)
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
+
+
+def scopes(text: object) -> tuple[str, ...]:
+    """A list of scopes, separated by commas (or, in one docs table, spaces); some answers carry a JSON list."""
+    parts = text if isinstance(text, list) else str(text or "").replace(",", " ").split()
+    return tuple(str(part).strip() for part in parts if str(part).strip())

@@ -1,0 +1,279 @@
+"""REST calls to a portal: one request, one answer, every failure as a PortalError.
+
+POST with a JSON body; the access token goes in the body's `auth`, the only documented place besides the URL, and never
+into the URL. The `error` string decides, never the HTTP status alone, and a 200 may carry an error. Redirects are
+told, not followed: a token must not travel to a host nobody vouched for.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+import urllib3.exceptions
+from requests.adapters import BaseAdapter
+
+from b24app import __version__
+from b24app.clock import Clock
+from b24app.errors import PortalError, PortalMoved, Unavailable, error_for
+
+Transport = BaseAdapter
+USER_AGENT = f"Sundown/{__version__}"
+CONNECT_SECONDS = 3.05
+MOST_BYTES = 8 * 1024 * 1024
+KEPT_TEXT = 2000
+MOST_COMMANDS = 50
+SECRET_NAMES = frozenset({"auth", "access_token", "refresh_token", "client_secret", "auth_id", "refresh_id", "code"})
+REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the answer says of its cost; the operating figures exist only in the cloud."""
+
+    duration: float | None = None
+    operating: float | None = None
+    operating_reset_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer; `result` may be null, false or an empty list."""
+
+    result: object
+    timing: Timing = Timing()
+
+
+@dataclass(frozen=True)
+class Command:
+    """One call, to be made alone or inside a batch."""
+
+    method: str
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    def as_query(self) -> str:
+        """The form a batch wants: `method?a[b]=c`, values urlencoded once."""
+        pairs = "&".join(f"{quote(name, safe='[]')}={quote(value, safe='')}" for name, value in brackets(self.params))
+        return f"{self.method}?{pairs}" if pairs else self.method
+
+
+@dataclass(frozen=True)
+class Call:
+    """The facts of one request for the log; no token is among them."""
+
+    endpoint: str
+    method: str
+    params: str
+    http_status: int | None
+    code: str | None
+    seconds: float
+    answer_text: str
+
+
+class Rest:
+    """Calls any portal; safe for threads, one pool of connections for all."""
+
+    def __init__(self, transport: Transport, clock: Clock, on_call: Callable[[Call], None] | None = None) -> None:
+        self._session = plain_session(transport)
+        self._clock = clock
+        self._on_call = on_call
+
+    def call(
+        self,
+        endpoint: str,
+        access_token: str,
+        method: str,
+        params: Mapping[str, object] | None = None,
+        timeout: float = 30,
+    ) -> Answer:
+        """One method. `endpoint` is the portal's REST base, ending in `/rest/`; `timeout` seconds in all."""
+        body = self._ask(endpoint, access_token, method, params or {}, timeout)
+        return Answer(body.get("result"), _timing(body.get("time")))
+
+    def batch(
+        self,
+        endpoint: str,
+        access_token: str,
+        commands: Mapping[str, Command],
+        halt: bool = False,
+        timeout: float = 55,
+    ) -> dict[str, Answer | PortalError]:
+        """Up to 50 commands in one request, in order. A command's failure is its value; one of the call raises."""
+        if len(commands) > MOST_COMMANDS:
+            raise ValueError(f"a batch takes at most {MOST_COMMANDS} commands")
+        cmd = {key: command.as_query() for key, command in commands.items()}
+        body = self._ask(endpoint, access_token, "batch", {"halt": int(halt), "cmd": cmd}, timeout)
+        return _read_batch(body.get("result"), commands)
+
+    def _ask(
+        self, endpoint: str, token: str, method: str, params: Mapping[str, object], timeout: float
+    ) -> dict[str, Any]:
+        started = time.monotonic()
+        status, text, failure = None, "", None
+        try:
+            status, text = post(self._session, f"{endpoint}{method}", timeout, json={**params, "auth": token})
+            return read_body(status, text, method)
+        except PortalError as error:
+            error.method = error.method or method
+            failure = error
+            raise
+        finally:
+            if self._on_call is not None:
+                code = failure.code if failure else None
+                seconds = time.monotonic() - started
+                kept = text.replace(token, "[redacted]")[:KEPT_TEXT]
+                self._on_call(Call(endpoint, method, redacted(params), status, code, seconds, kept))
+
+
+def plain_session(transport: Transport) -> requests.Session:
+    """A session that trusts nothing of the environment: no proxies, no netrc, no cookies kept."""
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", transport)
+    session.mount("http://", transport)
+    session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+    return session
+
+
+def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tuple[int, str]:
+    """One POST: (status, text). Raises PortalMoved for a redirect and Unavailable for no usable answer.
+
+    `maybe_done` on the error tells whether the request may have reached the portal and been carried out.
+    """
+    deadline = time.monotonic() + timeout
+    try:
+        with session.post(
+            url, timeout=(min(CONNECT_SECONDS, timeout), timeout), allow_redirects=False, stream=True, **body
+        ) as answer:
+            text = b"".join(_capped(answer, deadline)).decode("utf-8", errors="replace")
+            session.cookies.clear()
+            if answer.status_code in REDIRECTS:
+                raise PortalMoved(urlsplit(answer.headers.get("Location", "")).netloc.lower())
+            return answer.status_code, text
+    except requests.exceptions.ConnectTimeout:
+        raise Unavailable() from None
+    except requests.exceptions.Timeout:
+        raise Unavailable.timeout() from None
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise _lost(error) from None
+
+
+def _capped(answer: requests.Response, deadline: float) -> Iterator[bytes]:
+    size = 0
+    while part := answer.raw.read1(64 * 1024, decode_content=True):
+        size += len(part)
+        if size > MOST_BYTES:
+            raise _maybe(Unavailable("ERROR_UNEXPECTED_ANSWER"))
+        if time.monotonic() > deadline:
+            raise Unavailable.timeout()
+        yield part
+
+
+def _lost(error: Exception) -> Unavailable:
+    """A connection that was refused carried nothing; one that broke later may have carried the request."""
+    if "ReadTimeoutError" in repr(error):
+        return Unavailable.timeout()
+    never_sent = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+    lost = Unavailable()
+    lost.maybe_done = not never_sent
+    return lost
+
+
+def _maybe(error: Unavailable) -> Unavailable:
+    error.maybe_done = True
+    return error
+
+
+def read_body(status: int, text: str, method: str) -> dict[str, Any]:
+    """The answer as an object. Raises the PortalError it stands for; HTML and broken JSON are Unavailable."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        late = status == 504
+        raise _maybe(Unavailable("portal_timeout" if late else None, status=504 if late else 502, method=method))
+    if body.get("error"):
+        raise _told(str(body["error"]), status, method)
+    if status >= 400 or "result" not in body:
+        raise _maybe(Unavailable("ERROR_UNEXPECTED_ANSWER", method=method))
+    return body
+
+
+def _told(code: str, status: int, method: str) -> PortalError:
+    error = error_for(code, status, method=method)
+    if status >= 500 and isinstance(error, Unavailable):
+        error.maybe_done = True
+    return error
+
+
+def _read_batch(result: object, commands: Mapping[str, Command]) -> dict[str, Answer | PortalError]:
+    whole = result if isinstance(result, dict) else {}
+    results, errors, times = (_by_key(whole.get(name)) for name in ("result", "result_error", "result_time"))
+    answers: dict[str, Answer | PortalError] = {}
+    for key, command in commands.items():
+        if key in errors:
+            answers[key] = _command_error(errors[key], command.method)
+        elif key in results:
+            answers[key] = Answer(results[key], _timing(times.get(key)))
+        else:
+            answers[key] = _maybe(Unavailable("ERROR_UNEXPECTED_ANSWER", method=command.method))
+    return answers
+
+
+def _by_key(part: object) -> dict[str, Any]:
+    """One of the five maps: an object, a list for keys 0..n, an empty list for an empty object (PHP)."""
+    if isinstance(part, dict):
+        return part
+    return {str(index): value for index, value in enumerate(part)} if isinstance(part, list) else {}
+
+
+def _command_error(error: object, method: str) -> PortalError:
+    code = error.get("error") if isinstance(error, dict) else error
+    return error_for(str(code or "ERROR_UNEXPECTED_ANSWER"), 400, method=method, in_batch=True)
+
+
+def _timing(part: object) -> Timing:
+    if not isinstance(part, dict):
+        return Timing()
+    duration, operating, reset = (_figure(part.get(name)) for name in ("duration", "operating", "operating_reset_at"))
+    return Timing(duration, operating, int(reset) if reset is not None else None)
+
+
+def _figure(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def brackets(params: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """PHP's way to write nested values as pairs: `a[b][0]`. None is an empty value, true and false are 1 and 0."""
+    for name, value in params.items():
+        yield from _bracket(str(name), value)
+
+
+def _bracket(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _bracket(f"{name}[{key}]", inner)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _bracket(f"{name}[{index}]", inner)
+    else:
+        yield name, _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    if value is None:
+        return ""
+    text = str(int(value)) if isinstance(value, bool) else str(value)
+    if "$result[" in text:
+        raise ValueError("a batch would put earlier results in place of $result[…]; such a value cannot ride in one")
+    return text
+
+
+def redacted(params: Mapping[str, object]) -> str:
+    """The parameters as text for the log, without what could open anything."""
+    shown = {name: "[redacted]" if name.lower() in SECRET_NAMES else value for name, value in params.items()}
+    return json.dumps(shown, ensure_ascii=False, default=str)[:KEPT_TEXT]

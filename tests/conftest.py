@@ -1,0 +1,174 @@
+"""What the tests stand on: a real PostgreSQL, the stand-in portal over real sockets, a clock one can turn, people.
+
+Alice (editor, 7) may publish, Bob (reader, 9) may only read, Charlie is the editor of another portal and must see
+nothing. Ada (1) is the administrator of Alice's portal.
+"""
+
+import base64
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from alembic import command
+from flask import Flask
+
+from b24app import config as settings
+from b24app.factory import create_app
+from b24app.services import Services, build
+from b24app.store import embedded
+from b24app.store.schema import alembic_config
+from sandbox import StandIn
+from tests.people import Person
+
+pytest_plugins = ["sandbox.plugin"]
+TEMPLATE = "sundown_template"
+APP_URL = "http://127.0.0.1:8100"
+
+
+class TurnableClock:
+    """The real time, plus what a test has turned it by."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def tick(self, **span: float) -> None:
+        """Let time pass: `clock.tick(hours=2)`."""
+        self.ahead += timedelta(**span)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL for this session of tests, with the migrations applied to a template database."""
+    given = os.environ.get("DATABASE_URL")
+    server = None if given else embedded.start(tmp_path_factory.mktemp("postgres") / "data", fsync=False)
+    url = given or (server.url if server else "")
+    _execute(url, f"drop database if exists {template_name()}", f"create database {template_name()}")
+    migrate(database(url, template_name()))
+    yield url
+    _execute(url, f"drop database if exists {template_name()}")
+    if server is not None:
+        server.stop()
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """A database of this test's own, gone afterwards."""
+    name = f"test_{os.getpid()}_{os.urandom(4).hex()}"
+    _execute(server_url, f"create database {name} template {template_name()}")
+    yield database(server_url, name)
+    _execute(server_url, f"drop database {name} with (force)")
+
+
+def template_name() -> str:
+    """One template for each process of a parallel run."""
+    return f"{TEMPLATE}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+
+
+def database(url: str, name: str) -> str:
+    """The same server, another database."""
+    head, _, query = url.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}{'?' + query if query else ''}"
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the newest revision."""
+    alembic = alembic_config()
+    alembic.attributes["url"] = url
+    command.upgrade(alembic, "head")
+
+
+def _execute(url: str, *statements: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture
+def clock() -> TurnableClock:
+    return TurnableClock()
+
+
+@pytest.fixture
+def environment(standin: StandIn, database_url: str) -> dict[str, str]:
+    """A complete environment of the app against the stand-in."""
+    return {
+        "B24_CLIENT_ID": standin.client_id,
+        "B24_CLIENT_SECRET": standin.client_secret,
+        "B24_OAUTH_URL": ",".join(standin.world.servers),
+        "APP_URL": APP_URL,
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": "k" * 48,
+        "TOKEN_KEYS": base64.urlsafe_b64encode(b"v" * 32).decode(),
+        "B24_ALLOW_INSECURE_PORTALS": "1",
+        "LOG_FORMAT": "console",
+        "TRUSTED_PROXIES": "0",
+    }
+
+
+@pytest.fixture
+def config(environment: dict[str, str]) -> settings.Config:
+    return make_config(environment)
+
+
+def make_config(environment: dict[str, str]) -> settings.Config:
+    """Settings from a dictionary, as from the process's environment."""
+    values: dict[str, Any] = {name.lower(): value for name, value in environment.items()}
+    return settings.Config(**values)
+
+
+@pytest.fixture
+def services(config: settings.Config, clock: TurnableClock) -> Iterator[Services]:
+    built = build(config, clock=clock, jitter=lambda: 0.0)
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def app(services: Services) -> Flask:
+    made = create_app(services)
+    made.testing = True
+    made.config["PROPAGATE_EXCEPTIONS"] = False
+    return made
+
+
+@pytest.fixture
+def ada(app: Flask, standin: StandIn) -> Person:
+    """The administrator, who has installed the app."""
+    person = Person(app, standin.portals[0], "admin")
+    assert person.install().status_code == 200
+    standin.portals[0].finish_install()
+    return person
+
+
+@pytest.fixture
+def alice(app: Flask, standin: StandIn, ada: Person) -> Person:
+    """May publish; has the app open."""
+    return Person(app, standin.portals[0], "editor").opened()
+
+
+@pytest.fixture
+def bob(app: Flask, standin: StandIn, ada: Person) -> Person:
+    """May only read; has the app open."""
+    return Person(app, standin.portals[0], "reader").opened()
+
+
+@pytest.fixture
+def charlie(app: Flask, standin: StandIn) -> Person:
+    """Editor of another portal, with the app open there."""
+    administrator = Person(app, standin.portals[1], "admin")
+    assert administrator.install().status_code == 200
+    standin.portals[1].finish_install()
+    return Person(app, standin.portals[1], "editor").opened()
+
+
+@pytest.fixture
+def root() -> Path:
+    """The checkout."""
+    return Path(__file__).parents[1]
