@@ -1,0 +1,64 @@
+"""Many at once: the stand-in stays right, and tells how many there were."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+
+
+def test_eighty_threads_get_right_answers_and_are_counted(standin, portal, person):
+    people = [person(("admin", "editor", "reader")[number % 3]) for number in range(80)]
+    for each in people:
+        each.session = requests.Session()
+    together = threading.Barrier(80)
+    standin.fault(0, "profile", kind="latency", seconds=0.3, times=80)
+
+    def work(number: int) -> bool:
+        me = people[number]
+        together.wait(timeout=20)
+        with me.session:
+            right = [me("profile")["ID"] == str(me.id)]
+            right += [me("profile")["ID"] == str(me.id) for _ in range(4)]
+        return all(right)
+
+    with ThreadPoolExecutor(80) as crowd:
+        assert all(crowd.map(work, range(80)))
+
+    assert portal.asked("profile") == 400
+    assert standin.world.truth.most_at_once()["0"] >= 40
+    assert all(call.end is not None and call.status == 200 for call in standin.calls(0))
+
+
+def test_each_page_is_taken_down_once_by_however_many(standin, portal, person):
+    lids = portal.add_pages(40)
+    people = [person("editor") for _ in range(8)]
+    for each in people:
+        each.session = requests.Session()
+
+    def work(me) -> None:
+        with me.session:
+            me.batch({f"c{lid}": f"landing.landing.unpublic?lid={lid}" for lid in lids})
+
+    with ThreadPoolExecutor(8) as crowd:
+        list(crowd.map(work, people))
+
+    effective = [change.lid for change in standin.world.truth.changes if change.effective]
+    assert sorted(effective) == lids
+    assert len(standin.world.truth.changes) == 320
+    assert {each["times"] for each in standin.world.truth.changed_twice()} == {7}
+
+
+def test_a_batch_does_not_lock_the_portal_for_its_whole_length(standin, person):
+    standin.fault(0, "user.admin", kind="latency", seconds=0.4)
+    slow, quick = person("admin"), person("editor")
+    quick.session = requests.Session()
+
+    with quick.session, ThreadPoolExecutor(1) as other:
+        waiting = other.submit(slow.batch, {"a": "user.admin"})
+        while standin.calls(0, "batch") == []:
+            pass
+        assert quick("profile")["ID"] == "7"
+        assert not waiting.done()
+        waiting.result()
