@@ -5,8 +5,10 @@ import { find, findAll } from './dom.js'
 import { propose } from './moments.js'
 
 const dialog = find('#dialog')
+let opener = null // was disabled while its request ran, so the browser does not know where the focus came from
 
-export function open() {
+export function open(button) {
+  opener = button
   if (!dialog.open) dialog.showModal()
   propose(dialog)
   find('[data-focus]', dialog)?.focus()
@@ -14,7 +16,10 @@ export function open() {
 
 export const close = () => dialog?.open && dialog.close()
 
-dialog?.addEventListener('close', () => dialog.replaceChildren())
+dialog?.addEventListener('close', () => {
+  dialog.replaceChildren()
+  if (opener?.isConnected) opener.focus()
+})
 
 command('close-dialog', close)
 command('use-suggestion', (button) => {

@@ -19,11 +19,22 @@ async function refresh() {
   return true
 }
 
-export async function sendHealing(url, request) {
+async function sendTwice(url, request) {
   const before = healed
   const answer = await send(url, request)
   if (answer.status !== 401) return answer
   return healed !== before || (await heal()) ? send(url, request) : answer
+}
+
+// No answer at all becomes an empty 504, so that the page has one way to say that the server did not answer. A request
+// that was replaced by a newer one stays what it is.
+export async function sendHealing(url, request) {
+  try {
+    return await sendTwice(url, request)
+  } catch (error) {
+    if (request.signal?.aborted && request.signal.reason !== 'timeout') throw error
+    return new Response(null, { status: 504 })
+  }
 }
 
 document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {

@@ -45,7 +45,7 @@ document.addEventListener('htmx:after:request', (event) => {
   const { ctx } = event.detail
   if (ctx.response.status < 400) return clear()
   if (!ctx.hx?.retarget) {
-    event.preventDefault() // not an answer of the app: a proxy's page, most likely
+    event.preventDefault() // not an answer of the app: none at all, or a proxy's page
     return offline(ctx.sourceElement, ctx)
   }
   keep(ctx)
@@ -59,8 +59,6 @@ document.addEventListener('htmx:after:request', (event) => {
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
   if (ctx.response?.status >= 400 && !isPoll(ctx)) find('.banner button', place())?.focus()
 })
-
-document.addEventListener('htmx:error', ({ detail: { ctx } }) => ctx && offline(ctx.sourceElement, ctx))
 
 function again() {
   const source = failed?.sourceElement

@@ -101,7 +101,7 @@ command('select-matching', async (button) => {
   button.disabled = true
   try {
     const answer = await sendHealing(`/pages?${query}`, { headers: { Accept: 'application/json' } })
-    const { lids } = await answer.json()
+    const { lids } = await answer.json() // an empty or refusing answer has none
     lids.map(String).forEach((lid) => chosen.has(lid) || chosen.set(lid, null))
   } catch {
     offline(button)

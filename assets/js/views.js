@@ -23,7 +23,7 @@ function markTab() {
 function settle(ctx) {
   find('#view').removeAttribute('aria-busy')
   if (ctx.response?.status >= 400) return
-  if (ctx.target?.id === 'dialog') return open()
+  if (ctx.target?.id === 'dialog') return open(ctx.sourceElement)
   if (ctx.target?.id !== 'view') return
   close()
   const isOpening = ctx.sourceElement?.id === 'view'
