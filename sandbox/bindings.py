@@ -92,10 +92,14 @@ def event_unbind(asked: Asked) -> dict[str, int]:
     return {"count": count}
 
 
-@landing_method("landing.repo.bind", required=("fields",), arrays=("fields",))
+@landing_method("landing.repo.bind", required=("fields",), mixed=("fields",))
 def repo_bind(asked: Asked) -> bool:
     """2.4: the app's item in the site and page settings; not only for administrators, but only for an app."""
     installation = _app(asked)
+    if not php.is_array(asked.params["fields"]):
+        raise landing(
+            "TYPE_ERROR", "Argument $fields must be of type array, string given"
+        )  # older source: ERROR_ARGUMENT
     fields = dict(php.items(asked.params["fields"]))
     code, handler = php.text(fields.get("PLACEMENT")).strip().upper(), php.text(fields.get("PLACEMENT_HANDLER"))
     if not (code == "LANDING_SETTINGS" or code.startswith("LANDING_BLOCK_")):

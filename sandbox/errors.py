@@ -64,10 +64,10 @@ STATUSES: dict[Dialect, dict[str, int]] = {"source": _SOURCE, "docs": _SOURCE | 
 _SPOKEN = {"REST_NOT_IN_PLAN": "ACCESS_DENIED", "USER_CONTEXT": "ACCESS_DENIED"}
 
 TEXTS = {
-    "expired_token": "The access token provided has expired.",
+    "expired_token": "The access token provided has expired",
     "invalid_token": "Unable to get application by token",
     "NO_AUTH_FOUND": "Wrong authorization data",
-    "user_access_error": "The user does not have acces to the application.",
+    "user_access_error": "The user does not have access to the application.",
     "authorization_error": "Unable to authorize user",
     "APPLICATION_NOT_FOUND": "Application not found",
     "ERROR_OAUTH": "Application not installed",

@@ -6,11 +6,12 @@ Rights live on the site. A page that may not be read does not exist: LANDING_NOT
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from sandbox import orm, php
 from sandbox.clock import portal_text
-from sandbox.errors import landing
+from sandbox.errors import RestError, argument, landing
 from sandbox.methods import Asked, rest_method
 from sandbox.world import RIGHTS, Folder, Page, Portal, Site, User
 
@@ -22,7 +23,9 @@ PAGE_FIELDS = (
     "HISTORY_STEP", "SYS", "CREATED_BY_ID", "MODIFIED_BY_ID", "DATE_CREATE", "DATE_MODIFY", "DATE_PUBLIC",
     "DOMAIN_ID",
 )  # fmt: skip
+GROUP_RIGHTS = ("edit", "sett", "delete")  # of a workgroup, besides `read`, which any of them brings (source)
 Body = Callable[..., object]
+_NUMBER = re.compile(r"\s*[+-]?\d+\s*")
 
 
 def kind_of(scope: object) -> str:
@@ -46,12 +49,15 @@ def landing_method(
     required: tuple[str, ...] = (),
     arrays: tuple[str, ...] = (),
     mixed: tuple[str, ...] = (),
+    numbers: tuple[str, ...] = (),
     cost: float = 0.03,
     wall: float = 0.1,
 ) -> Callable[[Body], Body]:
     """A method of scope `landing`: section access, then its parameters by exact name, then the body.
 
-    required  null counts as missing; arrays  must be arrays; mixed  may be either; all others must be scalars
+    required  null counts as missing
+    arrays    must be arrays; `mixed` may be either, all others must be scalars
+    numbers   declared as int in PHP: other text is a TYPE_ERROR
     """
 
     def add(body: Body) -> Body:
@@ -59,7 +65,7 @@ def landing_method(
         def run(asked: Asked) -> object:
             kinds(asked)
             check_section(asked)
-            _check_params(asked.params, required, arrays, mixed)
+            _check_params(asked.params, required, arrays, mixed, numbers)
             return body(asked)
 
         return body
@@ -76,17 +82,29 @@ def check_section(asked: Asked) -> None:
 
 
 def _check_params(
-    params: dict[str, object], required: tuple[str, ...], arrays: tuple[str, ...], mixed: tuple[str, ...]
+    params: dict[str, object],
+    required: tuple[str, ...],
+    arrays: tuple[str, ...],
+    mixed: tuple[str, ...],
+    numbers: tuple[str, ...],
 ) -> None:
     missing = [name for name in required if params.get(name) is None]
     if missing:
         raise landing("MISSING_PARAMS", f"Not enough call parameters, missing: {', '.join(missing)}")
     for name in required:
         if name not in (*arrays, *mixed) and php.is_array(params[name]):
-            raise landing("TYPE_ERROR", f"Argument ${name} must be a scalar, array given")
+            raise wrong_type(name)
     for name in arrays:
         if params.get(name) is not None and not php.is_array(params[name]):
-            raise landing("TYPE_ERROR", f"Argument ${name} must be of type array, string given")
+            raise wrong_type(name)
+    for name in numbers:
+        if params.get(name) is not None and not _NUMBER.fullmatch(php.text(params[name])):
+            raise landing("TYPE_ERROR", f"Argument ${name} must be of type int, string given")
+
+
+def wrong_type(name: str) -> RestError:
+    """An array where a scalar is wanted, or the reverse; thrown before the method's own net, so it has `argument`."""
+    return argument(name, f"The value of an argument '{name}' has an invalid type")
 
 
 def rights(portal: Portal, user: User, site: Site) -> list[str]:
@@ -142,9 +160,13 @@ def unpublic(asked: Asked) -> bool:
 
 @landing_method("landing.landing.publication", required=("lid",), cost=0.25, wall=1.5)
 def publication(asked: Asked) -> bool | None:
-    """5.3: the draft goes live with its folders and its site. Without the right: null, and no error."""
+    """5.3: the draft goes live with its folders and its site. Without the right: null, and no error.
+
+    In a workgroup's base the rights are a list of booleans, in which PHP finds "public" as soon as one of them is true.
+    """
     page, site = readable_page(asked, asked.params["lid"])
-    if "public" not in rights(asked.portal, asked.user, site):
+    may = rights(asked.portal, asked.user, site)
+    if "public" not in may and not (site.type == "GROUP" and set(may) & set(GROUP_RIGHTS)):
         return None
     publish(asked, page, site)
     return True
@@ -239,7 +261,7 @@ def _candidates(asked: Asked, given: dict[str, object]) -> list[Page]:
         if site.type in allowed and not site.deleted and "read" in rights(portal, asked.user, site)
     }
     asks_trash = any(orm.split_key(key)[1] == "DELETED" for key in given)
-    by_site = any(orm.split_key(key)[1] == "SITE_ID" for key in given)
+    by_site = php.truthy(given.get("SITE_ID"))
     return [
         page
         for page in portal.pages.values()

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from sandbox import php
 from sandbox.batch import run_batch
 from sandbox.clock import iso
-from sandbox.errors import RestError
+from sandbox.errors import RestError, denied
 from sandbox.faults import Fault, edit, front_end, spoil
 from sandbox.limits import Cut, Patience, check_operating, count_operating, operating, pour
 from sandbox.methods import Asked, Method, Paged, Process, rest_method
@@ -117,15 +117,13 @@ class Exchange:
         method = rest_method.find(self.route.method, self.portal)
         if method is None:
             raise RestError("ERROR_METHOD_NOT_FOUND")
-        if "token" in self.params:
-            raise RestError("INVALID_CREDENTIALS", "Wrong link signature", 403)  # a guess: only the 403 is known (4.1)
-        if switches.overload:
-            raise RestError("OVERLOAD_LIMIT")
         if self.route.webhook is not None:
             user, scope, token = self._webhook(*self.route.webhook)
         else:
             user, scope, token = authorize(self.world, self.portal, *credentials(self.request, self.params), self.call)
         check_access(self.world, self.portal, user, scope, method, token)
+        if "token" in self.params:
+            raise denied("Access denied! Link check failed")  # the call has become a signed link (4.1)
         for name in RESERVED:
             self.params.pop(name, None)
         return method, user, scope, token
@@ -277,6 +275,10 @@ def authorize(world: World, portal: Portal, access: str, place: str, call: Call)
     refusal, scope = _validated(world, portal, access, token)
     if token is None or refusal not in ("", "expired_token"):
         raise RestError(refusal or "invalid_token")
+    if not portal.users[token.user_id].signed_in:
+        raise RestError("USER_CONTEXT")
+    if portal.switches.overload:
+        raise RestError("OVERLOAD_LIMIT")
     if not portal.switches.rest_in_plan:
         raise RestError("REST_NOT_IN_PLAN")
     if not portal.switches.app_active or portal.installation is None:
@@ -316,8 +318,6 @@ def check_access(
         raise RestError("insufficient_scope")
     if not user.active:
         raise RestError("authorization_error")
-    if not user.signed_in:
-        raise RestError("USER_CONTEXT")
     if token is not None and not user.may_use_app:
         raise RestError("user_access_error")
     if portal.switches.confirm_methods == method.name:

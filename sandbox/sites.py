@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox import orm, php
 from sandbox.clock import portal_text
 from sandbox.errors import landing
-from sandbox.landing import DEFAULT_KINDS, folders_above, kinds, landing_method, publish, rights, site_url
+from sandbox.landing import DEFAULT_KINDS, GROUP_RIGHTS, folders_above, kinds, landing_method, publish, rights, site_url
 from sandbox.methods import Asked
 from sandbox.world import RIGHTS, Folder, Portal, Site
 
@@ -104,14 +104,19 @@ def readable(asked: Asked, site_id: object) -> Site | None:
 
 @landing_method("landing.site.getRights", required=("id",), cost=0.03)
 def get_rights(asked: Asked) -> list[object]:
-    """The calling user's rights; `[]` for a site that is not there for them. In scope GROUP booleans instead."""
+    """The calling user's rights; `[]` for a site that is not there for them.
+
+    In scope GROUP booleans for read, edit, sett and delete: the source drops the names of what it asked the workgroup.
+    """
     if not asked.portal.switches.permissions_feature:
         raise landing("FEATURE_NOT_AVAIL", "Access permissions are not available on your plan.")
     site = readable(asked, asked.params["id"])
     if site is None:
         return []
     may = rights(asked.portal, asked.user, site)
-    return [right in may for right in RIGHTS] if site.type == "GROUP" else [right for right in RIGHTS if right in may]
+    if site.type == "GROUP":
+        return [right in may for right in ("read", *GROUP_RIGHTS)]
+    return [right for right in RIGHTS if right in may]
 
 
 @landing_method("landing.site.getPublicUrl", required=("id",), mixed=("id",))
@@ -125,7 +130,7 @@ def get_public_url(asked: Asked) -> object:
     return "" if only is None else site_url(asked.portal, only)
 
 
-@landing_method("landing.site.unpublic", required=("id",), cost=0.3, wall=2.0)
+@landing_method("landing.site.unpublic", required=("id",), numbers=("id",), cost=0.3, wall=2.0)
 def unpublic(asked: Asked) -> int:
     """Switches the site and its folders off. Published pages stay so: the leftover of the publish path (5.5)."""
     site = _publishable(asked)
@@ -139,7 +144,7 @@ def unpublic(asked: Asked) -> int:
     return site.id
 
 
-@landing_method("landing.site.publication", required=("id",), cost=0.3, wall=2.0)
+@landing_method("landing.site.publication", required=("id",), numbers=("id",), cost=0.3, wall=2.0)
 def publication(asked: Asked) -> int:
     """The reverse, page by page, up to the first that is refused."""
     site = _publishable(asked)
@@ -157,7 +162,7 @@ def _publishable(asked: Asked) -> Site:
     return site
 
 
-@landing_method("landing.site.getFolders", required=("siteId",), arrays=("filter",))
+@landing_method("landing.site.getFolders", required=("siteId",), arrays=("filter",), numbers=("siteId",))
 def get_folders(asked: Asked) -> list[dict[str, object]]:
     site = readable(asked, asked.params["siteId"])
     if site is None:
@@ -189,14 +194,14 @@ def _folder_row(portal: Portal, folder: Folder) -> dict[str, object]:
     }
 
 
-@landing_method("landing.site.unPublicFolder", required=("folderId",), cost=0.1)
+@landing_method("landing.site.unPublicFolder", required=("folderId",), numbers=("folderId",), cost=0.1)
 def unpublic_folder(asked: Asked) -> bool:
     """Turns off the folder and its parents, not the pages; missing or forbidden is ACCESS_DENIED alike."""
     _set_folder(asked, active=False)
     return True
 
 
-@landing_method("landing.site.publicationFolder", required=("folderId",), cost=0.1)
+@landing_method("landing.site.publicationFolder", required=("folderId",), numbers=("folderId",), cost=0.1)
 def publish_folder(asked: Asked) -> bool:
     _set_folder(asked, active=True)
     return True

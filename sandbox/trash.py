@@ -73,19 +73,19 @@ def _deletable_folder(asked: Asked) -> Folder:
     return folder
 
 
-@landing_method("landing.site.markFolderDelete", required=("id",), cost=0.1)
-def folder_out(asked: Asked) -> int:
+@landing_method("landing.site.markFolderDelete", required=("id",), numbers=("id",), cost=0.1)
+def folder_out(asked: Asked) -> bool:
     """A folder goes into the trash, and with it what lies in it; not the one with the site's main page."""
     folder = _deletable_folder(asked)
     main = asked.portal.pages.get(asked.portal.sites[folder.site_id].index_lid or 0)
     if main is not None and main.folder_id == folder.id:
         raise landing("CANT_DELETE_MAIN", "The folder holds the main page of the site.")
     folder.deleted = True
-    return folder.id
+    return True
 
 
-@landing_method("landing.site.markFolderUnDelete", required=("id",), cost=0.1)
-def folder_back(asked: Asked) -> int:
+@landing_method("landing.site.markFolderUnDelete", required=("id",), numbers=("id",), cost=0.1)
+def folder_back(asked: Asked) -> bool:
     folder = _deletable_folder(asked)
     folder.deleted = False
-    return folder.id
+    return True

@@ -33,7 +33,7 @@ def test_unpublic_takes_a_page_down_and_is_true_again(editor, portal, standin):
         ("editor", {}, (400, "MISSING_PARAMS")),
         ("editor", {"lid": None}, (400, "MISSING_PARAMS")),
         ("editor", {"LID": 351}, (400, "MISSING_PARAMS")),  # names are case-sensitive
-        ("editor", {"lid": [351]}, (400, "TYPE_ERROR")),
+        ("editor", {"lid": [351]}, (400, "ERROR_ARGUMENT")),
         ("editor", {"lid": 380}, (400, "LANDING_NOT_EXIST")),  # in the trash
         ("editor", {"lid": 381}, (400, "LANDING_NOT_EXIST")),  # its folder is
         ("editor", {"lid": 500}, (400, "LANDING_NOT_EXIST")),  # its site is
@@ -216,7 +216,7 @@ def test_without_the_id_all_rows_collapse_into_one(editor):
         ({"filter": {"NONSENSE": 1}}, "SYSTEM_ERROR"),
         ({"order": {"NONSENSE": "ASC"}}, "SYSTEM_ERROR"),
         ({"nonsense": 1}, "SYSTEM_ERROR"),
-        ("ID", "TYPE_ERROR"),
+        ("ID", "ERROR_ARGUMENT"),
     ],
 )
 def test_bad_params_of_a_list(editor, params, code):

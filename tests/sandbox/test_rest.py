@@ -81,7 +81,7 @@ def test_the_body_wins_over_the_query(portal, editor, session):
 
 
 def test_a_parameter_named_token_makes_it_another_kind_of_call(editor):
-    assert editor.ask("profile", token="x").status_code == 403
+    assert editor.error("profile", token="x") == (403, "ACCESS_DENIED")
 
 
 def test_the_order_of_checks_is_the_sources(portal, editor, session):

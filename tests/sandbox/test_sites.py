@@ -61,7 +61,7 @@ def test_nobody_to_read_is_an_empty_list(portal, reader):
         ("editor", {"id": 17}, []),
         ("editor", {"id": 8}, []),  # another kind
         ("editor", {"id": 8, "scope": "KNOWLEDGE"}, ["read", "edit", "sett", "public"]),
-        ("editor", {"id": 11, "scope": "GROUP"}, [True, True, True, True, False]),
+        ("editor", {"id": 11, "scope": "GROUP"}, [True, True, True, False]),
     ],
 )
 def test_rights_on_a_site(person, who, params, rights):
@@ -96,6 +96,7 @@ def test_folders_and_their_parents(portal, editor):
     assert portal.state.folders[30].active is False
     assert portal.page(368).active is True
     assert editor.error("landing.site.unPublicFolder", folderId=99) == (400, "ACCESS_DENIED")
+    assert editor.error("landing.site.unPublicFolder", folderId="x") == (400, "TYPE_ERROR")
 
 
 def test_public_addresses_of_sites(portal, editor):
@@ -120,7 +121,7 @@ def test_a_site_goes_to_the_trash_and_comes_back(admin):
     assert admin("landing.site.markDelete", id=6) == 6
     assert [site["ID"] for site in admin(LIST)] == ["3", "5"]
     assert admin("landing.site.markUnDelete", id=6) == 6
-    assert admin("landing.site.markFolderDelete", id=30) == 30
+    assert admin("landing.site.markFolderDelete", id=30) is True
     assert admin.error("landing.landing.unpublic", lid=368) == (400, "LANDING_NOT_EXIST")
-    assert admin("landing.site.markFolderUnDelete", id=30) == 30
+    assert admin("landing.site.markFolderUnDelete", id=30) is True
     assert admin("landing.landing.unpublic", lid=368) is True

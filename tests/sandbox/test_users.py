@@ -105,6 +105,7 @@ def test_generic_lists_have_pages_of_fifty(portal, admin):
 def test_dismissed_and_invited_people(portal, editor):
     portal.change_user("editor", signed_in=False)
     invited = editor.error("profile")
+    portal.change_user("editor", signed_in=True)
     portal.forget_user("editor")
 
     assert invited == (401, "ACCESS_DENIED")
