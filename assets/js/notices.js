@@ -27,7 +27,8 @@ function show(name, ctx) {
   keep(ctx)
   if (quiet) return
   shown = name
-  where.replaceChildren(find(name).content.cloneNode(true))
+  where.prepend(find(name).content.cloneNode(true))
+  tidy(where)
   if (!isPoll(ctx)) find('.banner button', where)?.focus()
 }
 
@@ -41,6 +42,12 @@ function clear() {
   failed = shown = null
 }
 
+// What is said now stands first; a lasting notice of the same problem need not say it again.
+function tidy(where) {
+  const [first, ...others] = findAll('.banner', where)
+  others.filter((banner) => 'problem' in banner.dataset || banner.dataset.code === first.dataset.code).forEach((banner) => banner.remove())
+}
+
 document.addEventListener('htmx:after:request', (event) => {
   const { ctx } = event.detail
   if (ctx.response.status < 400) return clear()
@@ -52,12 +59,14 @@ document.addEventListener('htmx:after:request', (event) => {
   const text = withoutNumber(ctx.text)
   if (isPoll(ctx) && text === shown) return event.preventDefault()
   shown = text
-  ctx.hx.reswap = 'innerHTML'
+  ctx.hx.reswap = 'afterbegin'
   if (place().id !== 'notices') ctx.hx.retarget = '#dialog [data-notices]'
 })
 
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
-  if (ctx.response?.status >= 400 && !isPoll(ctx)) find('.banner button', place())?.focus()
+  if (!(ctx.response?.status >= 400)) return
+  tidy(place())
+  if (!isPoll(ctx)) find('.banner button', place())?.focus()
 })
 
 function again() {

@@ -1,0 +1,152 @@
+"""How the app looks in the portal's frame: accessible, never wider than the screen, quiet in the console."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Frame
+
+from tests.browser.app_support import (  # noqa: F401  # fixtures
+    Tab,
+    door_fixture,
+    environment_fixture,
+    press,
+    served_fixture,
+    settles,
+    tab_fixture,
+    tick,
+)
+from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+
+pytestmark = pytest.mark.browser
+
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+WIDTHS = (320, 360, 390, 480, 600, 760, 761, 900, 1024, 1280)
+PAYLOADS = (
+    "<script>alert(1)</script>", "</script><script>alert(2)</script>", '"><img src=x onerror=alert(3)>', "{{7*7}}",
+    "${7*7}", "<svg onload=alert(4)>", "javascript:alert(5)", "' onmouseover='alert(6)", "<b>bold</b> & more",
+    "\u202egnp.exe", "<hx-partial hx-target=body>x</hx-partial>", "<style>*{display:none}</style>", "</template><p>",
+)  # fmt: skip
+
+
+def faults_of(frame: Frame) -> list[str]:
+    """Violations of WCAG A and AA as short lines, and whether the frame is wider than its window."""
+    found = Axe().run(frame, options=WCAG).response["violations"]
+    lines = [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
+    wide, window = frame.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    return [*lines, *([f"{wide} px wide in a window of {window} px"] if wide > window else [])]
+
+
+class Looker:
+    """Collects what is wrong with each view on the way."""
+
+    def __init__(self, theme: str) -> None:
+        self.theme = theme
+        self.wrong: dict[str, list[str]] = {}
+
+    def look(self, frame: Frame, view: str) -> None:
+        assert frame.evaluate("document.documentElement.dataset.theme") == self.theme
+        frame.page.mouse.move(0, 0)
+        faults = faults_of(frame)
+        if faults:
+            self.wrong[view] = faults
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_view_is_accessible_and_fits(tab: Tab, alice, bob, standin, theme, width):
+    for person in (alice, bob):
+        assert person.put("/preferences", {"theme": theme}).status_code == 204
+    tab.page.set_viewport_size({"width": width, "height": 760})
+    looker = Looker(theme)
+
+    frame = tab.open()
+    looker.look(frame, "pages")
+    tick(frame, 1, 2)
+    looker.look(frame, "selection")
+    press(frame, "#bulk .btn-soft")
+    frame.wait_for_selector("dialog[open]")
+    looker.look(frame, "schedule")
+    frame.fill("#until", "2020-01-01T00:00")
+    frame.click("#confirm")
+    frame.wait_for_selector("dialog .banner")
+    looker.look(frame, "refused order")
+    frame.fill("#until", "")
+    frame.click("#confirm")
+    frame.wait_for_selector("#run-cancel")
+    looker.look(frame, "scheduled run")
+
+    frame = tab.open()
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400)
+    tick(frame, 1)
+    press(frame, "#bulk .btn-primary:not([hidden])")
+    frame.wait_for_selector("dialog[open]")
+    looker.look(frame, "confirm")
+    frame.click("#confirm")
+    frame.wait_for_selector("#run-retry")
+    looker.look(frame, "failed run")
+    frame.click("#tabs >> text=History")
+    frame.wait_for_selector(".runs")
+    looker.look(frame, "history")
+    frame.click("#tabs >> text=Scheduled")
+    frame.wait_for_selector("#tabs [aria-current] >> text=Scheduled")
+    looker.look(frame, "scheduled")
+    standin.fault(0, "*", kind="error", code="insufficient_scope", status=401, times=-1)
+    frame.click("#tabs >> text=Pages")
+    frame.wait_for_selector("#notices .banner")
+    looker.look(frame, "missing scope")
+    standin.clear_faults()
+
+    options = json.dumps({"LID": str(standin.portals[0].pages("PAGE")[1].id), "SITE_ID": "1"})
+    looker.look(tab.open(query=f"&placement=LANDING_SETTINGS&options={options}", ready="[data-lid]"), "page settings")
+    looker.look(tab.open("reader"), "reader")
+
+    assert looker.wrong == {}
+
+
+def test_pages_of_a_browser_outside_the_portal_are_accessible(tab: Tab, served: str):
+    wrong = {}
+    for path in ("app", "install", "privacy", "licence"):
+        tab.page.goto(f"{served}/{path}")
+        wrong[path] = faults_of(tab.page.main_frame)
+
+    assert not any(wrong.values()), wrong
+
+
+def test_no_width_scrolls_sideways(tab: Tab):
+    frame = tab.open()
+    tick(frame, 1, 2, 3)
+    too_wide = {}
+    for width in WIDTHS:
+        tab.page.set_viewport_size({"width": width, "height": 760})
+        wide, window = frame.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        if wide > window:
+            too_wide[width] = wide
+
+    assert too_wide == {}
+
+
+def test_the_frame_shows_no_scrollbar_at_1280(tab: Tab):
+    frame = tab.open()
+    tick(frame, 1)
+
+    assert settles(frame, "document.documentElement.scrollHeight <= innerHeight")
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_titles_with_markup_in_them_stay_text(tab: Tab, portal):
+    pages = portal.pages("PAGE")[: len(PAYLOADS)]
+    for page, payload in zip(pages, PAYLOADS, strict=True):
+        portal.change_page(page.id, title=payload)
+
+    frame = tab.open()
+    shown = frame.locator(".pages .title bdi").all_text_contents()
+    tick(frame, *range(10))
+    press(frame, "#bulk .btn-primary:not([hidden])")
+    frame.wait_for_selector("dialog[open]")
+    listed = frame.locator("#dialog .listing bdi").all_text_contents()
+
+    assert shown[: len(PAYLOADS)] == list(PAYLOADS)
+    assert listed == list(PAYLOADS[:10])
