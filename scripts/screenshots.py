@@ -133,6 +133,7 @@ class Round:
     def open(self, query: str = "", user: int = EDITOR, ready: str = "#grid, #view [data-heading]") -> Frame:
         """The portal's page with the app in it, in the wanted theme."""
         self.page.goto(f"{self.portal}/?user={user}&lang=en&theme={self.theme}{query}")
+        self.page.evaluate("document.querySelector('.standin-bar')?.remove()")  # it is no part of a portal
         frame = self.frame()
         frame.wait_for_selector(ready)
         if frame.evaluate("document.documentElement.dataset.theme") != self.theme:

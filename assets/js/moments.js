@@ -1,6 +1,7 @@
 // Ready-made times beside the time field, reckoned in the zone the dialog names.
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
+import { sendHealing } from './healing.js'
 
 const FRIDAY = 5
 
@@ -40,9 +41,13 @@ command('preset', (button) => {
   field.focus()
 })
 
-// The zone of the browser, for people whose portal tells none.
+// The zone of the browser, for people whose portal tells none: kept for them, and used at once.
+const known = document.body.dataset.zone
+const zone = known || Intl.DateTimeFormat().resolvedOptions().timeZone
+
+if (known === '') sendHealing('/preferences', { method: 'PUT', body: new URLSearchParams({ zone }) })
+
 document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
   const { body, action } = ctx.request
-  if (action !== '/runs/preview' || body.get('zone')) return
-  body.set('zone', document.body.dataset.zone || Intl.DateTimeFormat().resolvedOptions().timeZone)
+  if (action === '/runs/preview' && !body.get('zone')) body.set('zone', zone)
 })

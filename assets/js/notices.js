@@ -34,7 +34,8 @@ function show(name, ctx) {
 
 // Nothing came back: a question can be asked again, but of an order nobody knows whether it arrived.
 export function offline(source, ctx = { sourceElement: source, sourceEvent: { type: 'click' }, request: { method: 'GET' } }) {
-  show(ctx.request.method === 'GET' ? '#tpl-offline' : '#tpl-unsure', ctx)
+  const isOrder = ctx.request.method !== 'GET' && ctx.request.action !== '/runs/preview'
+  show(isOrder ? '#tpl-unsure' : '#tpl-offline', ctx)
 }
 
 function clear() {

@@ -1,0 +1,218 @@
+"""What the page's script does by itself: heal a session, keep a selection, place banners and focus, order once."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Frame, Route
+
+from tests.browser.app_support import (  # noqa: F401  # fixtures
+    Tab,
+    door_fixture,
+    environment_fixture,
+    press,
+    served_fixture,
+    settles,
+    tab_fixture,
+    tick,
+)
+from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+
+pytestmark = pytest.mark.browser
+
+UNPUBLISH = "#bulk .btn-primary:not([hidden])"
+
+
+def focused(frame: Frame, what: str = "id") -> str:
+    return str(frame.evaluate(f"document.activeElement.{what}")).strip()
+
+
+def ticked(frame: Frame) -> str:
+    return frame.locator("#bulk-count").inner_text()
+
+
+def watch(tab: Tab, path: str) -> list[str]:
+    """Methods of the requests to a path of the app, as they happen."""
+    seen: list[str] = []
+    tab.page.on("request", lambda request: seen.append(request.method) if request.url.endswith(path) else None)
+    return seen
+
+
+def test_an_ended_session_heals_without_a_word_and_the_very_order_goes_on(tab: Tab, clock, portal):
+    frame = tab.open()
+    tick(frame, 1, 2)
+    healings = watch(tab, "/session")
+    clock.tick(hours=2)
+    portal.expire("editor")
+
+    press(frame, UNPUBLISH)
+    frame.wait_for_selector("dialog[open]")
+
+    assert frame.locator("#dialog input[name=lids]").count() == 2
+    assert frame.locator("#notices .banner").count() == 0
+    assert healings == ["POST"]
+
+
+def test_requests_that_fail_together_heal_once(tab: Tab, clock):
+    frame = tab.open()
+    healings = watch(tab, "/session")
+    clock.tick(hours=2)
+
+    frame.evaluate("for (const link of document.querySelectorAll('#tabs [data-for=history], #theme')) link.click()")
+    frame.wait_for_selector("[data-tab=history]")
+
+    assert settles(frame, "document.documentElement.dataset.theme === 'dark'")
+    assert healings == ["POST"]
+
+
+def test_when_the_portal_keeps_silent_the_page_works_and_the_banner_comes_in_time(tab: Tab, clock):
+    tab.page.route("**/_standin/command", lambda route: route.fulfill(json={"silent": True}))
+    frame = tab.open()
+    tick(frame, 1)
+    clock.tick(hours=2)
+
+    press(frame, UNPUBLISH)
+    frame.wait_for_selector("#notices .banner.bad", timeout=15_000)
+
+    assert frame.locator("#notices [data-do=reopen]").count() == 1
+    assert focused(frame, "dataset.do") == "reopen"
+    assert ticked(frame) == "1 page selected"
+
+
+def test_a_selection_outlives_the_screens_of_a_search_and_ends_with_it(tab: Tab):
+    frame = tab.open()
+    tick(frame, 1, 2)
+    press(frame, "#next")
+    frame.wait_for_selector("#previous:not(:disabled)")
+    assert ticked(frame) == "2 pages selected"
+
+    tick(frame, 0)
+    frame.locator("#grid input[name=lids]").nth(5).evaluate(
+        "box => box.dispatchEvent(new MouseEvent('click', { bubbles: true, shiftKey: true }))"
+    )
+    assert ticked(frame) == "8 pages selected"
+    assert frame.evaluate("document.querySelector('#select-all').indeterminate")
+
+    frame.fill("#q", "sale")
+    assert settles(frame, "document.querySelector('#bulk').hidden")
+
+
+def test_all_that_match_can_be_selected_at_once(tab: Tab):
+    frame = tab.open()
+    total = int(frame.get_attribute("#grid", "data-total") or 0)
+
+    press(frame, "#select-all")
+    press(frame, "#bulk-all")
+
+    assert total > 20
+    assert settles(frame, f"document.querySelector('#bulk-count').textContent.startsWith('{total} ')")
+
+
+def test_the_dialog_gives_the_focus_back_to_the_button_that_opened_it(tab: Tab):
+    frame = tab.open()
+    frame.focus("#grid input[name=lids] >> nth=1")
+    tab.page.keyboard.press("Space")
+    frame.focus(UNPUBLISH)
+    tab.page.keyboard.press("Enter")
+    frame.wait_for_selector("dialog[open]")
+    assert focused(frame, "textContent") == "Cancel"
+
+    tab.page.keyboard.press("Escape")
+
+    assert settles(frame, "!document.querySelector('dialog').open")
+    assert focused(frame, "textContent") == "Unpublish now"
+
+
+def test_after_a_run_has_begun_the_focus_is_on_its_heading(tab: Tab, portal):
+    lid = portal.pages("PAGE")[1].id
+    frame = tab.open()
+    press(frame, f"#act-{lid}")
+    frame.wait_for_selector("dialog[open]")
+
+    frame.click("#confirm")
+    frame.wait_for_selector("#run-undo")
+
+    assert focused(frame) == "run-title"
+    assert portal.page(lid).active is False
+    press(frame, "#run-undo")
+    frame.wait_for_selector("#run >> text=is published")
+    assert portal.page(lid).active is True
+
+
+def test_a_lost_answer_leaves_the_order_in_the_dialog_and_asking_again_does_not_do_it_twice(tab: Tab, standin):
+    frame = tab.open()
+    tick(frame, 1)
+    press(frame, UNPUBLISH)
+    frame.wait_for_selector("dialog[open]")
+    keys: list[str | None] = []
+
+    def lose(route: Route) -> None:
+        keys.append(route.request.headers.get("idempotency-key"))
+        route.fetch()
+        route.abort()
+
+    tab.page.route("**/runs", lose)
+    frame.click("#confirm")
+    frame.wait_for_selector("dialog[open] .banner >> text=History")
+    tab.page.unroute("**/runs")
+    tab.page.on("request", lambda request: keys.append(request.headers.get("idempotency-key")))
+    frame.click("#confirm")
+    frame.wait_for_selector("#run-undo")
+
+    orders = [key for key in keys if key]
+    assert len(orders) == 2
+    assert len(set(orders)) == 1
+    assert standin.portals[0].asked("landing.landing.unpublic") == 1
+
+
+def test_try_again_repeats_what_failed(tab: Tab, standin):
+    frame = tab.open()
+    standin.fault(0, "*", kind="html", times=-1)
+    press(frame, "#tabs [data-for=pages]")
+    frame.wait_for_selector("#notices .banner.warn")
+    assert frame.locator("#grid tbody tr").count() > 0
+    standin.clear_faults()
+
+    press(frame, "#notices [data-do=retry]")
+
+    assert settles(frame, "!document.querySelector('#notices .banner')")
+
+
+def test_a_first_look_that_fails_is_no_empty_page(tab: Tab, standin):
+    standin.fault(0, "*", kind="error", code="insufficient_scope", status=401, times=-1)
+
+    frame = tab.open(ready="#notices .banner")
+
+    assert frame.locator("#view .empty h2").inner_text() == "Nothing to show yet"
+
+
+def test_what_one_may_not_change_is_marked_and_cannot_be_ticked(tab: Tab):
+    frame = tab.open("reader")
+
+    rows = frame.locator("#grid tbody tr").count()
+
+    assert rows > 0
+    assert frame.locator("#grid tr.is-locked input:disabled").count() == rows
+    assert frame.locator("#grid >> text=View only").count() >= rows
+    assert frame.evaluate("document.querySelector('#select-all').disabled")
+
+
+def test_the_theme_is_remembered(tab: Tab):
+    frame = tab.open()
+    with tab.page.expect_response("**/preferences") as answered:
+        frame.click("#theme")
+    assert answered.value.status == 204
+
+    assert tab.open().evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_the_installer_finishes_once_and_the_portal_moves_on_to_the_app(tab: Tab, portal):
+    portal.install()
+    finished = []
+    tab.page.on("request", lambda request: finished.append(1) if "setInstallFinish" in (request.post_data or "") else None)
+
+    tab.page.goto(f"{portal.url}/?user=1")
+    tab.page.frame_locator("iframe").locator("#grid").wait_for()
+
+    assert "/app?" in tab.frame().url
+    assert portal.installed
+    assert len(finished) == 1
