@@ -42,6 +42,20 @@ class Clock:
         time.sleep(self.real(seconds))
 
 
+class Moment(float):
+    """Unix seconds that become the portal's text only when printed: lists sort by them and print few."""
+
+    lang: str
+
+    def __new__(cls, moment: float, lang: str) -> Moment:
+        made = super().__new__(cls, moment)
+        made.lang = lang
+        return made
+
+    def __str__(self) -> str:
+        return portal_text(self, self.lang)
+
+
 def iso(moment: float) -> str:
     """Unix seconds as a portal prints them: ISO 8601 with the portal's offset."""
     return datetime.fromtimestamp(int(moment), PORTAL_ZONE).isoformat()

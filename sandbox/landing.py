@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from sandbox import orm, php
-from sandbox.clock import portal_text
+from sandbox.clock import Moment
 from sandbox.errors import RestError, argument, landing
 from sandbox.methods import Asked, rest_method
 from sandbox.world import RIGHTS, Folder, Page, Portal, Site, User
@@ -274,8 +274,8 @@ def _candidates(asked: Asked, given: dict[str, object]) -> list[Page]:
 def row_of(portal: Portal, page: Page) -> dict[str, object]:
     """A page's fields as REST prints them: numbers as text, times in the portal's culture."""
 
-    def when(moment: float | None) -> str | None:
-        return None if moment is None else portal_text(moment, portal.lang)
+    def when(moment: float | None) -> Moment | None:
+        return None if moment is None else Moment(moment, portal.lang)
 
     def yes(flag: bool) -> str:
         return "Y" if flag else "N"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sandbox import php
+from sandbox.clock import Moment
 from sandbox.errors import landing
 
 Row = Mapping[str, object]
@@ -29,7 +30,12 @@ def query(params: Mapping[str, object], rows: Iterable[Row], fields: Sequence[st
     offset, limit = php.integer(params.get("offset")), php.integer(params.get("limit"))
     found = found[offset : offset + limit] if limit > 0 else found[offset:]
     chosen = _select(params.get("select"), names, entity)
-    return collapse([{name: row[name] for name in fields if name in chosen and name in row} for row in found])
+    shown = [name for name in fields if name in chosen]
+    return collapse([{name: _printed(row[name]) for name in shown if name in row} for row in found])
+
+
+def _printed(value: object) -> object:
+    return str(value) if isinstance(value, Moment) else value
 
 
 def check_params(params: Mapping[str, object], more: Iterable[str]) -> None:
@@ -80,6 +86,8 @@ def _order(rows: list[Row], order: list[tuple[str, object]], names: frozenset[st
 def _sortable(value: object) -> tuple[int, float, str]:
     if value is None:
         return (0, 0.0, "")
+    if isinstance(value, float):
+        return (1, value, "")
     number = _number(value)
     return (1, number, "") if number is not None else (2, 0.0, php.text(value).casefold())
 

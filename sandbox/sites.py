@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox import orm, php
-from sandbox.clock import portal_text
+from sandbox.clock import Moment
 from sandbox.errors import landing
 from sandbox.landing import DEFAULT_KINDS, GROUP_RIGHTS, folders_above, kinds, landing_method, publish, rights, site_url
 from sandbox.methods import Asked
@@ -84,8 +84,8 @@ def row_of(portal: Portal, site: Site) -> dict[str, object]:
         "LANDING_ID_503": number(site.lid_503),
         "CREATED_BY_ID": str(site.created_by),
         "MODIFIED_BY_ID": str(site.modified_by),
-        "DATE_CREATE": portal_text(site.created_at, portal.lang),
-        "DATE_MODIFY": portal_text(site.modified_at, portal.lang),
+        "DATE_CREATE": Moment(site.created_at, portal.lang),
+        "DATE_MODIFY": Moment(site.modified_at, portal.lang),
         "SPECIAL": "Y" if site.special else "N",
         "DOMAIN_NAME": site.domain or None,
         "PUBLIC_URL": site_url(portal, site),
@@ -189,8 +189,8 @@ def _folder_row(portal: Portal, folder: Folder) -> dict[str, object]:
         "CODE": folder.code,
         "CREATED_BY_ID": str(folder.created_by),
         "MODIFIED_BY_ID": str(folder.modified_by),
-        "DATE_CREATE": portal_text(folder.created_at, portal.lang),
-        "DATE_MODIFY": portal_text(folder.modified_at, portal.lang),
+        "DATE_CREATE": Moment(folder.created_at, portal.lang),
+        "DATE_MODIFY": Moment(folder.modified_at, portal.lang),
     }
 
 

@@ -177,6 +177,14 @@ def test_order_limit_and_offset(editor):
     assert len(ask()) == 6  # no limit unless one is given
 
 
+def test_times_sort_as_times_though_they_are_printed_as_text(editor, portal):
+    rows = editor("landing.landing.getList", params={"select": ["ID", "DATE_MODIFY"], "order": {"DATE_MODIFY": "ASC"}})
+
+    moments = [portal.page(int(row["ID"])).modified_at for row in rows]
+    assert moments == sorted(moments)
+    assert rows[0]["DATE_MODIFY"].endswith(("am", "pm"))
+
+
 def test_start_is_ignored_and_there_is_no_total(editor):
     answer = editor.ask(LIST, start=20, params={"select": ["ID"]}).json()
 
