@@ -18,6 +18,10 @@ import requests
 from playwright.sync_api import Browser, Frame, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from b24app.store import embedded  # noqa: E402  # the checkout is no installed package
+
 README_PICTURE = ROOT / "docs" / "screenshot.png"
 SIZES = {"desk": (1280, 720), "phone": (390, 844)}
 THEMES = ("light", "dark")
@@ -68,6 +72,7 @@ def running(at: str | None, control: str | None) -> Iterator[tuple[str, str]]:
         finally:
             process.terminate()
             process.wait(60)
+            embedded.remove(Path(folder) / "postgres")
 
 
 def listen(process: "subprocess.Popen[str]") -> tuple[str, str]:
@@ -93,7 +98,7 @@ def install(browser: Browser, portal: str) -> None:
     """An administrator's first open, so that the installer has been through."""
     page = browser.new_page()
     page.goto(f"{portal}/")
-    page.frame_locator("iframe").locator("#grid, #install").first.wait_for(timeout=30_000)
+    page.frame_locator("iframe").locator("#grid").wait_for(timeout=30_000)
     page.close()
 
 
