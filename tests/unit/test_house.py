@@ -128,6 +128,7 @@ def test_everything_is_caught_only_at_the_edge_of_a_job() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ExceptHandler)
         if node.type is None or {"Exception", "BaseException"} & {ast.unparse(part) for part in ast.walk(node.type)}
+        if not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)  # it cleans up and passes on
     }
 
     assert broad <= {"b24app.jobs"}
