@@ -4,6 +4,7 @@ It keeps its own reading of the protocol and knows nothing of the app it is used
 `python -m sandbox`, or in a test with `StandIn.start()`; `README.md` has the rest.
 """
 
-from sandbox.standin import PortalHandle, StandIn
+from sandbox.handle import PortalHandle
+from sandbox.standin import StandIn
 
 __all__ = ["PortalHandle", "StandIn"]

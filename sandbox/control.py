@@ -17,7 +17,8 @@ from sandbox import php
 from sandbox.wire import Request, Response, reply
 
 if TYPE_CHECKING:
-    from sandbox.standin import PortalHandle, StandIn
+    from sandbox.handle import PortalHandle
+    from sandbox.standin import StandIn
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Control:
         run = ROUTES.get((request.verb, request.path.rstrip("/") or "/"))
         if run is None or self.standin is None:
             return reply({"error": f"no route {request.verb} {request.path}"}, 404)
+        self.standin.world.asked += 1
         try:
             return reply(run(Order(self.standin, _values(request))))
         except KeyError as error:

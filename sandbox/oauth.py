@@ -50,6 +50,7 @@ class AuthorizationServer:
 
     def __call__(self, request: Request) -> Response:
         path = request.path.rstrip("/")
+        self.world.asked += 1
         if path == "/oauth/token":
             return self._counted(request, TOKEN_PATH)
         if path in ("/rest/app.info", "/rest/app.info.json"):

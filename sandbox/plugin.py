@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.standin import PortalHandle, StandIn
+from sandbox.handle import PortalHandle
+from sandbox.standin import StandIn
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ class PortalServer:
 
     def __call__(self, request: Request) -> Response:
         portal = self.world.portals[self.index]
+        self.world.asked += 1
         if self.url != portal.url:
             return moved(portal, request)
         if request.path.startswith("/rest/"):

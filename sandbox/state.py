@@ -25,7 +25,7 @@ def save(world: World, path: Path) -> None:
             "version": VERSION,
             "application": world.application,
             "portals": world.portals,
-            "tokens": list(world.refreshes.values()),
+            "tokens": [token for token in world.refreshes.values() if not token.spent],
             "codes": list(world.codes.values()),
             **{name: getattr(world, name) for name in KEPT},
         }

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 KEPT = 50_000
@@ -141,7 +140,3 @@ def excerpt(text: str | bytes) -> str:
     """What of a body is kept for people to read."""
     shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return shown if len(shown) <= EXCERPT else shown[:EXCERPT] + "…"
-
-
-def codes(calls: Iterable[Call]) -> Counter[str]:
-    return Counter(call.code or str(call.status) for call in calls)

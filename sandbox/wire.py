@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
 import socket
 import ssl
 import struct
@@ -33,7 +32,6 @@ class Request:
     body: bytes
     peer: str
     host: str
-    socket_open: Callable[[], bool] = lambda: True
 
     @property
     def content_type(self) -> str:
@@ -174,7 +172,7 @@ def read_request(connection: socket.socket, incoming: IO[bytes], peer: str) -> R
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = _read_body(incoming, headers)
     path, _, query = target.partition("?")
-    return Request(verb.upper(), path, query, headers, body, peer, headers.get("host", ""), lambda: is_open(connection))
+    return Request(verb.upper(), path, query, headers, body, peer, headers.get("host", ""))
 
 
 def _read_headers(incoming: IO[bytes]) -> dict[str, str]:
@@ -211,19 +209,6 @@ def _read_chunks(incoming: IO[bytes]) -> bytes:
     while incoming.readline(65537).strip():
         pass
     return b"".join(parts)
-
-
-def is_open(connection: socket.socket) -> bool:
-    """Whether the other side still holds the connection: nothing to read, or something that is not the end."""
-    try:
-        if isinstance(connection, ssl.SSLSocket):
-            readable, _, _ = select.select([connection], [], [], 0)
-            return not readable or connection.pending() > 0
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
-    except BlockingIOError:
-        return True
-    except (OSError, ValueError):
-        return False
 
 
 def send(connection: socket.socket, request: Request, response: Response, keep: bool) -> None:

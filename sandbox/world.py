@@ -286,6 +286,7 @@ class World:
     rotation: str = "strict"  # strict, grace (a used refresh token works for a minute more) or none
     kills_access: bool = True
     oauth_down: bool = False
+    asked: int = 0  # how many requests may have changed something: what is saved is saved only after that
     redirect_uri: str = ""  # of the app card; a local app has its handler address here (1.2)
     servers: list[str] = field(default_factory=list)  # authorization servers' addresses, the first is the default
     truth: Truth = field(default_factory=Truth)
