@@ -1,5 +1,5 @@
-"""Section 5: the gate every landing method passes (5.1), then what is done to one page: unpublic, publication (5.2, 5.3)
-and its public address.
+"""Section 5: the gate every landing method passes (5.1), then what is done to one page: unpublic (5.2), publication
+(5.3) and its public address.
 
 Rights live on the site. A page that may not be read does not exist: LANDING_NOT_EXIST, never a hint.
 """
