@@ -323,7 +323,7 @@ def _pages_changed(db: Session, user: UserRef) -> None:
 def _finish(db: Session, run: Run, now: datetime) -> None:
     """The state the items add up to."""
     query = select(RunItem.state, func.count()).where(RunItem.run_id == run.id).group_by(RunItem.state)
-    counts = dict(db.execute(query).tuples().all())
+    counts: dict[ItemState, int] = dict(db.execute(query).all())
     failed = counts.get(ItemState.FAILED, 0)
     good = counts.get(ItemState.SUCCEEDED, 0) + counts.get(ItemState.SKIPPED, 0)
     if not failed:

@@ -71,7 +71,7 @@ class Addresses:
         return _GuardedAdapter(self)
 
     def allowed(self, host: str, port: int, *, secure: bool) -> list[tuple[Any, ...]]:
-        """Where `host` may be reached, resolved once. Raises ForbiddenAddress when any address is not allowed."""
+        """Where `host` may be reached, resolved once. Raises ForbiddenAddress if any address is not allowed."""
         found = self._resolver(host, port, 0, socket.SOCK_STREAM)
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
@@ -97,7 +97,7 @@ def is_public(address: Address) -> bool:
 
 
 def plain_host(text: object) -> str:
-    """`acme.bitrix24.com` or `host:8080`, lower-case, without the default ports. Raises ValueError for anything else."""
+    """`acme.bitrix24.com` or `host:8080`, lower-case, no default ports. Raises ValueError for anything else."""
     host = str(text).strip().lower()
     port = PORT.search(host)
     name = host[: port.start()] if port else host

@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, g, redirect, request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from b24app import i18n
 from b24app.bitrix.forms import FramePost, parse_frame
@@ -12,7 +13,7 @@ from b24app.services import Services
 from b24app.store.models import Portal, User
 from b24app.terms import Actor, Kind
 from b24app.web import replies
-from b24app.web.problems import button, facts, refuse
+from b24app.web.problems import WORDS_BY_STATUS, button, facts, refuse
 from b24app.web.session import SessionTokens
 from b24app.web.words import _
 
@@ -118,8 +119,11 @@ def _read_post() -> FramePost:
     """The frame's post, shape checked. Raises BadForm 400, 413, 415."""
     request.max_content_length = FORM_LIMIT
     if request.mimetype not in FORM_TYPES:
-        raise BadForm(status=415)
-    post = parse_frame(request.args, request.form)
+        raise BadForm(status=415, words=WORDS_BY_STATUS[415])
+    try:
+        post = parse_frame(request.args, request.form)
+    except RequestEntityTooLarge:
+        raise BadForm(status=413, words=WORDS_BY_STATUS[413]) from None
     g.post = post
     g.lang = i18n.language(post.lang)
     return post

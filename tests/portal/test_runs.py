@@ -11,7 +11,7 @@ from tests.people import Person
 PAGE = 351
 
 
-def run_of(answer) -> dict:  # type: ignore[no-untyped-def,type-arg]
+def run_of(answer) -> dict:
     assert answer.json is not None, answer.text
     return answer.json
 
@@ -150,19 +150,19 @@ def test_a_knowledge_base_page_is_taken_down_in_its_own_kind(alice: Person):
 
 
 @pytest.mark.parametrize(("fault", "status", "code"), [
-    ({"kind": "error", "error": "insufficient_scope", "status": 401}, 403, "insufficient_scope"),
-    ({"kind": "error", "error": "user_access_error", "status": 403}, 403, "user_access_error"),
-    ({"kind": "error", "error": "authorization_error", "status": 401}, 401, "authorization_error"),
-    ({"kind": "error", "error": "ACCESS_DENIED", "status": 401}, 403, "ACCESS_DENIED"),
-    ({"kind": "error", "error": "PAYMENT_REQUIRED", "status": 401}, 402, "PAYMENT_REQUIRED"),
-    ({"kind": "error", "error": "APPLICATION_NOT_FOUND", "status": 401}, 410, "APPLICATION_NOT_FOUND"),
-    ({"kind": "error", "error": "PORTAL_DELETED", "status": 403}, 503, "PORTAL_DELETED"),
-    ({"kind": "error", "error": "OVERLOAD_LIMIT", "status": 401}, 503, "OVERLOAD_LIMIT"),
-    ({"kind": "error", "error": "QUERY_LIMIT_EXCEEDED", "status": 503}, 503, "QUERY_LIMIT_EXCEEDED"),
-    ({"kind": "error", "error": "INTERNAL_SERVER_ERROR", "status": 500}, 502, "INTERNAL_SERVER_ERROR"),
+    ({"kind": "error", "code": "insufficient_scope", "status": 401}, 403, "insufficient_scope"),
+    ({"kind": "error", "code": "user_access_error", "status": 403}, 403, "user_access_error"),
+    ({"kind": "error", "code": "authorization_error", "status": 401}, 401, "authorization_error"),
+    ({"kind": "error", "code": "ACCESS_DENIED", "status": 401}, 403, "ACCESS_DENIED"),
+    ({"kind": "error", "code": "PAYMENT_REQUIRED", "status": 401}, 402, "PAYMENT_REQUIRED"),
+    ({"kind": "error", "code": "APPLICATION_NOT_FOUND", "status": 401}, 410, "APPLICATION_NOT_FOUND"),
+    ({"kind": "error", "code": "PORTAL_DELETED", "status": 403}, 503, "PORTAL_DELETED"),
+    ({"kind": "error", "code": "OVERLOAD_LIMIT", "status": 401}, 503, "OVERLOAD_LIMIT"),
+    ({"kind": "error", "code": "QUERY_LIMIT_EXCEEDED", "status": 503}, 503, "QUERY_LIMIT_EXCEEDED"),
+    ({"kind": "error", "code": "INTERNAL_SERVER_ERROR", "status": 500}, 502, "INTERNAL_SERVER_ERROR"),
 ])  # fmt: skip
 def test_a_failure_of_the_call_is_a_problem_and_no_run_is_kept(
-    alice: Person, standin: StandIn, fault: dict[str, object], status: int, code: str
+    alice: Person, standin: StandIn, fault: dict, status: int, code: str
 ):
     standin.fault(0, method="batch", times=1, **fault)
 
@@ -189,7 +189,7 @@ def test_a_missing_scope_names_the_scope_and_does_not_renew(alice: Person, stand
 
 
 def test_a_limit_says_when_to_come_back(alice: Person, standin: StandIn):
-    standin.fault(0, method="batch", kind="error", error="QUERY_LIMIT_EXCEEDED", status=503, times=1)
+    standin.fault(0, method="batch", kind="error", code="QUERY_LIMIT_EXCEEDED", status=503, times=1)
 
     answer = alice.unpublish(PAGE)
 
@@ -236,7 +236,7 @@ def test_the_same_key_with_another_order_is_refused(alice: Person):
 
 
 def test_a_refused_order_does_not_use_the_key_up(alice: Person, standin: StandIn):
-    standin.fault(0, method="batch", kind="error", error="QUERY_LIMIT_EXCEEDED", status=503, times=1)
+    standin.fault(0, method="batch", kind="error", code="QUERY_LIMIT_EXCEEDED", status=503, times=1)
     assert alice.unpublish(PAGE, key="k1").status_code == 503
 
     assert alice.unpublish(PAGE, key="k1").status_code == 201
@@ -309,14 +309,14 @@ def test_an_unknown_run_is_not_found(alice: Person):
 def test_a_preview_tells_what_would_happen_and_does_nothing(alice: Person):
     site = alice.portal.state.sites[alice.portal.page(PAGE).site_id]
     down = next(page for page in alice.portal.pages("PAGE") if not page.active)
-    lids = [PAGE, site.index_page, down.id, 999_999]
+    lids = [PAGE, site.index_lid, down.id, 999_999]
 
     answer = alice.post("/runs/preview", {"action": "unpublish", "lids": lids})
 
     body = run_of(answer)
     assert answer.status_code == 200
     will = {item["lid"]: item["will"] for item in body["items"]}
-    assert will == {PAGE: "unpublish", site.index_page: "unpublish", down.id: "skip", 999_999: "skip"}
+    assert will == {PAGE: "unpublish", site.index_lid: "unpublish", down.id: "skip", 999_999: "skip"}
     assert body["counts"]["will"] == 2
     assert body["counts"]["main"] == 1
     assert body["counts"]["missing"] == 1

@@ -81,8 +81,10 @@ export class AppFrame {
   // What needs the portal's memory is asked of its server: {reply} or {silent}.
   async ask(command, params) {
     const body = JSON.stringify({ sid: this.sid, user: this.asked.user, command, params })
-    const answer = await fetch('/_standin/command', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })
-    return answer.ok ? answer.json() : { silent: true }
+    try {
+      const answer = await fetch('/_standin/command', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })
+      return answer.ok ? await answer.json() : { silent: true }
+    } catch { return { silent: true } } // the stand-in was stopped, or the page is being left
   }
 
   destroy() {
@@ -112,9 +114,9 @@ export async function openFrame(place, asked, { slider = null } = {}) {
   const { user, lang, placement = 'DEFAULT', options = {} } = asked
   const query = new URLSearchParams({ user, lang, placement, options: typeof options === 'string' ? options : JSON.stringify(options) })
   if (!query.get('options') || query.get('options') === '{}') query.delete('options')
-  const answer = await fetch(`/_standin/frame?${query}`)
-  const opening = await answer.json().catch(() => ({}))
-  if (!answer.ok || !opening.url) {
+  const answer = await fetch(`/_standin/frame?${query}`).catch(() => null)
+  const opening = await answer?.json().catch(() => ({})) ?? { detail: 'The stand-in portal does not answer. Is it still running?' }
+  if (!opening.url) {
     place.replaceChildren(notice(...(REFUSALS[opening.error] ?? ['The app cannot be opened', opening.detail || 'The portal did not say why.'])))
     return null
   }
