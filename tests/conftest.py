@@ -47,7 +47,8 @@ class TurnableClock:
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL for this session of tests, with the migrations applied to a template database."""
     given = os.environ.get("DATABASE_URL")
-    server = None if given else embedded.start(tmp_path_factory.mktemp("postgres") / "data", fsync=False)
+    folder = tmp_path_factory.mktemp("postgres") / "data"
+    server = None if given else embedded.start(folder, fsync=False)
     url = given or (server.url if server else "")
     _execute(url, f"drop database if exists {template_name()}", f"create database {template_name()}")
     migrate(database(url, template_name()))
@@ -55,6 +56,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     _execute(url, f"drop database if exists {template_name()}")
     if server is not None:
         server.stop()
+        embedded.remove(folder)
 
 
 @pytest.fixture
