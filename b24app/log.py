@@ -61,7 +61,7 @@ def setup(config: Config) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last = structlog.processors.JSONRenderer() if config.log_format == "json" else structlog.dev.ConsoleRenderer()
+    last = structlog.processors.JSONRenderer() if config.log_format == "json" else _for_a_person()
     ending: list[Any] = [structlog.processors.format_exc_info, Redaction(config.secrets()), last]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -79,6 +79,9 @@ def setup(config: Config) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.log_level)
-    logging.getLogger("procrastinate").setLevel(max(logging.INFO, root.level))  # logs its connection string at DEBUG
-    for noisy in ("urllib3", "psycopg", "alembic.runtime.plugins"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for noisy in ("urllib3", "psycopg", "alembic", "procrastinate"):  # the last logs its connection string at DEBUG
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _for_a_person() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
