@@ -6,15 +6,16 @@ language without a catalog is shown in English, dates and numbers still by its o
 
 import io
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_datetime
+from babel.dates import format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
 CATALOGS = Path(__file__).parent / "translations"
@@ -32,6 +33,7 @@ LOCALES = {
     "in": "hi",
 }
 RIGHT_TO_LEFT = {"ar", "he", "fa"}
+NARROW_SPACE, FIXED_SPACE = "\u202f", "\u00a0"
 Gettext = Callable[..., str]
 
 
@@ -84,9 +86,31 @@ def zone(name: str | None) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def when(moment: datetime | str | None, lang: str, zone_name: str | None, form: str = "medium") -> str:
-    """A moment as people of that language write it, in their zone; a dash for none."""
-    if moment is None:
-        return "–"
-    value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return str(format_datetime(value, format=form, tzinfo=zone(zone_name), locale=locale(lang)))
+def when(moment: datetime, lang: str, zone_name: str | None, now: datetime) -> tuple[int, str, str]:
+    """A moment as people of that language write it, in their zone: (days from today, date, time of day).
+
+    The year is written only where it is not this one; never seconds.
+    """
+    here = moment.astimezone(zone(zone_name))
+    today = now.astimezone(here.tzinfo)
+    skeleton = "MMMd" if here.year == today.year else "yMMMd"
+    date = format_skeleton(skeleton, here, locale=locale(lang))
+    time = format_time(here, "short", locale=locale(lang)).replace(NARROW_SPACE, FIXED_SPACE)
+    return (here.date() - today.date()).days, date, time
+
+
+def day(value: date, lang: str) -> str:
+    """A day without a time, as short as the language allows: "9 Nov"."""
+    return str(format_skeleton("MMMd", value, locale=locale(lang)))
+
+
+def number(value: int, lang: str) -> str:
+    """A whole number with the separators of the language."""
+    return str(format_decimal(value, locale=locale(lang)))
+
+
+def offset(zone_name: str | None, moment: datetime) -> str:
+    """How far the zone is from UTC at that moment: UTC+02:00."""
+    seconds = (moment.astimezone(zone(zone_name)).utcoffset() or timedelta()).total_seconds()
+    hours, minutes = divmod(abs(int(seconds)) // 60, 60)
+    return f"UTC{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}" if seconds else "UTC"

@@ -1,12 +1,13 @@
 """The language of this request, for Python and for templates."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from flask import Flask, g, has_request_context
+from flask import Flask, current_app, g, has_request_context
 
 from b24app import i18n
-from b24app.terms import Actor
+from b24app.services import Services
+from b24app.terms import N_, Actor
 
 
 def lang() -> str:
@@ -26,16 +27,46 @@ def _(words: str, **values: Any) -> str:
 def ngettext(one: str, many: str, number: int, **values: Any) -> str:
     """The right plural; %(num)s is the number as the language writes it."""
     said = i18n.catalog(lang()).ngettext(one, many, number)
-    return said % {"num": number, **values}
+    return said % {"num": i18n.number(number, lang()), **values}
 
 
-def when(moment: datetime | str | None, form: str = "medium") -> str:
-    """A moment in the asker's zone and language."""
-    actor: Actor | None = g.get("actor")
-    return i18n.when(moment, lang(), actor.zone if actor else None, form)
+def number(value: int) -> str:
+    """A number as the language writes it."""
+    return i18n.number(value, lang())
+
+
+def when(moment: datetime | str | None) -> str:
+    """A moment in the asker's zone and language: "Today, 10:24", "9 Nov, 18:00"; a dash for none."""
+    if moment is None:
+        return "–"
+    value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    days, date, time = i18n.when(value, lang(), zone(), _now())
+    near = {-1: N_("Yesterday, %(time)s"), 0: N_("Today, %(time)s"), 1: N_("Tomorrow, %(time)s")}.get(days)
+    return _(near, time=time) if near else _("%(date)s, %(time)s", date=date, time=time)
+
+
+def day(value: date) -> str:
+    """A day without a time."""
+    return i18n.day(value, lang())
+
+
+def zone() -> str | None:
+    """The asker's time zone, as far as it is known."""
+    actor: Actor | None = g.get("actor") if has_request_context() else None
+    return actor.zone if actor else None
+
+
+def offset(zone_name: str | None) -> str:
+    """How far a zone is from UTC now."""
+    return i18n.offset(zone_name, _now())
+
+
+def _now() -> datetime:
+    services: Services = current_app.extensions["sundown"]
+    return services.clock()
 
 
 def register(app: Flask) -> None:
     """Give templates their words."""
     app.jinja_env.globals.update(_=_, gettext=_, ngettext=ngettext, lang=lang, direction=lambda: i18n.direction(lang()))
-    app.jinja_env.filters["when"] = when
+    app.jinja_env.filters.update(when=when, day=day, number=number, offset=offset)

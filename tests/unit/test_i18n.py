@@ -1,0 +1,48 @@
+"""Dates, times and numbers as people write them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from b24app import i18n
+
+NOW = datetime(2026, 11, 28, 22, 30, tzinfo=UTC)  # 00:30 of the next day in Riga
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 11, 28, 22, 0, tzinfo=UTC), (0, "29. Nov.", "00:00")),
+        (datetime(2026, 11, 28, 21, 59, tzinfo=UTC), (-1, "28. Nov.", "23:59")),
+        (datetime(2026, 11, 29, 22, 0, tzinfo=UTC), (1, "30. Nov.", "00:00")),
+        (datetime(2025, 6, 1, 5, 6, 7, tzinfo=UTC), (-546, "1. Juni 2025", "08:06")),
+    ],
+)
+def test_a_moment_is_told_by_the_days_of_the_zone_and_without_seconds(moment, expected):
+    assert i18n.when(moment, "de", "Europe/Riga", NOW) == expected
+
+
+def test_an_english_time_breaks_nowhere():
+    assert i18n.when(NOW, "en", None, NOW)[2] == "10:30\u00a0PM"
+
+
+@pytest.mark.parametrize(("lang", "written"), [("en", "5,000"), ("de", "5.000"), ("in", "5,000")])
+def test_numbers_have_the_separators_of_the_language(lang, written):
+    assert i18n.number(5000, lang) == written
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"),
+    [("Europe/Riga", "UTC+02:00"), ("America/St_Johns", "UTC-03:30"), (None, "UTC"), ("Nowhere/Land", "UTC")],
+)
+def test_a_zone_is_named_with_its_distance_from_utc(zone, offset):
+    assert i18n.offset(zone, NOW) == offset
+
+
+@pytest.mark.parametrize(("posted", "kept"), [("de", "de"), ("BR", "br"), ("../x", "en"), (None, "en"), ("d", "en")])
+def test_a_posted_language_is_kept_only_when_it_can_be_one(posted, kept):
+    assert i18n.language(posted) == kept
+
+
+def test_scripts_that_run_from_right_to_left_are_known():
+    assert (i18n.direction("ar"), i18n.direction("de"), i18n.direction("zz")) == ("rtl", "ltr", "ltr")
