@@ -10,7 +10,13 @@
     │   ├── NotFound             404
     │   ├── NotPossibleNow       409
     │   ├── KeyReused            422                  an Idempotency-Key with another body
-    │   └── ForbiddenAddress     502                  a portal address we must not call
+    │   ├── ForbiddenAddress     502                  a portal address we must not call
+    │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
+    │       ├── PublishTooLate                        waits: a person decides whether it is still wanted
+    │       ├── BothTimesPast                         down and back both lie behind us: nothing is done
+    │       ├── TimeIsUp                              the time to turn back came before all was done
+    │       ├── NothingToBringBack                    the run it was to turn back did nothing
+    │       └── WaitedTooLong                         nobody helped for two weeks
     └── PortalError: Bitrix24 said no, or said nothing
         ├── ExpiredToken         401   renew, once more
         ├── InvalidToken         401   renew once, else sign in again
@@ -147,6 +153,47 @@ class ForbiddenAddress(Problem):
     title = N_("The portal's address cannot be called")
     words = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
     remedy = N_("Ask the people who run the app to allow this network, if the portal really lives there.")
+
+
+class Overtaken(Problem):
+    """Why a run did not go as its times said."""
+
+    status, who = 409, YOU
+
+
+class PublishTooLate(Overtaken):
+    code = "too_late_to_publish"
+    title = N_("The time for publishing passed more than an hour ago")
+    words = N_("The app could not work at the set time. Nothing was published since, because it may not be wanted now.")
+    remedy = N_("Take the run over to publish the pages now, or cancel it.")
+
+
+class BothTimesPast(Overtaken):
+    code = "both_times_past"
+    title = N_("Both times passed before the app could work")
+    words = N_("The pages were to change and to change back while the app could not work. They were left as they are.")
+    remedy = N_("Schedule it again if it is still wanted.")
+
+
+class TimeIsUp(Overtaken):
+    code = "time_is_up"
+    title = N_("The time to come back arrived before all pages were done")
+    words = N_("Pages that were not done by then were left as they are; the others are turned back as ordered.")
+    remedy = N_("Look at the second run to see what came back.")
+
+
+class NothingToBringBack(Overtaken):
+    code = "nothing_to_bring_back"
+    title = N_("There is nothing to bring back")
+    words = N_("The first of the two runs changed no page, so the second has nothing to turn back.")
+    remedy = N_("Schedule it again if it is still wanted.")
+
+
+class WaitedTooLong(Overtaken):
+    code = "waited_too_long"
+    title = N_("Nobody helped for 14 days")
+    words = N_("The run waited 14 days for somebody who could go on with it. This page was not changed by it.")
+    remedy = N_("Retry it: it then runs with your own rights.")
 
 
 class PortalError(Problem):

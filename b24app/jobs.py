@@ -5,26 +5,29 @@ come at any time. A worker that was frozen and pruned by its peers registers ane
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import procrastinate
 import structlog
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
 from b24app.chores import Chores
+from b24app.schedule import Schedule
 from b24app.services import Services
 from b24app.store.queue import BEGIN, ENSURE, STEP
 
 log = structlog.get_logger()
 
+FOLLOW_ZONES = "follow_zones"
 HEARTBEAT_SECONDS, STALLED_SECONDS = 2, 10
-POLL_SECONDS = 2
+POLL_SECONDS = 1  # a run set for a time starts at most this much later
 GRACE_SECONDS = 75  # a batch may be in flight for 60
 AGAIN_SECONDS = 3
-EVERY_TEN_SECONDS, HOURLY = "* * * * * */10", "17 * * * *"
+EVERY_TEN_SECONDS, HOURLY, DAILY = "* * * * * */10", "17 * * * *", "41 3 * * *"
 
 
 def tasks(services: Services) -> procrastinate.App:
@@ -33,13 +36,14 @@ def tasks(services: Services) -> procrastinate.App:
     chores = Chores(services.store, services.queue, services.clock, services.config.api_log_days)
     _run_tasks(engine, services)
     _chore_tasks(engine, chores)
+    _calendar_tasks(engine, services.schedule)
     return engine
 
 
 def _run_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.task(name=BEGIN)
     def begin(run: str) -> None:
-        _at_the_edge(services.perform.begin, run)
+        _at_the_edge(services.schedule.begin, run)
 
     @engine.task(name=STEP)
     def step(run: str) -> None:
@@ -66,6 +70,18 @@ def _chore_tasks(engine: procrastinate.App, chores: Chores) -> None:
         chores.purge()
 
 
+def _calendar_tasks(engine: procrastinate.App, schedule: Schedule) -> None:
+    @engine.periodic(cron=DAILY)
+    @engine.task(name=FOLLOW_ZONES, queueing_lock=FOLLOW_ZONES)
+    def follow_zones(timestamp: int) -> None:
+        schedule.follow_zones()
+
+    @engine.periodic(cron=HOURLY)
+    @engine.task(name="give_up", queueing_lock="give_up")
+    def give_up(timestamp: int) -> None:
+        schedule.give_up()
+
+
 def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:
     """Every failure of a job ends here with a log; the run keeps its state and `revive` gives it another job."""
     with structlog.contextvars.bound_contextvars(run=run):
@@ -86,6 +102,8 @@ async def work(services: Services, *, wait: bool = True) -> None:
 async def _work_once(services: Services, wait: bool) -> None:
     engine = tasks(services)
     async with engine.open_async():
+        with contextlib.suppress(AlreadyEnqueued):  # zone rules can have changed while no worker was there
+            await engine.tasks[FOLLOW_ZONES].defer_async(timestamp=0)
         await engine.run_worker_async(
             concurrency=services.config.worker_threads,
             wait=wait,

@@ -7,12 +7,13 @@ twice means the first.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 from b24app.errors import BadForm
 from b24app.terms import N_
 
-FURTHEST = timedelta(days=5 * 366)
+FURTHEST_YEARS = 5
 GRACE = timedelta(minutes=1)  # minute precision: the minute that has just begun is not the past
 
 
@@ -26,13 +27,18 @@ class Moment:
 
 def zone_of(name: str | None) -> ZoneInfo:
     """The zone with this IANA name. Raises BadForm."""
-    try:
-        return ZoneInfo(name or "")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    if name is None or name not in zone_names():
         raise BadForm(
             words=N_("The time zone is not known. Nothing was ordered."),
             remedy=N_("Choose a zone by its IANA name, like Europe/Riga, or give the time with an offset."),
-        ) from None
+        )
+    return ZoneInfo(name)
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Names of zones as people know them: without the machine's own files and leap-second twins."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def moment(text: str, zone: str | None, now: datetime) -> Moment:
@@ -44,23 +50,41 @@ def moment(text: str, zone: str | None, now: datetime) -> Moment:
     if said.tzinfo is not None:
         return _within_reach(Moment(_as_utc(said)), now)
     if zone is None:
-        raise _unreadable()
+        raise BadForm(
+            words=N_("The app does not know which time zone is meant. Nothing was ordered."),
+            remedy=N_("Give the zone by its IANA name, like Europe/Riga, or the time with an offset."),
+        )
     local = zone_of(zone)
     return _within_reach(Moment(resolve(said, local), said.isoformat(timespec="seconds")), now)
 
 
 def resolve(wall: datetime, zone: ZoneInfo) -> datetime:
     """The instant of a wall time; the first of two. Raises BadForm `time_does_not_exist` with a suggestion."""
-    instant = _as_utc(wall.replace(tzinfo=zone, fold=0))
-    if instant.astimezone(zone).replace(tzinfo=None) == wall:
+    instant = nearest(wall, zone)
+    existing = instant.astimezone(zone)
+    if existing.replace(tzinfo=None) == wall:
         return instant
-    existing = instant.astimezone(zone)  # fold=0 reads a skipped time with the old offset, which lands behind the gap
     raise BadForm(
         "time_does_not_exist",
         words=N_("On that day the clock is put forward and skips this time. Nothing was ordered."),
         remedy=N_("Choose another time; the suggestion is the same moment after the change."),
         suggestion=existing.replace(tzinfo=None).isoformat(timespec="minutes"),
     )
+
+
+def nearest(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a wall time: the first of two, and the same distance behind a gap for one that does not exist,
+    because fold=0 reads a skipped time with the old offset (PEP 495).
+    """
+    return _as_utc(wall.replace(tzinfo=zone, fold=0))
+
+
+def again_at(when: Moment, zone: str | None) -> datetime | None:
+    """The second instant of a wall time that a clock put back shows twice; None for every other time."""
+    if when.wall is None or zone is None or zone not in zone_names():
+        return None
+    later = _as_utc(datetime.fromisoformat(when.wall).replace(tzinfo=ZoneInfo(zone), fold=1))
+    return later if later > when.instant else None
 
 
 def _as_utc(said: datetime) -> datetime:
@@ -75,12 +99,21 @@ def _within_reach(when: Moment, now: datetime) -> Moment:
         raise BadForm(
             words=N_("The time has already passed. Nothing was ordered."), remedy=N_("Choose a time in the future.")
         )
-    if when.instant > now + FURTHEST:
+    if when.instant > _furthest(now):
         raise BadForm(
             words=N_("The time is more than five years away. Nothing was ordered."),
             remedy=N_("Choose an earlier time."),
         )
     return when
+
+
+def _furthest(now: datetime) -> datetime:
+    """The same date and time five years on; 28 February where the year has no 29th."""
+    year = now.year + FURTHEST_YEARS
+    try:
+        return now.replace(year=year)
+    except ValueError:
+        return now.replace(year=year, day=28)
 
 
 def _unreadable() -> BadForm:

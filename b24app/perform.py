@@ -30,7 +30,7 @@ from b24app.errors import (
     Unavailable,
     Unexpected,
 )
-from b24app.runs import Runs
+from b24app.runs import Runs, may_change_hands, waits_for_a_decision
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, RunItem
 from b24app.store.queue import Queue
@@ -137,19 +137,6 @@ class Perform:
 
     # --- one batch of a run, in a worker ---------------------------------------------------------------------------
 
-    def begin(self, run_id: UUID) -> None:
-        """A scheduled run's time has come (or was moved): put it in its portal's turn."""
-        with self._store.begin() as db:
-            run = db.get(Run, run_id, with_for_update=True)
-            if run is None or run.state is not RunState.SCHEDULED:
-                return
-            if run.at is not None and run.at > self._clock():
-                return  # moved to later; the move brought a job of its own
-            if run.undoes is not None:
-                _take_back_only_what_changed(db, run)
-            run.state = RunState.QUEUED
-            self._queue.step(db, run.id, run.member_id)
-
     def step(self, run_id: UUID) -> None:
         """Do the next batch of a run, record it, and ask for the one after."""
         run, items, look_first = self._claim(run_id)
@@ -171,24 +158,28 @@ class Perform:
     def resume_for(self, user: UserRef) -> None:
         """The person is back with a living token: what waited for them goes on."""
         with self._store.begin() as db:
-            waiting = (Run.member_id == user.member_id, Run.acting_as == user.user_id, Run.state == RunState.WAITING)
-            self._resume(db, db.scalars(select(Run).where(*waiting).with_for_update()))
+            mine = (Run.member_id == user.member_id, Run.acting_as == user.user_id)
+            waiting = db.scalars(select(Run).where(*mine, Run.state == RunState.WAITING).with_for_update()).all()
+            self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
+            asked = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
+            db.execute(asked.values(checked_at=None))  # the doubt about what is scheduled may be gone: look again soon
 
     def take_over(self, actor: Actor, run_id: UUID) -> None:
-        """The waiting run goes on with the actor's own rights. Raises NotFound, NotPossibleNow."""
+        """The run that waits, or will have to, goes on with the actor's own rights. Raises NotFound, NotPossibleNow."""
         with self._store.begin() as db:
             query = select(Run).where(Run.member_id == actor.member_id, Run.id == run_id).with_for_update()
             run = db.scalar(query)
             if run is None:
                 raise NotFound()
-            if run.state is not RunState.WAITING:
+            if not may_change_hands(run, actor.user_id):
                 raise NotPossibleNow()
-            run.acting_as, run.acting_name = actor.user_id, actor.name
-            self._resume(db, [run])
+            run.acting_as, run.acting_name, run.doubt = actor.user_id, actor.name, None
+            if run.state is RunState.WAITING:
+                self._resume(db, [run])
 
     def _resume(self, db: Session, waiting: Iterable[Run]) -> None:
         for run in waiting:
-            run.state, run.tries, run.problem, run.waiting_since = RunState.QUEUED, 0, None, None
+            run.state, run.tries, run.problem = RunState.QUEUED, 0, None
             self._queue.step(db, run.id, run.member_id)
 
     def _claim(self, run_id: UUID) -> tuple[Run, list[RunItem], bool]:
@@ -282,7 +273,7 @@ class Perform:
                 self._go_on(db, fresh)
 
     def _go_on(self, db: Session, run: Run) -> None:
-        run.tries, run.problem = 0, None
+        run.tries, run.problem, run.waiting_since = 0, None, None
         left = select(func.count()).select_from(RunItem).where(RunItem.run_id == run.id, RunItem.state.in_(OPEN))
         if db.scalar(left):
             self._queue.step(db, run.id, run.member_id)
@@ -299,21 +290,8 @@ class Perform:
             wait = (problem.retry_after or WAITS[min(run.tries, len(WAITS)) - 1]) * (1 + self._jitter() / 4)
             self._queue.step(db, run.id, run.member_id, at=self._clock() + timedelta(seconds=wait))
             return
-        run.state, run.waiting_since = RunState.WAITING, self._clock()
+        run.state, run.waiting_since = RunState.WAITING, run.waiting_since or self._clock()
         log.info("run_waits", run=str(run.id), code=problem.code)
-
-
-def _take_back_only_what_changed(db: Session, run: Run) -> None:
-    """The return of a "down until": only pages the first run changed, and only while they are as it left them."""
-    changed = {
-        row.lid: row.after
-        for row in db.scalars(select(RunItem).where(RunItem.run_id == run.undoes, RunItem.state == ItemState.SUCCEEDED))
-    }
-    for item in db.scalars(select(RunItem).where(RunItem.run_id == run.id)):
-        if item.lid in changed:
-            item.expected = changed[item.lid]
-        else:
-            item.state, item.code = ItemState.SKIPPED, "not_changed_by_run"
 
 
 def _pages_changed(db: Session, user: UserRef) -> None:

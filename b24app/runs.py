@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy import Select, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.errors import BadForm, KeyReused, NotFound, NotPossibleNow
+from b24app.errors import BadForm, KeyReused, NotFound, NothingToBringBack, NotPossibleNow, Problem, PublishTooLate
 from b24app.moments import Moment
 from b24app.pages import Page
 from b24app.store.db import Store
@@ -26,6 +26,7 @@ from b24app.terms import N_, Action, Actor, ItemState, Kind, RunState
 
 SAFETY = timedelta(seconds=60)  # when a worker looks after a run that a web process took on
 MOST_PAGES = 5000
+IS_UNDOING = Run.state.not_in((RunState.CANCELLED, RunState.FAILED, RunState.SCHEDULED))
 OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
 
 
@@ -50,7 +51,7 @@ class Order:
     @property
     def is_one_page_now(self) -> bool:
         """Done while the person waits."""
-        return self.at is None and self.until is None and len(self.lids) == 1
+        return self.at is None and len(self.lids) == 1
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,16 @@ class RunView:
     def total(self) -> int:
         """All pages of the run."""
         return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class Coming:
+    """One thing that is still to happen to a page."""
+
+    run_id: UUID
+    action: Action
+    at: datetime
+    by: str
 
 
 @dataclass(frozen=True)
@@ -178,11 +189,10 @@ class Runs:
         )
 
     def withdraw(self, run_id: UUID) -> None:
-        """Take back a run whose only call failed as a call: nothing was done, so nothing is kept."""
+        """Take back a run whose only call failed as a call: nothing was done, so nothing is kept, nor its return."""
         with self._store.begin() as db:
-            run = db.get(Run, run_id)
-            if run is not None:
-                db.delete(run)
+            db.execute(delete(Run).where(Run.id.in_(select(Run.returns_run).where(Run.id == run_id))))
+            db.execute(delete(Run).where(Run.id == run_id))
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -218,9 +228,9 @@ class Runs:
             if failed_only:
                 shown = shown.where(RunItem.state == ItemState.FAILED)
             rows = db.scalars(shown.where(RunItem.position > after).order_by(RunItem.position).limit(limit + 1)).all()
-            undone = db.scalar(select(Run.id).where(Run.undoes == run.id, Run.state != RunState.CANCELLED).limit(1))
+            undone = self._is_undone(db, run)
         more = str(rows[limit - 1].position) if len(rows) > limit else None
-        return RunView(run, counts, rows[:limit], hidden, more, _can(run, counts, actor, undone is not None))
+        return RunView(run, counts, rows[:limit], hidden, more, _can(run, counts, actor, undone))
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
         """Ids of the sites whose pages are in the run, as far as they are known."""
@@ -241,7 +251,7 @@ class Runs:
             rows = db.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.limit + 1)).all()
             shown = rows[: wanted.limit]
             counts = _counts(db, [run.id for run in shown])
-            undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_([run.id for run in shown]))))
+            undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_([run.id for run in shown]), IS_UNDOING)))
         views = [RunView(run, counts[run.id], can=_can(run, counts[run.id], actor, run.id in undone)) for run in shown]
         return views, shown[-1].id if len(rows) > wanted.limit else None
 
@@ -265,41 +275,60 @@ class Runs:
             query = select(func.count()).select_from(Run)
             return db.scalar(query.where(Run.member_id == actor.member_id, Run.state.in_(open_states))) or 0
 
-    def schedules(self, actor: Actor, lids: Sequence[int]) -> dict[int, datetime]:
-        """For each page with a run still to come: when the first of them is due."""
+    def coming(self, actor: Actor, lids: Sequence[int]) -> dict[int, list[Coming]]:
+        """For each page with runs still to come: what they will do, in order of time."""
         with self._store.begin() as db:
             rows = db.execute(
-                select(RunItem.lid, func.min(Run.at))
+                select(RunItem.lid, Run.id, Run.action, Run.at, Run.created_name)
                 .join(Run, Run.id == RunItem.run_id)
                 .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids))
-                .group_by(RunItem.lid)
+                .order_by(Run.at, Run.created_at)
             )
-            return {lid: at for lid, at in rows if at is not None}
+            found: dict[int, list[Coming]] = {}
+            for lid, run_id, action, at, name in rows:
+                if at is not None:
+                    found.setdefault(lid, []).append(Coming(run_id, action, at, name))
+            return found
+
+    def told(self, actor: Actor, run_id: UUID) -> None:
+        """The actor saw how the run ended, so it is no news to them any more."""
+        with self._store.begin() as db:
+            run = self._get(db, actor, run_id, lock=True)
+            run.told_to = sorted({*run.told_to, actor.user_id})
 
     # --- changing one's mind ---------------------------------------------------------------------------------------
 
     def cancel(self, actor: Actor, run_id: UUID) -> None:
-        """Stop: items not yet sent stay undone. Raises NotPossibleNow for a run that has ended."""
+        """Stop: items not yet sent stay undone. Raises NotPossibleNow for a run that has ended.
+
+        A return run can be cancelled alone. A first run that did nothing takes its return along.
+        """
         with self._store.begin() as db:
-            run = self._get(db, actor, run_id, lock=True)
+            run, first, back = pair(db, self._get(db, actor, run_id).id)
             if run.state.is_final:
                 raise NotPossibleNow()
-            run.state, run.finished_at = RunState.CANCELLED, self._clock()
-            db.execute(
-                update(RunItem)
-                .where(RunItem.run_id == run.id, RunItem.state == ItemState.PENDING)
-                .values(state=ItemState.CANCELLED)
-            )
+            end(db, run, RunState.CANCELLED, self._clock())
+            if back is not None:
+                drop_idle_return(db, run, back, self._clock())
+            if first is not None:
+                first.until = first.until_wall = None
 
     def move(self, actor: Actor, run_id: UUID, at: Moment, zone: str | None) -> None:
-        """Another time for a scheduled run. Raises NotPossibleNow when it is not waiting for its time."""
+        """Another time for a scheduled run; of "down until" either end. Raises NotPossibleNow when it has begun.
+
+        zone  in which a local `at` was said, or the person wishes to see it
+        """
         with self._store.begin() as db:
-            run = self._get(db, actor, run_id, lock=True)
+            run, first, back = pair(db, self._get(db, actor, run_id).id)
             if run.state is not RunState.SCHEDULED:
                 raise NotPossibleNow()
-            if run.until is not None and run.until <= at.instant:
+            ends = back.at if back is not None and back.state is RunState.SCHEDULED else None
+            begins = first.at if first is not None and first.state is RunState.SCHEDULED else None
+            if (ends and ends <= at.instant) or (begins and at.instant <= begins):
                 raise BadForm(words=N_("The pages would come back before they go down. Nothing was moved."))
             run.at, run.at_wall, run.zone = at.instant, at.wall, zone or run.zone
+            if first is not None:
+                first.until, first.until_wall = at.instant, at.wall
             self._queue.begin(db, run.id, at=run.at)
 
     def retry(self, actor: Actor, run_id: UUID) -> UUID:
@@ -329,8 +358,41 @@ class Runs:
             return run.id
 
     def _is_undone(self, db: Session, run: Run) -> bool:
-        ended = (RunState.CANCELLED, RunState.FAILED)
-        return db.scalar(select(Run.id).where(Run.undoes == run.id, Run.state.not_in(ended)).limit(1)) is not None
+        return db.scalar(select(Run.id).where(Run.undoes == run.id, IS_UNDOING).limit(1)) is not None
+
+
+def pair(db: Session, run_id: UUID) -> tuple[Run, Run | None, Run | None]:
+    """The run, locked, with the first run it is the return of and the return run it has, as far as there are any.
+
+    Always locked in one order, the first before its return, so that two who meet here never wait for each other.
+    """
+    back_id = select(Run.returns_run).where(Run.id == run_id).scalar_subquery()
+    both = or_(Run.id == run_id, Run.id == back_id, Run.returns_run == run_id)
+    query = select(Run).where(both).order_by(Run.returns_run.is_(None)).with_for_update()
+    found = {run.id: run for run in db.scalars(query.execution_options(populate_existing=True))}
+    run = found.pop(run_id)
+    other = next(iter(found.values()), None)
+    return (run, None, other) if run.returns_run is not None else (run, other, None)
+
+
+def end(db: Session, run: Run, state: RunState, now: datetime, why: type[Problem] | None = None) -> None:
+    """End a run without doing what is left of it; `why` is what people read about it.
+
+    A request that is on its way writes its own results. While a run waits there is none.
+    """
+    left = (ItemState.PENDING, ItemState.RUNNING) if run.state is RunState.WAITING else (ItemState.PENDING,)
+    run.state, run.finished_at = state, now
+    if why is not None:
+        run.problem = {"code": why.code, "class": why.__name__, "method": ""}
+    undone = (RunItem.run_id == run.id, RunItem.state.in_(left))
+    db.execute(update(RunItem).where(*undone).values(state=ItemState.CANCELLED))
+
+
+def drop_idle_return(db: Session, first: Run, back: Run, now: datetime) -> None:
+    """The first run has ended: when it changed no page, its return has nothing to bring back and ends in words."""
+    did = (RunItem.run_id == first.id, RunItem.state.in_((ItemState.SUCCEEDED, ItemState.RUNNING)))
+    if back.state is RunState.SCHEDULED and db.scalar(select(func.count()).where(*did)) == 0:
+        end(db, back, RunState.CANCELLED, now, NothingToBringBack)
 
 
 def _item(position: int, lid: int, page: Page | None, title: str = "", site: str = "") -> RunItem:
@@ -377,8 +439,19 @@ def _counts(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, 
 def _can(run: Run, counts: Mapping[ItemState, int], actor: Actor, undone: bool) -> tuple[str, ...]:
     """What may be done with the run in its state, by somebody with the rights for it."""
     if not run.state.is_final:
-        mine = run.created_by == actor.user_id
         steer = ("cancel", "move") if run.state is RunState.SCHEDULED else ("cancel",)
-        return steer if mine or run.state is not RunState.WAITING else (*steer, "takeover")
+        return (*steer, "takeover") if may_change_hands(run, actor.user_id) else steer
     again = ("retry",) if counts[ItemState.FAILED] else ()
     return (*again, "undo") if counts[ItemState.SUCCEEDED] and not undone else again
+
+
+def may_change_hands(run: Run, user_id: int) -> bool:
+    """Whether this person, given the rights, can go on with the run: it waits for somebody, or is going to."""
+    if run.state is RunState.SCHEDULED:
+        return run.doubt is not None and run.acting_as != user_id
+    return run.state is RunState.WAITING and (run.acting_as != user_id or waits_for_a_decision(run))
+
+
+def waits_for_a_decision(run: Run) -> bool:
+    """Nobody's token is at fault; a person must say that it is still wanted."""
+    return run.problem is not None and run.problem.get("class") == PublishTooLate.__name__

@@ -14,6 +14,7 @@ from b24app.journal import Journal
 from b24app.pages import Pages
 from b24app.perform import Perform
 from b24app.runs import Runs
+from b24app.schedule import Schedule
 from b24app.store import embedded
 from b24app.store.db import POOL, Store
 from b24app.store.queue import Queue
@@ -35,6 +36,7 @@ class Services:
     installs: Installs
     pages: Pages
     runs: Runs
+    schedule: Schedule
     perform: Perform
 
     def close(self) -> None:
@@ -71,6 +73,7 @@ def build(
         installs=Installs(config, store, oauth, addresses, tokens, clock),
         pages=Pages(tokens, clock),
         runs=runs,
+        schedule=Schedule(store, queue, clock),
         perform=Perform(store, tokens, runs, queue, clock, jitter),
     )
 

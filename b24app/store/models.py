@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     DateTime,
     Enum,
@@ -97,6 +98,7 @@ class User(Base):
     is_admin: Mapped[bool] = mapped_column(server_default=text("false"))
     epoch: Mapped[int] = mapped_column(server_default=text("1"))  # grows when Bitrix24 says the user may not
     opened_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]  # up to when they said they know what happened
 
     @property
     def ref(self) -> UserRef:
@@ -141,6 +143,7 @@ class Run(Base):
     __table_args__ = (
         UniqueConstraint("member_id", "created_by", "idempotency_key"),
         Index("ix_runs_list", "member_id", "created_at", "id"),
+        Index("ix_runs_ended", "member_id", "finished_at"),
         Index("ix_runs_open", "state", postgresql_where=text("state in ('scheduled','queued','running','waiting')")),
     )
 
@@ -163,7 +166,10 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]  # {"code", "class", "method"} of why it waits or failed
-    waiting_since: Mapped[datetime | None]
+    waiting_since: Mapped[datetime | None]  # of the first time it could not go on since it last did something
+    checked_at: Mapped[datetime | None]  # when it was last asked whether the asker could do this now
+    doubt: Mapped[dict[str, Any] | None]  # {"code", "class", "since"} of why it would not go if its time came now
+    told_to: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'"))  # who saw how it ended
     tries: Mapped[int] = mapped_column(server_default=text("0"))  # transient failures in a row
     step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows with each recorded batch
     returns_run: Mapped[UUID | None] = mapped_column(index=True)  # the linked run that publishes again at `until`

@@ -52,7 +52,7 @@ def blueprint(services: Services) -> Blueprint:
         if request.args.get("fresh"):
             services.pages.forget(g.actor)
         screen = services.pages.screen(g.actor, query.search())
-        due = services.runs.schedules(g.actor, [row.lid for row in screen.pages])
+        due = services.runs.coming(g.actor, [row.lid for row in screen.pages])
         if replies.wants_json():
             if query.ids_only:
                 return replies.json({"lids": screen.lids, "total": screen.total})
@@ -69,7 +69,7 @@ def blueprint(services: Services) -> Blueprint:
             if replies.wants_json():
                 raise PageGone()
             return replies.html("pages/page.html", page=None, problem=facts(PageGone()), runs=[])
-        due = services.runs.schedules(g.actor, [lid])
+        due = services.runs.coming(g.actor, [lid])
         shown = replies.page(found, due)
         if replies.wants_json():
             return replies.json(shown)

@@ -10,7 +10,7 @@ from flask import Response, jsonify, make_response, render_template, request
 from b24app import errors, i18n, perform
 from b24app.errors import AccessDenied, PortalError, error_for
 from b24app.pages import Page
-from b24app.runs import RunView
+from b24app.runs import Coming, RunView
 from b24app.store.models import Run, RunItem
 from b24app.terms import N_, Action, Actor, ItemState
 from b24app.web.problems import facts
@@ -67,12 +67,13 @@ def iso(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
 
 
-def page(row: Page, due: Mapping[int, datetime]) -> dict[str, Any]:
+def page(row: Page, coming: Mapping[int, Sequence[Coming]]) -> dict[str, Any]:
     """One page of GET /pages."""
+    due = coming.get(row.lid, ())
     return {
         "lid": row.lid, "kind": row.kind, "site_id": row.site_id, "site": row.site, "title": row.title, "url": row.url,
         "published": row.published, "main": row.main, "may": row.may(Action.UNPUBLISH),
-        "published_at_text": row.published_at_text, "scheduled_at": iso(due.get(row.lid)),
+        "published_at_text": row.published_at_text, "scheduled_at": iso(due[0].at if due else None),
         "site_active": row.site_active, "may_publish": row.may(Action.PUBLISH),
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from b24app.authority import Authority
 from b24app.errors import BadForm
-from b24app.moments import Moment, moment
+from b24app.moments import Moment, moment, zone_of
 from b24app.pages import Page
 from b24app.runs import MOST_PAGES, Order, RunFilter, RunView
 from b24app.services import Services
@@ -47,6 +47,8 @@ class OrderForm(BaseModel):
 
     def order(self, actor: Actor, now: datetime) -> Order:
         """The order with its times made sure of. Raises BadForm."""
+        if self.zone is not None:
+            zone_of(self.zone)
         zone = self.zone or actor.zone
         at, until = self._moment(self.at, zone, now), self._moment(self.until, zone, now)
         if until is not None and until.instant <= (at.instant if at else now):
@@ -182,10 +184,13 @@ def blueprint(services: Services) -> Blueprint:
     @runs.post("/<uuid:run_id>/move")
     def move(run_id: UUID) -> Response:
         form = read(MoveForm, _body())
+        if form.zone is not None:
+            zone_of(form.zone)
         zone = form.zone or g.actor.zone
         run = services.runs.get(g.actor, run_id)
         authority.require_steering(g.actor, run, _sites(run_id))
-        services.runs.move(g.actor, run_id, moment(form.at, zone, services.clock()), zone)
+        at = moment(form.at, zone, services.clock())
+        services.runs.move(g.actor, run_id, at, zone if at.wall else form.zone)
         return _answer(run_id, 200)
 
     @runs.post("/<uuid:run_id>/retry")

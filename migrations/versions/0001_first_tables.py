@@ -127,6 +127,9 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("problem", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("doubt", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("told_to", sa.ARRAY(sa.BigInteger()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("step", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("returns_run", sa.Uuid(), nullable=True),
@@ -141,6 +144,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("member_id", "created_by", "idempotency_key", name=op.f("uq_runs_member_id")),
     )
     op.create_index("ix_runs_list", "runs", ["member_id", "created_at", "id"], unique=False)
+    op.create_index("ix_runs_ended", "runs", ["member_id", "finished_at"], unique=False)
     op.create_index(
         "ix_runs_open",
         "runs",
@@ -161,6 +165,7 @@ def upgrade() -> None:
         sa.Column("is_admin", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("epoch", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["member_id"], ["portals.member_id"], name=op.f("fk_users_member_id"), ondelete="CASCADE"
         ),
@@ -233,6 +238,7 @@ def downgrade() -> None:
         table_name="runs",
         postgresql_where=sa.text("state in ('scheduled','queued','running','waiting')"),
     )
+    op.drop_index("ix_runs_ended", table_name="runs")
     op.drop_index("ix_runs_list", table_name="runs")
     op.drop_table("runs")
     op.drop_index(op.f("ix_proofs_member_id"), table_name="proofs")
