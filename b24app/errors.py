@@ -32,6 +32,7 @@
         ├── PublishRefused       422   this page only
         ├── NotInstalled         410
         ├── OperatorError        500   our own credentials are wrong
+        │   └── KeyMissing             a stored token cannot be opened with any of TOKEN_KEYS
         ├── Unexpected           502   a call of ours that Bitrix24 does not understand
         ├── PortalMoved          502   302 to another address
         ├── PortalClosed         503   transient
@@ -300,6 +301,15 @@ class OperatorError(PortalError):
     title = N_("The app's own settings are wrong")
     words = N_("Bitrix24 does not accept the app's credentials. It is not your fault; nothing was changed or lost.")
     remedy = N_("The people who run the app must correct its settings. Waiting runs go on afterwards.")
+
+
+class KeyMissing(OperatorError):
+    code = "token_key_missing"
+    words = N_("The app cannot open the access to your portal that it keeps. Nothing was changed or lost.")
+    remedy = N_(
+        "Reopen the app, which gives it a new access. The people who run the app must put a missing key back; waiting "
+        "runs go on afterwards."
+    )
 
 
 class Unexpected(PortalError):

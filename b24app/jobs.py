@@ -18,6 +18,7 @@ from procrastinate.jobs import Status
 from b24app.chores import Chores
 from b24app.schedule import Schedule
 from b24app.services import Services
+from b24app.store.db import QUEUE_POOL
 from b24app.store.queue import BEGIN, ENSURE, STEP
 
 log = structlog.get_logger()
@@ -32,7 +33,8 @@ EVERY_TEN_SECONDS, HOURLY, DAILY = "* * * * * */10", "17 * * * *", "41 3 * * *"
 
 def tasks(services: Services) -> procrastinate.App:
     """The engine's application with every task of ours."""
-    engine = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=services.store.url, max_size=8))
+    wire = procrastinate.PsycopgConnector(conninfo=services.store.conninfo, min_size=1, max_size=QUEUE_POOL)
+    engine = procrastinate.App(connector=wire)
     chores = Chores(services.store, services.queue, services.clock, services.config.api_log_days)
     _run_tasks(engine, services)
     _chore_tasks(engine, chores)

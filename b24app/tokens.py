@@ -2,23 +2,23 @@
 
 The one decision this module lives by: a pair is renewed only under a lock on its row, and only after a second look.
 Whoever comes later (another thread, process or machine) finds the new pair and uses it. A killed process frees the
-lock with its connection; a frozen one loses it after 15 s. Bitrix24 asks apps not to renew ahead of need, so a pair is
-renewed when Bitrix24 calls it expired, or when its time has passed and a call is due (OAuth docs, auto-renewal).
+lock with its connection; a frozen one loses it after 12 s, and when it thaws its pair is kept all the same if nobody
+has a newer one. Bitrix24 asks apps not to renew ahead of need, so a pair is renewed when Bitrix24 calls it expired,
+or when its time has passed and a call is due (OAuth docs, auto-renewal); the only other case is `keep_alive`.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
-from weakref import WeakValueDictionary
+from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from b24app.bitrix.address import same_host
+from b24app.bitrix.address import plain_host, same_host
 from b24app.bitrix.oauth import AuthorizationServers, TokenPair
 from b24app.bitrix.rest import Answer, Command, Rest
 from b24app.clock import Clock
@@ -26,8 +26,10 @@ from b24app.errors import (
     AppNotAllowed,
     ExpiredToken,
     InvalidToken,
+    KeyMissing,
     NotGenuine,
     NotInstalled,
+    OperatorError,
     PaymentRequired,
     PortalError,
     PortalMoved,
@@ -39,12 +41,17 @@ from b24app.errors import (
 from b24app.journal import acting
 from b24app.store.db import Store
 from b24app.store.models import Portal, User, UserToken
-from b24app.store.vault import Place, Vault, fingerprint
+from b24app.store.vault import CannotOpen, Place, Vault, fingerprint
 from b24app.terms import UserRef
+from b24app.turns import Turns
 
 log = structlog.get_logger()
 T = TypeVar("T")
+Verdict = TokenPair | PortalError  # what the authorization server made of a refresh token, for good
 USER_CHANGED = "authorization_error"  # the pair now belongs to somebody else, e.g. Bitrix24's system user
+BUSY = "renewal_busy"
+RENEWALS_AT_ONCE = 4  # each holds a connection while it asks; half of a process's pool stays for everybody else
+PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,7 @@ class Tokens:
         self._rest = rest
         self._oauth = oauth
         self._clock = clock
-        self._turns: WeakValueDictionary[UserRef, threading.Lock] = WeakValueDictionary()
-        self._turns_guard = threading.Lock()
+        self._turns: Turns[tuple[UserRef, str], Access] = Turns(RENEWALS_AT_ONCE, PATIENCE_SECONDS)
 
     # --- calling ---------------------------------------------------------------------------------------------------
 
@@ -183,9 +189,16 @@ class Tokens:
         }
 
     def _opened(self, row: UserToken, portal: Portal) -> Access:
+        return Access(portal.client_endpoint, portal.oauth_server, self._unsealed(row, "access"), row.expires_at)
+
+    def _unsealed(self, row: UserToken, column: str) -> str:
         user = UserRef(row.member_id, row.user_id)
-        token = self._vault.open(row.access, place(user, "access"))
-        return Access(portal.client_endpoint, portal.oauth_server, token, row.expires_at)
+        try:
+            return self._vault.open(getattr(row, column), place(user, column))
+        except CannotOpen as closed:
+            log.critical("token_cannot_be_opened", member_id=user.member_id, user_id=user.user_id, reason=str(closed),
+                         remedy="put the key back into TOKEN_KEYS; `flask b24 doctor` counts them")  # fmt: skip
+            raise KeyMissing(method="oauth.token") from None
 
     # --- renewing --------------------------------------------------------------------------------------------------
 
@@ -195,56 +208,92 @@ class Tokens:
         One thread of a process waits on the row, its other threads wait on that one without a connection. After a
         lost answer the same refresh token is tried once more: the authorization server may not have seen it.
         """
-        with self._turn(user):
-            try:
-                return self._renew_under_lock(user, spent)
-            except Unavailable as lost:
-                if not lost.maybe_done:
-                    raise
-                return self._renew_under_lock(user, spent)
-            except OperationalError as busy:
-                log.warning("token_row_busy", member_id=user.member_id, user_id=user.user_id)
-                raise Unavailable("renewal_busy", method="oauth.token") from busy
+        try:
+            return self._turns.share((user, fingerprint(spent)), lambda: self._renew_or_again(user, spent))
+        except TimeoutError as late:
+            raise _busy(user) from late
 
-    def _turn(self, user: UserRef) -> threading.Lock:
-        with self._turns_guard:
-            turn = self._turns.get(user)
-            if turn is None:
-                turn = self._turns[user] = threading.Lock()
-            return turn
+    def _renew_or_again(self, user: UserRef, spent: str) -> Access:
+        try:
+            return self._renew_under_lock(user, spent)
+        except Unavailable as lost:
+            if not lost.maybe_done:
+                raise
+            return self._renew_under_lock(user, spent)
 
     def _renew_under_lock(self, user: UserRef, spent: str) -> Access:
-        with self._store.begin() as db:
-            row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)
-            portal = db.get(Portal, user.member_id)
-            if row is None or portal is None:
-                raise SignInAgain()
-            if row.access_sha256 != fingerprint(spent):
-                return self._opened(row, portal)
-            if row.dead_code is not None:
-                raise error_for(row.dead_code, 401)
-            refused = self._exchange(user, row, portal)
-            fresh = self._opened(row, portal)
-        if refused is not None:  # raised after the commit: the verdict stays written
-            raise refused
-        return fresh
-
-    def _exchange(self, user: UserRef, row: UserToken, portal: Portal) -> PortalError | None:
-        """Renew the locked row in place; a final refusal is written on it and returned."""
+        verdict: Verdict | None = None
         try:
-            pair = self._oauth.refresh(portal.oauth_server, self._vault.open(row.refresh, place(user, "refresh")))
+            with self._store.begin() as db:
+                row, portal = self._locked(db, user)
+                if row.access_sha256 != fingerprint(spent):
+                    return self._opened(row, portal)
+                if row.dead_code is not None:
+                    raise error_for(row.dead_code, 401)
+                verdict = self._exchange(user, row, portal)
+                self._write(row, verdict)
+        except DBAPIError as taken:  # the row was held for too long: by somebody else, or by us
+            if verdict is None:
+                raise _busy(user) from taken
+            return self._write_late(user, spent, verdict)
+        return self._followed(user, portal, verdict)
+
+    def _locked(self, db: Session, user: UserRef) -> tuple[UserToken, Portal]:
+        """The pair's row, held until the transaction ends. The portal's row is only read: opening locks it first."""
+        row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)
+        portal = db.get(Portal, user.member_id)
+        if row is None or portal is None:
+            raise SignInAgain()
+        return row, portal
+
+    def _exchange(self, user: UserRef, row: UserToken, portal: Portal) -> Verdict:
+        """Ask for a new pair. A final refusal is returned, to be written down; what time or people mend is raised."""
+        refresh = self._unsealed(row, "refresh")
+        try:
+            pair = self._oauth.refresh(self._oauth.choose(portal.oauth_server), refresh)
         except (SignInAgain, UserGone) as refused:
-            row.dead_code = refused.code
-            log.info("token_cannot_be_renewed", member_id=user.member_id, user_id=user.user_id, code=refused.code)
             return refused
-        if not belongs_to(pair, user):
-            row.dead_code = USER_CHANGED
-            log.warning("token_changed_hands", member_id=user.member_id, user_id=user.user_id)
-            return UserGone()
-        _set(row, self._sealed(user, pair.access, pair.refresh, pair.expires_at))
-        portal.client_endpoint = pair.client_endpoint or portal.client_endpoint
-        log.info("token_renewed", member_id=user.member_id, user_id=user.user_id)
-        return None
+        except OperatorError as ours:
+            log.critical("client_credentials_refused", code=ours.code, server=portal.oauth_server,
+                         remedy="correct B24_CLIENT_ID and B24_CLIENT_SECRET; no token or run was harmed")  # fmt: skip
+            raise
+        return pair if belongs_to(pair, user) else UserGone(USER_CHANGED, method="oauth.token")
+
+    def _write(self, row: UserToken, verdict: Verdict) -> None:
+        user = UserRef(row.member_id, row.user_id)
+        if isinstance(verdict, PortalError):
+            row.dead_code = verdict.code
+            log.warning("token_cannot_be_renewed", member_id=user.member_id, user_id=user.user_id, code=verdict.code)
+        else:
+            _set(row, self._sealed(user, verdict.access, verdict.refresh, verdict.expires_at))
+            log.info("token_renewed", member_id=user.member_id, user_id=user.user_id)
+
+    def _write_late(self, user: UserRef, spent: str, verdict: Verdict) -> Access:
+        """Our lock was lost while we asked (this process was frozen, or the database restarted). Others may have been
+        refused meanwhile because we had spent the token: our pair still counts, unless there is a newer one.
+        """
+        log.warning("token_row_lost", member_id=user.member_id, user_id=user.user_id)
+        with self._store.begin() as db:
+            row, portal = self._locked(db, user)
+            if row.access_sha256 == fingerprint(spent):
+                self._write(row, verdict)
+            elif row.dead_code is None:
+                return self._opened(row, portal)
+        return self._followed(user, portal, verdict)
+
+    def _followed(self, user: UserRef, portal: Portal, verdict: Verdict) -> Access:
+        """The verdict as an outcome, after the commit: what was written stays written."""
+        if isinstance(verdict, PortalError):
+            raise verdict
+        endpoint = verdict.client_endpoint or portal.client_endpoint
+        if endpoint != portal.client_endpoint:
+            self._portal_moved(user.member_id, plain_host(urlsplit(endpoint).netloc), endpoint)
+        return Access(endpoint, portal.oauth_server, verdict.access, verdict.expires_at)
+
+
+def _busy(user: UserRef) -> Unavailable:
+    log.warning("token_row_busy", member_id=user.member_id, user_id=user.user_id)
+    return Unavailable(BUSY, method="oauth.token")
 
 
 def belongs_to(pair: TokenPair, user: UserRef) -> bool:

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 POOL, OVERFLOW = 6, 2
+QUEUE_POOL = 3  # the worker's engine asks little; a small host gives 20 connections in all
 POOL_WAIT_SECONDS = 30
-SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=15s -c lock_timeout=15s -c timezone=UTC"
+# Who waits for a row must outlast whoever was frozen while holding it, so the lock's time is the longer one.
+SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=12s -c lock_timeout=15s -c timezone=UTC"
 KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "connect_timeout": 10}
 
 
@@ -25,6 +28,11 @@ class Store:
         self._pool = pool
 
     @cached_property
+    def conninfo(self) -> str:
+        """The same database with the same limits, for the job queue, which opens its own connections."""
+        return make_conninfo(self.url, options=SESSION_OPTIONS, application_name="sundown queue", **KEEPALIVE)
+
+    @cached_property
     def engine(self) -> Engine:
         """The pool, made at first use."""
         return create_engine(
@@ -33,6 +41,7 @@ class Store:
             max_overflow=OVERFLOW,
             pool_timeout=POOL_WAIT_SECONDS,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"options": SESSION_OPTIONS, "application_name": "sundown", **KEEPALIVE},
         )
 

@@ -34,7 +34,7 @@ FLOORS = (
     {"bitrix", "store", "config"},
     {"moments", "i18n"},
     {"errors"},
-    {"terms", "clock"},
+    {"terms", "clock", "turns"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 # Which libraries stay in which parts.
