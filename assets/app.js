@@ -6,6 +6,7 @@ import './js/theme.js'
 import './js/notices.js'
 import './js/selection.js'
 import './js/dialog.js'
+import './js/download.js'
 import './js/fit.js'
 import { refresh } from './js/views.js'
 

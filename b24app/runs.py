@@ -55,14 +55,24 @@ class Order:
 
 
 @dataclass(frozen=True)
+class ItemScreen:
+    """One screen of a run's pages: where it begins (from 1), how many there are, and where its neighbours begin."""
+
+    items: Sequence[RunItem] = ()
+    first: int = 0
+    total: int = 0
+    next: str | None = None
+    previous: str | None = None
+
+
+@dataclass(frozen=True)
 class RunView:
-    """One run as somebody sees it; `items` is one screen of those they may read, `hidden` counts the others."""
+    """One run as somebody sees it; `screen` is one of those pages they may read, `hidden` counts the others."""
 
     run: Run
     counts: Mapping[ItemState, int]
-    items: Sequence[RunItem] = ()
+    screen: ItemScreen = field(default_factory=ItemScreen)
     hidden: int = 0
-    next: str | None = None
     can: Sequence[str] = field(default=())
 
     @property
@@ -227,10 +237,9 @@ class Runs:
                 shown = shown.where(seen)
             if failed_only:
                 shown = shown.where(RunItem.state == ItemState.FAILED)
-            rows = db.scalars(shown.where(RunItem.position > after).order_by(RunItem.position).limit(limit + 1)).all()
+            screen = _screen(db, shown, after, limit)
             undone = self._is_undone(db, run)
-        more = str(rows[limit - 1].position) if len(rows) > limit else None
-        return RunView(run, counts, rows[:limit], hidden, more, _can(run, counts, actor, undone))
+        return RunView(run, counts, screen, hidden, _can(run, counts, actor, undone))
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
         """Ids of the sites whose pages are in the run, as far as they are known."""
@@ -426,6 +435,22 @@ def _same_order(earlier: Run, order: Order) -> UUID:
 
 def _count(run_id: UUID) -> Select[int]:
     return select(func.count()).select_from(RunItem).where(RunItem.run_id == run_id)
+
+
+def _screen(db: Session, shown: Select[RunItem], after: int, limit: int) -> ItemScreen:
+    """The items behind the position `after`; a cursor is the position before a screen's first item."""
+    rows = db.scalars(shown.where(RunItem.position > after).order_by(RunItem.position).limit(limit + 1)).all()
+    sizes = select(func.count(), func.count().filter(RunItem.position <= after))
+    total, passed = db.execute(sizes.where(shown.whereclause)).one()  # type: ignore[arg-type]  # never without a where
+    before = shown.with_only_columns(RunItem.position).where(RunItem.position <= after)
+    start = db.scalar(before.order_by(RunItem.position.desc()).offset(limit).limit(1))
+    return ItemScreen(
+        items=rows[:limit],
+        first=passed + 1 if rows else 0,
+        total=total,
+        next=str(rows[limit - 1].position) if len(rows) > limit else None,
+        previous=None if passed == 0 else str(-1 if start is None else start),
+    )
 
 
 def _counts(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:

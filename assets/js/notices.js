@@ -3,6 +3,7 @@
 import htmx from 'htmx.org'
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
+import { sendHealing } from './healing.js'
 import { reopen } from './portal.js'
 
 let failed = null // the request a banner's button repeats
@@ -33,9 +34,27 @@ function show(name, ctx) {
 }
 
 // Nothing came back: a question can be asked again, but of an order nobody knows whether it arrived.
-export function offline(source, ctx = { sourceElement: source, sourceEvent: { type: 'click' }, request: { method: 'GET' } }) {
+function offline(source, ctx = { sourceElement: source, sourceEvent: { type: 'click' }, request: { method: 'GET' } }) {
   const isOrder = ctx.request.method !== 'GET' && ctx.request.action !== '/runs/preview'
   show(isOrder ? '#tpl-unsure' : '#tpl-offline', ctx)
+}
+
+// A request that is not a swap: the answer, or null when it was refused or lost and the banner says so.
+export async function ask(url, accept, button) {
+  button.disabled = true
+  const answer = await sendHealing(url, { headers: { Accept: accept, 'HX-Request': 'true' } })
+  button.disabled = false
+  if (answer.ok) return clear() ?? answer
+  if (answer.headers.has('HX-Retarget')) refused(await answer.text(), button)
+  else offline(button)
+  return null
+}
+
+function refused(banner, source) {
+  keep({ sourceElement: source, sourceEvent: { type: 'click' } })
+  place().insertAdjacentHTML('afterbegin', banner)
+  tidy(place())
+  find('.banner button', place())?.focus()
 }
 
 function clear() {

@@ -1,10 +1,10 @@
 // Ticked pages. They outlive the screens of one search (Next, Previous); a new search, kind or view starts afresh.
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
-import { sendHealing } from './healing.js'
-import { offline } from './notices.js'
+import { ask } from './notices.js'
 import { withNumber } from './plural.js'
 
+const MOST = 5000 // pages an order may name
 const chosen = new Map() // lid → true (published), false, or null where only the number is known
 let search = null
 let lastBox = null
@@ -37,8 +37,11 @@ function showBar(all) {
   findAll('[data-for=published]', bar).forEach((button) => (button.hidden = !down))
   findAll('[data-for=unpublished]', bar).forEach((button) => (button.hidden = states.every((published) => published === true)))
   find('[data-for=unpublished]', bar)?.classList.toggle('btn-primary', !down)
-  const total = Number(find('#grid')?.dataset.total ?? 0)
-  find('#bulk-all').hidden = !(all.length && all.every((box) => box.checked) && chosen.size < total)
+  const grid = find('#grid')
+  const most = Math.min(MOST, Number(grid?.dataset.total ?? 0))
+  const button = find('#bulk-all')
+  button.hidden = !(all.length && all.every((box) => box.checked) && chosen.size < most)
+  button.textContent = grid?.dataset.all ?? ''
 }
 
 export function showSelection() {
@@ -98,14 +101,9 @@ command('clear-selection', () => {
 command('select-matching', async (button) => {
   const query = new URLSearchParams(new FormData(find('#filters')))
   query.set('ids_only', '1')
-  button.disabled = true
-  try {
-    const answer = await sendHealing(`/pages?${query}`, { headers: { Accept: 'application/json' } })
-    const { lids } = await answer.json() // an empty or refusing answer has none
-    lids.map(String).forEach((lid) => chosen.has(lid) || chosen.set(lid, null))
-  } catch {
-    offline(button)
-  }
-  button.disabled = false
+  const answer = await ask(`/pages?${query}`, 'application/json', button)
+  if (!answer) return
+  const { lids } = await answer.json()
+  lids.slice(0, MOST).map(String).forEach((lid) => chosen.has(lid) || chosen.set(lid, null))
   showSelection()
 })

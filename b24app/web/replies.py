@@ -103,7 +103,8 @@ def run(view: RunView, *, with_items: bool = True) -> dict[str, Any]:
         "can": list(view.can),
     }
     if with_items:
-        shape |= {"items": [item(order, row) for row in view.items], "hidden": view.hidden, "next": view.next}
+        items = [item(order, row) for row in view.screen.items]
+        shape |= {"items": items, "hidden": view.hidden, "next": view.screen.next}
     return shape
 
 

@@ -15,13 +15,14 @@ from b24app.pages import Page
 from b24app.runs import MOST_PAGES, Order, RunFilter, RunView
 from b24app.services import Services
 from b24app.store.models import Run
-from b24app.terms import N_, Action, Actor, ItemState, Kind, RunState
+from b24app.terms import N_, Action, Actor, Kind, RunState
 from b24app.web import replies
 from b24app.web.forms import read
 from b24app.web.words import _
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 POLL_SECONDS = 1
+ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 
 
@@ -97,8 +98,8 @@ class ItemsQuery(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     items: Annotated[str, StringConstraints(pattern="^(all|failed)$")] = "all"
-    after: int = Field(-1, ge=-1, le=10_000)
-    limit: int = Field(200, ge=1, le=1000)
+    after: int = Field(-1, ge=-1, le=10_000)  # an item's position
+    limit: int | None = Field(None, ge=1, le=1000)
 
 
 class MoveForm(BaseModel):
@@ -218,10 +219,14 @@ def blueprint(services: Services) -> Blueprint:
     def _answer(run_id: UUID, status: int) -> Response:
         query = read(ItemsQuery, request.args if request.method == "GET" else {})
         run = services.runs.get(g.actor, run_id)
+        limit = query.limit or (ITEMS_OF_JSON if replies.wants_json() else ITEMS_OF_PAGE)
         view = services.runs.view(
-            g.actor, run_id, _readable(run), failed_only=query.items == "failed", after=query.after, limit=query.limit
+            g.actor, run_id, _readable(run), failed_only=query.items == "failed", after=query.after, limit=limit
         )
-        reply = _run_page(view, status, query) if not replies.wants_json() else replies.json(replies.run(view), status)
+        if replies.wants_json():
+            reply = replies.json(replies.run(view), status)
+        else:
+            reply = _run_page(view, status, query, limit)
         if status == 201:
             reply.headers["Location"] = url_for("runs.one", run_id=run_id)
         return reply
@@ -235,12 +240,12 @@ def blueprint(services: Services) -> Blueprint:
     return runs
 
 
-def _run_page(view: RunView, status: int, query: ItemsQuery) -> Response:
+def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Response:
     shown = replies.run(view)
     moving = view.run.state in (RunState.QUEUED, RunState.RUNNING)
     return replies.html(
-        "runs/run.html", status, run=shown, items=shown["items"], poll=POLL_SECONDS if moving else None,
-        undo_count=view.counts[ItemState.SUCCEEDED] if "undo" in view.can else 0, shown=query.items,
+        "runs/run.html", status, run=shown, poll=POLL_SECONDS if moving else None,
+        screen=view.screen, which=query.items, after=query.after, limit=limit,
     )  # fmt: skip
 
 
