@@ -234,7 +234,7 @@ class Tokens:
                 self._write(row, verdict)
         except DBAPIError as taken:  # the row was held for too long: by somebody else, or by us
             if verdict is None:
-                raise _busy(user) from taken
+                raise _busy(user, look_again=taken.connection_invalidated) from taken
             return self._write_late(user, spent, verdict)
         return self._followed(user, portal, verdict)
 
@@ -291,9 +291,11 @@ class Tokens:
         return Access(endpoint, portal.oauth_server, verdict.access, verdict.expires_at)
 
 
-def _busy(user: UserRef) -> Unavailable:
+def _busy(user: UserRef, *, look_again: bool = False) -> Unavailable:
     log.warning("token_row_busy", member_id=user.member_id, user_id=user.user_id)
-    return Unavailable(BUSY, method="oauth.token")
+    busy = Unavailable(BUSY, method="oauth.token")
+    busy.maybe_done = look_again
+    return busy
 
 
 def belongs_to(pair: TokenPair, user: UserRef) -> bool:

@@ -1,0 +1,136 @@
+"""The app as real processes: gunicorn and the worker as a Procfile starts them, and scripts that use the services.
+
+Each is a context manager; what it wrote is in `said()`. Every one ends with its test, whatever became of it.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+import requests
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS, END_SECONDS = 60, 20
+
+
+class Process:
+    """A program of ours on its own, with nothing of this process's environment but what it needs to run."""
+
+    def __init__(self, environment: Mapping[str, str], *command: str) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        self.popen = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env={**kept, "PYTHONUNBUFFERED": "1", **environment},
+            stdin=subprocess.PIPE, stdout=self._output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def said(self) -> str:
+        """All it wrote so far, stdout and stderr."""
+        self._output.flush()
+        return os.pread(self._output.fileno(), 50_000_000, 0).decode(errors="replace")
+
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(f"{line}\n".encode())
+        self.popen.stdin.flush()
+
+    def wait_for(self, words: str, seconds: float = START_SECONDS) -> None:
+        """Wait until it has written this."""
+        wait_until(lambda: words in self.said() or self.popen.poll() is not None, seconds)
+        assert words in self.said(), self.said()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to this one process."""
+        os.kill(self.pid, number)
+
+    def end(self) -> int:
+        """SIGTERM, and SIGKILL for it and its children when that does not help; its exit code."""
+        family = psutil.Process(self.pid).children(recursive=True) if self.popen.poll() is None else []
+        with contextlib.suppress(ProcessLookupError):
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.terminate()
+        try:
+            return self.popen.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            return self.popen.wait()
+        finally:
+            for child in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+        if self.popen.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.popen.stdin.close()
+        self._output.close()
+
+
+class Web(Process):
+    """gunicorn with one process of `threads` threads on a free port of loopback; ready when it answers."""
+
+    def __init__(self, environment: Mapping[str, str], threads: int = 8) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        size = {"WEB_CONCURRENCY": "1", "WEB_THREADS": str(threads)}
+        super().__init__(
+            {**environment, **size}, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"127.0.0.1:{port}", "app:app"
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            wait_until(self._answers, START_SECONDS)
+        except AssertionError:
+            self.end()
+            raise AssertionError(self.said()) from None
+        return self
+
+    def _answers(self) -> bool:
+        assert self.popen.poll() is None, self.said()
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+
+class Worker(Process):
+    """`flask b24 worker`."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__(environment, "-m", "flask", "--app", "app", "b24", "worker")
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+def wait_until(is_true: Callable[[], object], seconds: float = 30) -> None:
+    """Look again and again; AssertionError when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)
