@@ -3,11 +3,31 @@
 No label names a portal or a user.
 """
 
+from datetime import datetime
+
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from b24app.store.db import Store
 from b24app.store.models import Portal, Run, UserToken, WorkerSeen
+from b24app.store.schema import is_current
+
+
+class NotReady(Exception):
+    """The app cannot work now; the word says why: `no_database` or `not_migrated`."""
+
+
+def worker_seen(store: Store) -> datetime | None:
+    """When a worker last said it lives; None for never. Raises NotReady without the database or its tables."""
+    try:
+        with store.begin() as db:
+            if not is_current(db):
+                raise NotReady("not_migrated")
+            return db.scalar(select(func.max(WorkerSeen.at)))
+    except SQLAlchemyError:
+        raise NotReady("no_database") from None
 
 
 def exposed(db: Session) -> bytes:

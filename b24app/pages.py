@@ -128,6 +128,20 @@ class Pages:
         """The whole list of one kind, at most a minute old."""
         return self.kept(actor, kind) or self._read(actor, kind)
 
+    def find(self, actor: Actor, lid: int) -> Page | None:
+        """A page by its number alone: nothing in the placement tells its kind, so one batch asks in every kind."""
+        for kind in Kind:
+            kept = self.kept(actor, kind)
+            if kept and lid in kept.by_lid():
+                return kept.by_lid()[lid]
+        answers = self._tokens.batch(
+            actor.user, {kind.value: landing.pages(kind, limit=1, lids=[lid]) for kind in Kind}
+        )
+        for kind in Kind:
+            if landing.read_pages(_result(answers[kind.value])):
+                return self.all_of(actor, kind).by_lid().get(lid)
+        return None
+
     def kept(self, actor: Actor, kind: Kind) -> PageList | None:
         """The list this process still holds; None when there is none or it is too old."""
         with self._guard:

@@ -111,6 +111,7 @@ def shell(services: Services, opening: Opening, token: str, start_url: str) -> R
         actor={"name": actor.name, "user_id": actor.user_id, "admin": user.is_admin},
         start_url=start_url,
         scheduled=services.runs.scheduled_count(actor),
+        zone=actor.zone,
         notices=[{"problem": facts(problem), "button": button(problem)} for problem in missing],
     )
 

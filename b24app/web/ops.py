@@ -5,14 +5,10 @@ from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from b24app import metrics
 from b24app.errors import NotFound
 from b24app.services import Services
-from b24app.store.models import WorkerSeen
-from b24app.store.schema import is_current
 from b24app.web import replies
 
 WORKER_LATE = timedelta(minutes=2)
@@ -29,13 +25,9 @@ def blueprint(services: Services) -> Blueprint:
     @ops.get("/readyz")
     def ready() -> Response:
         try:
-            with services.store.begin() as db:
-                migrated = is_current(db)
-                seen = db.scalar(select(func.max(WorkerSeen.at))) if migrated else None
-        except SQLAlchemyError:
-            return replies.json({"status": "no_database"}, 503)
-        if not migrated:
-            return replies.json({"status": "not_migrated"}, 503)
+            seen = metrics.worker_seen(services.store)
+        except metrics.NotReady as why:
+            return replies.json({"status": str(why)}, 503)
         return replies.json({"status": "ok", "worker": _worker(seen)})
 
     def _worker(seen: datetime | None) -> dict[str, object]:

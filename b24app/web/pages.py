@@ -5,12 +5,11 @@ from typing import Annotated
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from b24app.bitrix import landing
 from b24app.errors import PageGone
-from b24app.pages import Page, Screen, Search
+from b24app.pages import Screen, Search
 from b24app.runs import RunFilter
 from b24app.services import Services
-from b24app.terms import N_, Actor, Kind
+from b24app.terms import N_, Kind
 from b24app.web import replies
 from b24app.web.forms import read
 from b24app.web.problems import facts
@@ -64,7 +63,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @pages.get("/pages/<int:lid>")
     def one(lid: int) -> Response:
-        found = find(services, g.actor, lid)
+        found = services.pages.find(g.actor, lid)
         if found is None:
             if replies.wants_json():
                 raise PageGone()
@@ -93,20 +92,3 @@ def _view(query: Query, screen: Screen, shown: list[dict[str, object]]) -> Respo
         filters=query.model_dump(mode="json"),
         kinds=[{"kind": kind.value, "title": _(title)} for kind, title in KINDS.items()],
     )
-
-
-def find(services: Services, actor: Actor, lid: int) -> Page | None:
-    """A page by its number alone: nothing in the placement tells its kind, so one batch asks in every kind."""
-    for kind in Kind:
-        kept = services.pages.kept(actor, kind)
-        if kept and lid in kept.by_lid():
-            return kept.by_lid()[lid]
-    commands = {kind.value: landing.pages(kind, limit=1, lids=[lid]) for kind in Kind}
-    answers = services.tokens.batch(actor.user, commands)
-    for kind in Kind:
-        answer = answers[kind.value]
-        if isinstance(answer, Exception):
-            raise answer
-        if landing.read_pages(answer.result):
-            return services.pages.all_of(actor, kind).by_lid().get(lid)
-    return None

@@ -46,7 +46,7 @@ def button(problem: Problem) -> dict[str, str]:
     if isinstance(problem, SessionExpired | ExpiredToken | UserGone):
         return {"label": _(N_("Reopen the app")), "do": "reopen"}
     if isinstance(problem, InsufficientScope):
-        return {"label": _(N_("Check again")), "do": "reopen"}
+        return {"label": _(N_("Check again")), "do": "repeat"}
     if problem.transient:
         return {"label": _(N_("Try again")), "do": "retry"}
     return {"label": _(N_("Close")), "do": "dismiss"}
