@@ -150,6 +150,11 @@ class Pages:
             return None
         return listed
 
+    def sites_kept(self, actor: Actor, kind: Kind) -> Sequence[Site]:
+        """Sites the actor reads, as far as this process holds their list."""
+        kept = self.kept(actor, kind)
+        return kept.sites if kept else ()
+
     def _read(self, actor: Actor, kind: Kind) -> PageList:
         sites, states = self._sites_and_pages(actor.user, kind)
         wanted = [site for site in sites if any(state.site_id == site.site_id for state in states)]

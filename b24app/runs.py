@@ -6,7 +6,7 @@ an undo is a new run that names the old one.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -276,6 +276,17 @@ class Runs:
         if wanted.before is not None:
             query = query.where(Run.created_at < wanted.before)
         return query
+
+    def only_titles(self, actor: Actor, views: Sequence[RunView], readable: Collection[int]) -> dict[UUID, str]:
+        """The title of its only page for each run of one page, as far as the actor asked for it or reads its site."""
+        single = {view.run.id: view.run for view in views if view.total == 1}
+        with self._store.begin() as db:
+            items = db.scalars(select(RunItem).where(RunItem.run_id.in_(single))).all()
+        return {
+            item.run_id: item.title
+            for item in items
+            if item.title and (single[item.run_id].created_by == actor.user_id or item.site_id in readable)
+        }
 
     def scheduled_count(self, actor: Actor) -> int:
         """How many runs of the portal have their time still before them, or wait for a person."""

@@ -166,9 +166,13 @@ def blueprint(services: Services) -> Blueprint:
         rows = replies.rows(views)
         if replies.wants_json():
             return replies.json({"runs": rows, "next": str(following) if following else None})
+        readable = {site.site_id for kind in Kind for site in services.pages.sites_kept(g.actor, kind)}
+        titles = services.runs.only_titles(g.actor, views, readable)
+        rows = [{**row, "title": titles.get(view.run.id)} for row, view in zip(rows, views, strict=True)]
         only_open = query.state is not None and RunState.SCHEDULED in (query.state or "").split(",")
         return replies.html(
-            "runs/list.html", runs=rows, next=following and str(following), scheduled=only_open,
+            "runs/list.html", runs=rows, scheduled_count=services.runs.scheduled_count(g.actor),
+            next=following and str(following), scheduled=only_open,
             filters=query.model_dump(mode="json", by_alias=True),
         )  # fmt: skip
 
@@ -226,7 +230,7 @@ def blueprint(services: Services) -> Blueprint:
         if replies.wants_json():
             reply = replies.json(replies.run(view), status)
         else:
-            reply = _run_page(view, status, query, limit)
+            reply = _run_page(view, status, query, limit, services.runs.scheduled_count(g.actor))
         if status == 201:
             reply.headers["Location"] = url_for("runs.one", run_id=run_id)
         return reply
@@ -240,12 +244,13 @@ def blueprint(services: Services) -> Blueprint:
     return runs
 
 
-def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Response:
+def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int, scheduled_count: int) -> Response:
     shown = replies.run(view)
     moving = view.run.state in (RunState.QUEUED, RunState.RUNNING)
     return replies.html(
         "runs/run.html", status, run=shown, poll=POLL_SECONDS if moving else None,
-        screen=view.screen, which=query.items, after=query.after, limit=limit,
+        screen=view.screen, which=query.items, after=query.after, limit=limit, scheduled_count=scheduled_count,
+        at=replies.local(view.run.at, g.actor), zone=g.actor.zone,
     )  # fmt: skip
 
 

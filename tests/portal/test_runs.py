@@ -329,3 +329,12 @@ def test_without_a_session_nothing_is_answered(app: Flask):
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
         assert answer.json["code"] == "session_expired"
+
+
+def test_the_history_names_the_only_page_of_a_run_to_those_who_read_its_site(alice: Person, bob: Person):
+    alice.unpublish(PAGE)
+    title = alice.portal.page(PAGE).title
+    bob.get("/pages")
+
+    for person in (alice, bob):
+        assert title in person.fragment("GET", "/runs").text
