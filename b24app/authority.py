@@ -29,16 +29,17 @@ class Authority:
 
     def require_steering(self, actor: Actor, run: Run, sites: Iterable[int]) -> None:
         """Cancel and move: the asker, an administrator, or one with the right to publish on all of the run's sites."""
-        if run.created_by == actor.user_id or self._publishes_on(actor, run, sites):
+        if run.created_by == actor.user_id or self.publishes_on(actor, run, sites):
             return
         self.require_administrator(actor)
 
     def require_publish(self, actor: Actor, run: Run, sites: Iterable[int]) -> None:
         """Takeover: the right to publish on all of the run's sites."""
-        if not self._publishes_on(actor, run, sites):
+        if not self.publishes_on(actor, run, sites):
             raise NotAllowed()
 
-    def _publishes_on(self, actor: Actor, run: Run, sites: Iterable[int]) -> bool:
+    def publishes_on(self, actor: Actor, run: Run, sites: Iterable[int]) -> bool:
+        """Whether this person has the right to publish on all of the run's sites."""
         try:
             listed = self._pages.all_of(actor, run.kind)
         except PortalError:

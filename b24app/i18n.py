@@ -12,7 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_skeleton, format_time
+from babel.dates import format_skeleton, format_time, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -102,6 +102,11 @@ def when(moment: datetime, lang: str, zone_name: str | None, now: datetime) -> t
 def day(value: date, lang: str) -> str:
     """A day without a time, as short as the language allows: "9 Nov"."""
     return str(format_skeleton("MMMd", value, locale=locale(lang)))
+
+
+def span(length: timedelta, lang: str, *, ahead: bool = False) -> str:
+    """A span in the largest unit that says enough: "3 hours", or "in 3 hours"."""
+    return str(format_timedelta(length, granularity="minute", threshold=1.5, add_direction=ahead, locale=locale(lang)))
 
 
 def number(value: int, lang: str) -> str:

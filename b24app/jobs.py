@@ -16,7 +16,6 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
 from b24app.chores import Chores
-from b24app.schedule import Schedule
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
 from b24app.store.queue import BEGIN, ENSURE, STEP
@@ -28,7 +27,7 @@ HEARTBEAT_SECONDS, STALLED_SECONDS = 2, 10
 POLL_SECONDS = 1  # a run set for a time starts at most this much later
 GRACE_SECONDS = 75  # a batch may be in flight for 60
 AGAIN_SECONDS = 3
-EVERY_TEN_SECONDS, HOURLY, DAILY = "* * * * * */10", "17 * * * *", "41 3 * * *"
+EVERY_TEN_SECONDS, HOURLY, HALF_PAST, DAILY = "* * * * * */10", "17 * * * *", "31 * * * *", "41 3 * * *"
 
 
 def tasks(services: Services) -> procrastinate.App:
@@ -38,7 +37,7 @@ def tasks(services: Services) -> procrastinate.App:
     chores = Chores(services.store, services.queue, services.clock, services.config.api_log_days)
     _run_tasks(engine, services)
     _chore_tasks(engine, chores)
-    _calendar_tasks(engine, services.schedule)
+    _calendar_tasks(engine, services)
     return engine
 
 
@@ -72,16 +71,21 @@ def _chore_tasks(engine: procrastinate.App, chores: Chores) -> None:
         chores.purge()
 
 
-def _calendar_tasks(engine: procrastinate.App, schedule: Schedule) -> None:
+def _calendar_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.periodic(cron=DAILY)
     @engine.task(name=FOLLOW_ZONES, queueing_lock=FOLLOW_ZONES)
     def follow_zones(timestamp: int) -> None:
-        schedule.follow_zones()
+        services.schedule.follow_zones()
 
     @engine.periodic(cron=HOURLY)
     @engine.task(name="give_up", queueing_lock="give_up")
     def give_up(timestamp: int) -> None:
-        schedule.give_up()
+        services.schedule.give_up()
+
+    @engine.periodic(cron=HALF_PAST)
+    @engine.task(name="look_ahead", queueing_lock="look_ahead")
+    def look_ahead(timestamp: int) -> None:
+        services.foresight.look_ahead()
 
 
 def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:

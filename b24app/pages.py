@@ -46,9 +46,7 @@ class Page:
 
     def may(self, action: Action) -> bool:
         """Whether Bitrix24 would let this person do it, as far as can be known beforehand."""
-        if action is Action.UNPUBLISH and self.kind in OPEN_KINDS:
-            return True
-        return "public" in self.rights
+        return may(action, self.kind, self.rights | {"read"})
 
 
 @dataclass(frozen=True)
@@ -202,6 +200,13 @@ class Pages:
         with self._guard:
             for key in [key for key in self._kept if key[0] == actor.user]:
                 del self._kept[key]
+
+
+def may(action: Action, kind: Kind, rights: frozenset[str]) -> bool:
+    """Whether rights in a site are enough for the action on its pages."""
+    if action is Action.UNPUBLISH and kind in OPEN_KINDS:
+        return "read" in rights
+    return "public" in rights
 
 
 def _chunks(kind: Kind, offset: int, count: int) -> dict[str, Command]:

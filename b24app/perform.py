@@ -161,8 +161,8 @@ class Perform:
             mine = (Run.member_id == user.member_id, Run.acting_as == user.user_id)
             waiting = db.scalars(select(Run).where(*mine, Run.state == RunState.WAITING).with_for_update()).all()
             self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
-            asked = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
-            db.execute(asked.values(checked_at=None))  # the doubt about what is scheduled may be gone: look again soon
+            doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
+            db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
 
     def take_over(self, actor: Actor, run_id: UUID) -> None:
         """The run that waits, or will have to, goes on with the actor's own rights. Raises NotFound, NotPossibleNow."""
@@ -179,7 +179,7 @@ class Perform:
 
     def _resume(self, db: Session, waiting: Iterable[Run]) -> None:
         for run in waiting:
-            run.state, run.tries, run.problem = RunState.QUEUED, 0, None
+            run.state, run.tries, run.problem, run.started_at = RunState.QUEUED, 0, None, None
             self._queue.step(db, run.id, run.member_id)
 
     def _claim(self, run_id: UUID) -> tuple[Run, list[RunItem], bool]:

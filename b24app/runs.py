@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -66,6 +66,16 @@ class ItemScreen:
 
 
 @dataclass(frozen=True)
+class Coming:
+    """One thing that is still to happen to a page."""
+
+    run_id: UUID
+    action: Action
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True)
 class RunView:
     """One run as somebody sees it; `screen` is one of those pages they may read, `hidden` counts the others."""
 
@@ -74,21 +84,13 @@ class RunView:
     screen: ItemScreen = field(default_factory=ItemScreen)
     hidden: int = 0
     can: Sequence[str] = field(default=())
+    title: str | None = None  # of its only page
+    coming: Mapping[int, Sequence[Coming]] = field(default_factory=dict)  # what is still to happen to the items' pages
 
     @property
     def total(self) -> int:
         """All pages of the run."""
         return sum(self.counts.values())
-
-
-@dataclass(frozen=True)
-class Coming:
-    """One thing that is still to happen to a page."""
-
-    run_id: UUID
-    action: Action
-    at: datetime
-    by: str
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ class Runs:
             acting_as=actor.user_id,
             acting_name=actor.name,
             created_at=self._clock(),
+            checked_at=self._clock(),
             step=0,
             tries=0,
             idempotency_key=key,
@@ -239,7 +242,8 @@ class Runs:
                 shown = shown.where(RunItem.state == ItemState.FAILED)
             screen = _screen(db, shown, after, limit)
             undone = self._is_undone(db, run)
-        return RunView(run, counts, screen, hidden, _can(run, counts, actor, undone))
+            coming = _coming(db, actor, [item.lid for item in screen.items])
+        return RunView(run, counts, screen, hidden, _can(run, counts, actor, undone), coming=coming)
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
         """Ids of the sites whose pages are in the run, as far as they are known."""
@@ -258,11 +262,15 @@ class Runs:
                     or_(Run.created_at < last.created_at, and_(Run.created_at == last.created_at, Run.id < last.id))
                 )
             rows = db.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.limit + 1)).all()
-            shown = rows[: wanted.limit]
-            counts = _counts(db, [run.id for run in shown])
-            undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_([run.id for run in shown]), IS_UNDOING)))
-        views = [RunView(run, counts[run.id], can=_can(run, counts[run.id], actor, run.id in undone)) for run in shown]
-        return views, shown[-1].id if len(rows) > wanted.limit else None
+            views = _views(db, actor, rows[: wanted.limit])
+        return views, views[-1].run.id if len(rows) > wanted.limit else None
+
+    def matching(self, actor: Actor, *conditions: ColumnElement[bool], most: int) -> list[RunView]:
+        """Runs of the portal for which all conditions hold, without items, the last ended first."""
+        query = select(Run).where(Run.member_id == actor.member_id, *conditions)
+        with self._store.begin() as db:
+            order = (Run.finished_at.desc().nulls_first(), Run.at.desc().nulls_last())
+            return _views(db, actor, db.scalars(query.order_by(*order).limit(most)).all())
 
     def _filtered(self, query: Select[Run], wanted: RunFilter) -> Select[Run]:
         if wanted.states:
@@ -298,17 +306,7 @@ class Runs:
     def coming(self, actor: Actor, lids: Sequence[int]) -> dict[int, list[Coming]]:
         """For each page with runs still to come: what they will do, in order of time."""
         with self._store.begin() as db:
-            rows = db.execute(
-                select(RunItem.lid, Run.id, Run.action, Run.at, Run.created_name)
-                .join(Run, Run.id == RunItem.run_id)
-                .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids))
-                .order_by(Run.at, Run.created_at)
-            )
-            found: dict[int, list[Coming]] = {}
-            for lid, run_id, action, at, name in rows:
-                if at is not None:
-                    found.setdefault(lid, []).append(Coming(run_id, action, at, name))
-            return found
+            return _coming(db, actor, lids)
 
     def told(self, actor: Actor, run_id: UUID) -> None:
         """The actor saw how the run ended, so it is no news to them any more."""
@@ -462,6 +460,39 @@ def _screen(db: Session, shown: Select[RunItem], after: int, limit: int) -> Item
         next=str(rows[limit - 1].position) if len(rows) > limit else None,
         previous=None if passed == 0 else str(-1 if start is None else start),
     )
+
+
+def _coming(db: Session, actor: Actor, lids: Sequence[int]) -> dict[int, list[Coming]]:
+    rows = db.execute(
+        select(RunItem.lid, Run.id, Run.action, Run.at, Run.created_name)
+        .join(Run, Run.id == RunItem.run_id)
+        .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids))
+        .order_by(Run.at, Run.created_at)
+    )
+    found: dict[int, list[Coming]] = {}
+    for lid, run_id, action, at, name in rows:
+        if at is not None:
+            found.setdefault(lid, []).append(Coming(run_id, action, at, name))
+    return found
+
+
+def _views(db: Session, actor: Actor, runs: Sequence[Run]) -> list[RunView]:
+    """Runs as a list shows them: without items, but a run of one page by the page's name."""
+    ids = [run.id for run in runs]
+    counts = _counts(db, ids)
+    undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_(ids), IS_UNDOING)))
+    alone = [run.id for run in runs if sum(counts[run.id].values()) == 1]
+    rows = db.execute(select(RunItem.run_id, RunItem.title).where(RunItem.run_id.in_(alone)))
+    titles = {run_id: title for run_id, title in rows}  # noqa: C416  a Row is no pair for the type checker
+    return [
+        RunView(
+            run,
+            counts[run.id],
+            can=_can(run, counts[run.id], actor, run.id in undone),
+            title=titles.get(run.id) or None,
+        )
+        for run in runs
+    ]
 
 
 def _counts(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:

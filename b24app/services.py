@@ -9,6 +9,7 @@ from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.rest import Rest, Transport
 from b24app.clock import Clock, utcnow
 from b24app.config import Config
+from b24app.foresight import Foresight
 from b24app.installs import Installs
 from b24app.journal import Journal
 from b24app.pages import Pages
@@ -37,6 +38,7 @@ class Services:
     pages: Pages
     runs: Runs
     schedule: Schedule
+    foresight: Foresight
     perform: Perform
 
     def close(self) -> None:
@@ -74,6 +76,7 @@ def build(
         pages=Pages(tokens, clock),
         runs=runs,
         schedule=Schedule(store, queue, clock),
+        foresight=Foresight(store, tokens, clock),
         perform=Perform(store, tokens, runs, queue, clock, jitter),
     )
 

@@ -73,7 +73,9 @@ def blueprint(services: Services) -> Blueprint:
         if replies.wants_json():
             return replies.json(shown)
         views, _next = services.runs.listed(g.actor, RunFilter(lid=lid, limit=10))
-        return replies.html("pages/page.html", page=shown, problem=None, runs=replies.rows(views))
+        return replies.html(
+            "pages/page.html", page=shown, problem=None, runs=replies.rows(views), coming=due.get(lid, ())
+        )
 
     return pages
 

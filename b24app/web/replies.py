@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, jsonify, make_response, render_template, request
 
@@ -12,7 +11,8 @@ from b24app.errors import AccessDenied, PortalError, error_for
 from b24app.pages import Page
 from b24app.runs import Coming, RunView
 from b24app.store.models import Run, RunItem
-from b24app.terms import N_, Action, Actor, ItemState
+from b24app.terms import N_, Action, ItemState
+from b24app.web import times
 from b24app.web.problems import facts
 from b24app.web.words import _
 
@@ -103,20 +103,22 @@ def run(view: RunView, *, with_items: bool = True) -> dict[str, Any]:
         "can": list(view.can),
     }
     if with_items:
-        items = [item(order, row) for row in view.screen.items]
+        items = [item(order, row, view.coming.get(row.lid, ())) for row in view.screen.items]
         shape |= {"items": items, "hidden": view.hidden, "next": view.screen.next}
     return shape
 
 
-def item(order: Run, row: RunItem) -> dict[str, Any]:
+def item(order: Run, row: RunItem, coming: Sequence[Coming] = ()) -> dict[str, Any]:
     """One page of a run, with the reason in words."""
     return {
         "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "state": row.state,
-        "code": row.code, "detail": _detail(order, row), "was_published": row.was_published,
+        "code": row.code, "detail": _detail(order, row, coming), "was_published": row.was_published,
     }  # fmt: skip
 
 
-def _detail(order: Run, row: RunItem) -> str | None:
+def _detail(order: Run, row: RunItem, coming: Sequence[Coming]) -> str | None:
+    if row.state is ItemState.SUCCEEDED:
+        return " ".join(filter(None, (times.late(order), times.kept(coming)))) or None
     if row.code in DETAILS:
         return _(DETAILS[row.code])
     if row.state is ItemState.SKIPPED:
@@ -131,10 +133,14 @@ def _detail(order: Run, row: RunItem) -> str | None:
 
 def _problem(order: Run) -> dict[str, Any] | None:
     """Why the run waits or failed, as problem members."""
-    if order.problem is None:
+    return _facts_of(order.problem)
+
+
+def _facts_of(written: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if written is None:
         return None
-    kind = getattr(errors, str(order.problem.get("class")), None)
-    code = str(order.problem.get("code"))
+    kind = getattr(errors, str(written.get("class")), None)
+    code = str(written.get("code"))
     problem = kind(code) if kind is not None and kind is not errors.PortalMoved else error_for(code, 502)
     return facts(problem)
 
@@ -143,14 +149,24 @@ def _id(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def local(moment: datetime | None, actor: Actor) -> str | None:
-    """A moment as a value for a datetime-local field, in the person's zone."""
+def local(moment: datetime | None, zone: str | None) -> str | None:
+    """A moment as a value for a datetime-local field, in a zone."""
     if moment is None:
         return None
-    zone: ZoneInfo = i18n.zone(actor.zone)
-    return moment.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
+    return moment.astimezone(i18n.zone(zone)).replace(tzinfo=None).isoformat(timespec="minutes")
 
 
 def rows(views: Sequence[RunView]) -> list[dict[str, Any]]:
     """Runs of a list, without items."""
     return [run(view, with_items=False) for view in views]
+
+
+def rows_in_words(views: Sequence[RunView]) -> list[dict[str, Any]]:
+    """Runs of a list for people: the only page by its name, how late it was, and what may hold it up."""
+    more = ({"title": view.title, "late": times.late(view.run), "doubt": doubt(view.run)} for view in views)
+    return [row | told for row, told in zip(rows(views), more, strict=True)]
+
+
+def doubt(order: Run) -> dict[str, Any] | None:
+    """Why a scheduled run would have to wait if its time came now, as problem members."""
+    return _facts_of(order.doubt)

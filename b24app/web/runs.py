@@ -1,6 +1,5 @@
 """Orders and their history: preview, order, look, stop, retry, undo."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,14 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from b24app.authority import Authority
 from b24app.errors import BadForm
 from b24app.moments import Moment, moment, zone_of
-from b24app.pages import Page
 from b24app.runs import MOST_PAGES, Order, RunFilter, RunView
 from b24app.services import Services
 from b24app.store.models import Run
 from b24app.terms import N_, Action, Actor, Kind, RunState
-from b24app.web import replies
+from b24app.web import previews, replies, times
 from b24app.web.forms import read
-from b24app.web.words import _
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 POLL_SECONDS = 1
@@ -111,17 +108,6 @@ class MoveForm(BaseModel):
     zone: Short | None = None
 
 
-@dataclass(frozen=True)
-class Preview:
-    """What an order would do to one page, and why not where it would not."""
-
-    lid: int
-    page: Page | None
-    may: bool
-    will: str
-    why: str | None
-
-
 def blueprint(services: Services) -> Blueprint:
     """Everything under /runs."""
     runs = Blueprint("runs", __name__, url_prefix="/runs")
@@ -131,22 +117,23 @@ def blueprint(services: Services) -> Blueprint:
     def preview() -> Response:
         form = _order_form()
         order = form.order(g.actor, services.clock())
-        items = [_foresee(order, lid, page) for lid, page in _known(order).items()]
-        body: dict[str, Any] = {
-            "items": [_preview_item(item) for item in items],
-            "counts": _preview_counts(items),
-        }
+        if request.headers.get("HX-Target", "").endswith("time-note"):
+            return replies.html("runs/when.html", times=times.of_order(order), zone=order.zone or g.actor.zone)
+        when = request.values.get("when") or ("later" if order.at else "now")
+        pages = services.pages.all_of(g.actor, order.kind).by_lid()
+        coming = services.runs.coming(g.actor, order.lids)
+        items = [
+            previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later")
+            for lid in order.lids
+        ]
+        body: dict[str, Any] = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
         if replies.wants_json():
             return replies.json(body)
-        when = request.values.get("when") or ("later" if order.at else "now")
         return replies.html(
             "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
-            at=form.at, until=form.until, zone=order.zone or g.actor.zone or "UTC", reason=order.reason, **body,
+            at=form.at, until=form.until, zone=order.zone or g.actor.zone or "UTC", reason=order.reason,
+            own=[item.lid for item in items if item.own], **body,
         )  # fmt: skip
-
-    def _known(order: Order) -> dict[int, Page | None]:
-        by_lid = services.pages.all_of(g.actor, order.kind).by_lid()
-        return {lid: by_lid.get(lid) for lid in order.lids}
 
     @runs.post("")
     def order() -> Response:
@@ -227,6 +214,8 @@ def blueprint(services: Services) -> Blueprint:
         view = services.runs.view(
             g.actor, run_id, _readable(run), failed_only=query.items == "failed", after=query.after, limit=limit
         )
+        if view.run.state.is_final and g.actor.user_id in (run.created_by, run.acting_as):
+            services.runs.told(g.actor, run_id)
         if replies.wants_json():
             reply = replies.json(replies.run(view), status)
         else:
@@ -247,10 +236,12 @@ def blueprint(services: Services) -> Blueprint:
 def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int, scheduled_count: int) -> Response:
     shown = replies.run(view)
     moving = view.run.state in (RunState.QUEUED, RunState.RUNNING)
+    zone = view.run.zone or g.actor.zone
     return replies.html(
-        "runs/run.html", status, run=shown, poll=POLL_SECONDS if moving else None,
-        screen=view.screen, which=query.items, after=query.after, limit=limit, scheduled_count=scheduled_count,
-        at=replies.local(view.run.at, g.actor), zone=g.actor.zone,
+        "runs/run.html", status, run=shown, doubt=replies.doubt(view.run), late=times.late(view.run),
+        there=times.there(view.run), zone=zone, at=replies.local(view.run.at, zone),
+        poll=POLL_SECONDS if moving else None, screen=view.screen, which=query.items, after=query.after, limit=limit,
+        scheduled_count=scheduled_count,
     )  # fmt: skip
 
 
@@ -283,48 +274,3 @@ def _key() -> str | None:
     if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
         raise BadForm(words=N_("The Idempotency-Key must be 1 to 255 plain characters. Nothing was done."))
     return key
-
-
-def _foresee(order: Order, lid: int, page: Page | None) -> Preview:
-    if page is None:
-        return Preview(lid, None, False, "skip", _(N_("It was not found, or you may not see it.")))
-    may = page.may(order.action)
-    if page.published == (order.action is Action.PUBLISH):
-        return Preview(lid, page, may, "skip", _(replies.ALREADY[order.action]))
-    if not may:
-        return Preview(lid, page, may, "skip", _(replies.NO_RIGHT[order.action], site=page.site))
-    return Preview(lid, page, may, order.action, _warning(order, page))
-
-
-def _warning(order: Order, page: Page) -> str | None:
-    """What the person should know of a page that will be changed."""
-    if order.action is Action.UNPUBLISH and page.main:
-        return _(N_("This is the main page of its site: the site's address will be empty."))
-    if order.action is Action.PUBLISH and not page.site_active:
-        return _(N_("Its whole site is unpublished and will come back with it."))
-    return None
-
-
-def _preview_item(item: Preview) -> dict[str, Any]:
-    page = item.page
-    return {
-        "lid": item.lid,
-        "title": page.title if page else _(N_("Page %(lid)s"), lid=item.lid),
-        "site": page.site if page else "",
-        "published": bool(page and page.published),
-        "may": item.may,
-        "main": bool(page and page.main),
-        "will": item.will,
-        "why": item.why,
-    }
-
-
-def _preview_counts(items: list[Preview]) -> dict[str, int]:
-    acted = [item for item in items if item.will != "skip"]
-    return {
-        "will": len(acted),
-        "skip": len(items) - len(acted),
-        "main": sum(item.page is not None and item.page.main for item in acted),
-        "may_not": sum(item.page is not None and not item.may for item in items),
-        "missing": sum(item.page is None for item in items),
-    }

@@ -1,6 +1,6 @@
 """The language of this request, for Python and for templates."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import Flask, current_app, g, has_request_context
@@ -35,14 +35,24 @@ def number(value: int) -> str:
     return i18n.number(value, lang())
 
 
-def when(moment: datetime | str | None) -> str:
-    """A moment in the asker's zone and language: "Today, 10:24", "9 Nov, 18:00"; a dash for none."""
+def when(moment: datetime | str | None, zone_name: str | None = None) -> str:
+    """A moment in the asker's zone, or another, and language: "Today, 10:24", "9 Nov, 18:00"; a dash for none."""
     if moment is None:
         return "–"
     value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    days, date, time = i18n.when(value, lang(), zone(), _now())
+    days, date, time = i18n.when(value, lang(), zone_name or zone(), _now())
     near = {-1: N_("Yesterday, %(time)s"), 0: N_("Today, %(time)s"), 1: N_("Tomorrow, %(time)s")}.get(days)
     return _(near, time=time) if near else _("%(date)s, %(time)s", date=date, time=time)
+
+
+def span(length: timedelta) -> str:
+    """How long, in the asker's language: "3 hours"."""
+    return i18n.span(length, lang())
+
+
+def ahead(moment: datetime) -> str:
+    """How far a moment is from now: "in 3 hours"."""
+    return i18n.span(moment - _now(), lang(), ahead=True)
 
 
 def day(value: date) -> str:
@@ -56,9 +66,9 @@ def zone() -> str | None:
     return actor.zone if actor else None
 
 
-def offset(zone_name: str | None) -> str:
-    """How far a zone is from UTC now."""
-    return i18n.offset(zone_name, _now())
+def offset(zone_name: str | None, moment: datetime | None = None) -> str:
+    """How far a zone is from UTC, now or at a moment."""
+    return i18n.offset(zone_name, moment or _now())
 
 
 def _now() -> datetime:

@@ -1,6 +1,5 @@
 """Orders for a time: the contract's sentences about time, one test each, with both clocks turned by the test."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,29 +9,9 @@ from b24app.services import Services
 from sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person
-from tests.worker import work_until_idle
+from tests.portal.conftest import Turn
 
 PAGE, OTHER = 351, 352
-Turn = Callable[..., None]
-
-
-@pytest.fixture
-def turn(clock: TurnableClock, standin: StandIn, services: Services) -> Turn:
-    """Let time pass, for the app and for the portal: by a span, or up to a moment."""
-
-    def pass_by(until: datetime | None = None, **span: float) -> None:
-        ahead = until - clock() if until else timedelta(**span)
-        assert ahead >= timedelta()
-        clock.tick(seconds=ahead.total_seconds())
-        standin.world.clock.advance(ahead.total_seconds())
-
-    return pass_by
-
-
-@pytest.fixture
-def work(services: Services) -> Callable[[], None]:
-    """The worker does what is due."""
-    return lambda: work_until_idle(services)
 
 
 def run_of(answer) -> dict:

@@ -1,0 +1,53 @@
+"""GET /news: what happened since this person last said to know it; POST /news/seen: they know."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, g, request
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from b24app.authority import Authority
+from b24app.errors import BadForm
+from b24app.news import News
+from b24app.services import Services
+from b24app.web import replies
+from b24app.web.forms import read
+
+
+class Seen(BaseModel):
+    """The body of POST /news/seen: up to which moment, as GET /news told it; now when it is left out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    as_of: AwareDatetime | None = None
+
+
+def blueprint(services: Services) -> Blueprint:
+    """Two routes."""
+    news = Blueprint("news", __name__, url_prefix="/news")
+    authority = Authority(services.tokens, services.pages, services.clock)
+    found = News(services.store, services.runs, authority, services.clock)
+
+    @news.get("")
+    def since() -> Response:
+        tidings = found.since_seen(g.actor)
+        told: dict[str, Any] = {
+            "as_of": tidings.as_of.isoformat(),
+            "ended": replies.rows_in_words(tidings.ended),
+            "waiting": replies.rows_in_words(tidings.waiting),
+            "doubtful": replies.rows_in_words(tidings.doubtful),
+        }
+        if replies.wants_json():
+            return replies.json(told)
+        return replies.html("runs/news.html", any=bool(tidings), **told)
+
+    @news.post("/seen")
+    def seen() -> Response:
+        sent = request.get_json(silent=True) if request.is_json else request.form
+        if sent is None or not hasattr(sent, "keys"):
+            raise BadForm(status=400)
+        up_to: datetime | None = read(Seen, sent).as_of
+        found.seen(g.actor, up_to or services.clock())
+        return Response(status=204) if replies.wants_json() else replies.html("runs/news.html", any=False)
+
+    return news

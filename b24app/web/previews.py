@@ -1,0 +1,96 @@
+"""What an order would do to each page, said before anything is done.
+
+Of an order for later the page's state at that time counts, as far as the schedules known now tell it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from b24app.pages import Page
+from b24app.runs import Coming, Order
+from b24app.terms import N_, Action
+from b24app.web import replies, times
+from b24app.web.words import _
+
+BY_THEN = {
+    Action.UNPUBLISH: N_("It will already be unpublished by then."),
+    Action.PUBLISH: N_("It will already be published by then."),
+}
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an order would do to one page, and what the person should know of it."""
+
+    lid: int
+    page: Page | None
+    may: bool
+    will: str
+    why: str | None
+    own: str | None  # what other orders are still to do to it
+
+    def shape(self) -> dict[str, Any]:
+        """As the contract has it."""
+        page = self.page
+        return {
+            "lid": self.lid,
+            "title": page.title if page else _(N_("Page %(lid)s"), lid=self.lid),
+            "site": page.site if page else "",
+            "published": bool(page and page.published),
+            "may": self.may,
+            "main": bool(page and page.main),
+            "will": self.will,
+            "why": " ".join(filter(None, (self.why, self.own))) or None,
+        }
+
+
+def foresee(order: Order, lid: int, page: Page | None, coming: Sequence[Coming], *, later: bool) -> Preview:
+    """What the order would do to one page.
+
+    coming  what other orders are still to do to it, in order of time
+    later   the person is about to choose a time, so the page's state now decides nothing that can still change
+    """
+    if page is None:
+        return Preview(lid, None, False, "skip", _(N_("It was not found, or you may not see it.")), None)
+    own, may = times.own(coming), page.may(order.action)
+    if _will_be_so(order, page, coming, later):
+        is_so = page.published == (order.action is Action.PUBLISH)
+        return Preview(lid, page, may, "skip", _((replies.ALREADY if is_so else BY_THEN)[order.action]), own)
+    if not may:
+        return Preview(lid, page, may, "skip", _(replies.NO_RIGHT[order.action], site=page.site), own)
+    return Preview(lid, page, may, order.action, _warning(order, page), own)
+
+
+def _will_be_so(order: Order, page: Page, coming: Sequence[Coming], later: bool) -> bool:
+    """Whether the page is, when the order comes to it, as the order wants it."""
+    wanted, published = order.action is Action.PUBLISH, page.published
+    if order.at is None and later and any(each.action is not order.action for each in coming):
+        return False
+    for each in coming:
+        if order.at is not None and each.at <= order.at.instant:
+            published = each.action is Action.PUBLISH
+    return published == wanted
+
+
+def _warning(order: Order, page: Page) -> str | None:
+    """What the person should know of a page that will be changed."""
+    if order.action is Action.UNPUBLISH and page.main:
+        return _(N_("This is the main page of its site: the site's address will be empty."))
+    if order.action is Action.UNPUBLISH and not page.site_active:
+        return _(N_("Its whole site is unpublished, so visitors cannot open it now either."))
+    if order.action is Action.PUBLISH and not page.site_active:
+        return _(N_("Its whole site is unpublished and will come back with it."))
+    return None
+
+
+def counts(items: Sequence[Preview]) -> dict[str, int]:
+    """How many pages of each sort."""
+    acted = [item for item in items if item.will != "skip"]
+    return {
+        "will": len(acted),
+        "skip": len(items) - len(acted),
+        "main": sum(item.page is not None and item.page.main for item in acted),
+        "may_not": sum(item.page is not None and not item.may for item in items),
+        "missing": sum(item.page is None for item in items),
+    }

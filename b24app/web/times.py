@@ -1,0 +1,93 @@
+"""Words about time: how late it was, what is still to come, and what a chosen time means on the clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from flask import g
+
+from b24app.moments import Moment, again_at
+from b24app.runs import Coming, Order
+from b24app.store.models import Run
+from b24app.terms import N_, Action
+from b24app.web.words import _, ahead, offset, span, when
+
+PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
+STILL_TO_COME = {
+    Action.UNPUBLISH: N_("It has its own schedule: it will be unpublished on %(time)s (ordered by %(name)s)."),
+    Action.PUBLISH: N_("It has its own schedule: it will be published again on %(time)s (ordered by %(name)s)."),
+}
+KEPT = {
+    Action.UNPUBLISH: N_("It keeps its schedule: it will be unpublished on %(time)s."),
+    Action.PUBLISH: N_("It keeps its schedule: it will be published again on %(time)s."),
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A chosen time in words; `twice` when a clock put back shows it twice, `here` on the asker's own clock."""
+
+    label: str
+    local: str
+    offset: str
+    ahead: str
+    twice: str | None
+    here: str | None
+
+
+def late(order: Run) -> str | None:
+    """How long after its time a run began; None for one that was on time, or had no time."""
+    if order.at is None or order.started_at is None or order.started_at - order.at < PUNCTUAL:
+        return None
+    return _(N_("Done %(span)s after the set time."), span=span(order.started_at - order.at))
+
+
+def there(order: Run) -> str | None:
+    """The set time on the clock of the zone it was said in; None where the asker's clock shows the same."""
+    if order.at is None or order.zone is None or _same_clock(order.at, order.zone, g.actor.zone):
+        return None
+    return f"{when(order.at, order.zone)}, {order.zone}"
+
+
+def own(coming: Sequence[Coming]) -> str | None:
+    """What is still to happen to a page by other orders; None when there is nothing."""
+    said = [_(STILL_TO_COME[each.action], time=when(each.at), name=each.by) for each in coming]
+    return " ".join(said) or None
+
+
+def kept(coming: Sequence[Coming]) -> str | None:
+    """After something was done to a page: what is to come stays."""
+    return " ".join(_(KEPT[each.action], time=when(each.at)) for each in coming) or None
+
+
+def of_order(order: Order) -> list[Told]:
+    """The times of an order in words."""
+    begins, ends = (
+        (N_("Goes offline"), N_("Comes back")) if order.action is Action.UNPUBLISH else (N_("Goes online"), N_("Ends"))
+    )
+    chosen = [(begins, order.at), (ends, order.until)]
+    return [told(_(label), moment, order.zone) for label, moment in chosen if moment is not None]
+
+
+def told(label: str, moment: Moment, zone: str | None) -> Told:
+    """One chosen time in words, in the zone it was said in."""
+    shown = zone or g.actor.zone
+    here = None if _same_clock(moment.instant, shown, g.actor.zone) else when(moment.instant)
+    return Told(
+        label, when(moment.instant, shown), offset(shown, moment.instant), ahead(moment.instant),
+        _twice(moment, zone), here,
+    )  # fmt: skip
+
+
+def _twice(moment: Moment, zone: str | None) -> str | None:
+    second = again_at(moment, zone)
+    if second is None:
+        return None
+    return _(
+        N_("That day the clock is put back and shows this time twice; the first is meant (%(first)s, not %(second)s)."),
+        first=offset(zone, moment.instant), second=offset(zone, second),
+    )  # fmt: skip
+
+
+def _same_clock(moment: datetime, one: str | None, other: str | None) -> bool:
+    return offset(one, moment.astimezone(UTC)) == offset(other, moment.astimezone(UTC))
