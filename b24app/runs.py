@@ -84,7 +84,6 @@ class RunView:
     screen: ItemScreen = field(default_factory=ItemScreen)
     hidden: int = 0
     can: Sequence[str] = field(default=())
-    title: str | None = None  # of its only page
     coming: Mapping[int, Sequence[Coming]] = field(default_factory=dict)  # what is still to happen to the items' pages
 
     @property
@@ -285,15 +284,21 @@ class Runs:
             query = query.where(Run.created_at < wanted.before)
         return query
 
-    def only_titles(self, actor: Actor, views: Sequence[RunView], readable: Collection[int]) -> dict[UUID, str]:
-        """The title of its only page for each run of one page, as far as the actor asked for it or reads its site."""
+    def only_titles(
+        self, actor: Actor, views: Sequence[RunView], readable: Collection[int] | None = None
+    ) -> dict[UUID, str]:
+        """The title of its only page for each run of one page, as far as the actor asked for it or reads its site.
+
+        readable  ids of the sites the actor reads; None when they may read every page of these runs
+        """
         single = {view.run.id: view.run for view in views if view.total == 1}
         with self._store.begin() as db:
             items = db.scalars(select(RunItem).where(RunItem.run_id.in_(single))).all()
         return {
             item.run_id: item.title
             for item in items
-            if item.title and (single[item.run_id].created_by == actor.user_id or item.site_id in readable)
+            if item.title
+            if readable is None or single[item.run_id].created_by == actor.user_id or item.site_id in readable
         }
 
     def scheduled_count(self, actor: Actor) -> int:
@@ -477,22 +482,11 @@ def _coming(db: Session, actor: Actor, lids: Sequence[int]) -> dict[int, list[Co
 
 
 def _views(db: Session, actor: Actor, runs: Sequence[Run]) -> list[RunView]:
-    """Runs as a list shows them: without items, but a run of one page by the page's name."""
+    """Runs as a list shows them: without items."""
     ids = [run.id for run in runs]
     counts = _counts(db, ids)
     undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_(ids), IS_UNDOING)))
-    alone = [run.id for run in runs if sum(counts[run.id].values()) == 1]
-    rows = db.execute(select(RunItem.run_id, RunItem.title).where(RunItem.run_id.in_(alone)))
-    titles = {run_id: title for run_id, title in rows}  # noqa: C416  a Row is no pair for the type checker
-    return [
-        RunView(
-            run,
-            counts[run.id],
-            can=_can(run, counts[run.id], actor, run.id in undone),
-            title=titles.get(run.id) or None,
-        )
-        for run in runs
-    ]
+    return [RunView(run, counts[run.id], can=_can(run, counts[run.id], actor, run.id in undone)) for run in runs]
 
 
 def _counts(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:

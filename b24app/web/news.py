@@ -31,11 +31,12 @@ def blueprint(services: Services) -> Blueprint:
     @news.get("")
     def since() -> Response:
         tidings = found.since_seen(g.actor)
+        titles = services.runs.only_titles(g.actor, [*tidings.ended, *tidings.waiting, *tidings.doubtful])
         told: dict[str, Any] = {
             "as_of": tidings.as_of.isoformat(),
-            "ended": replies.rows_in_words(tidings.ended),
-            "waiting": replies.rows_in_words(tidings.waiting),
-            "doubtful": replies.rows_in_words(tidings.doubtful),
+            "ended": replies.rows_in_words(tidings.ended, titles),
+            "waiting": replies.rows_in_words(tidings.waiting, titles),
+            "doubtful": replies.rows_in_words(tidings.doubtful, titles),
         }
         if replies.wants_json():
             return replies.json(told)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from flask import Response, jsonify, make_response, render_template, request
 
@@ -161,10 +162,13 @@ def rows(views: Sequence[RunView]) -> list[dict[str, Any]]:
     return [run(view, with_items=False) for view in views]
 
 
-def rows_in_words(views: Sequence[RunView]) -> list[dict[str, Any]]:
+def rows_in_words(views: Sequence[RunView], titles: Mapping[UUID, str]) -> list[dict[str, Any]]:
     """Runs of a list for people: the only page by its name, how late it was, and what may hold it up."""
-    more = ({"title": view.title, "late": times.late(view.run), "doubt": doubt(view.run)} for view in views)
-    return [row | told for row, told in zip(rows(views), more, strict=True)]
+    return [
+        run(view, with_items=False)
+        | {"title": titles.get(view.run.id), "late": times.late(view.run), "doubt": doubt(view.run)}
+        for view in views
+    ]
 
 
 def doubt(order: Run) -> dict[str, Any] | None:

@@ -150,12 +150,11 @@ def blueprint(services: Services) -> Blueprint:
     def listed() -> Response:
         query = read(ListQuery, request.args)
         views, following = services.runs.listed(g.actor, query.filter())
-        rows = replies.rows(views)
         if replies.wants_json():
-            return replies.json({"runs": rows, "next": str(following) if following else None})
+            return replies.json({"runs": replies.rows(views), "next": str(following) if following else None})
         readable = {site.site_id for kind in Kind for site in services.pages.sites_kept(g.actor, kind)}
         titles = services.runs.only_titles(g.actor, views, readable)
-        rows = [{**row, "title": titles.get(view.run.id)} for row, view in zip(rows, views, strict=True)]
+        rows = replies.rows_in_words(views, titles)
         only_open = query.state is not None and RunState.SCHEDULED in (query.state or "").split(",")
         return replies.html(
             "runs/list.html", runs=rows, scheduled_count=services.runs.scheduled_count(g.actor),
