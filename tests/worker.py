@@ -5,6 +5,7 @@ made due in the database.
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import text
 
@@ -19,7 +20,8 @@ ROUNDS = 30
 
 def work(services: Services) -> None:
     """What is due by the database's clock, once: a job that comes of another may be left."""
-    asyncio.run(jobs.work(services, wait=False))
+    with ThreadPoolExecutor(1) as own:  # the browser's driver keeps a loop running in this thread
+        own.submit(lambda: asyncio.run(jobs.work(services, wait=False))).result()
 
 
 def work_until_idle(services: Services) -> None:

@@ -38,6 +38,7 @@ export function propose(dialog) {
 command('preset', (button) => {
   const field = find(`[name=${button.dataset.field}]`, button.closest('form'))
   fill(field, moment(button))
+  field.dispatchEvent(new Event('change', { bubbles: true })) // the dialog explains what is chosen
   field.focus()
 })
 

@@ -1,0 +1,70 @@
+"""Time in the frame: a chosen time is explained where it is chosen, and what happened since is told until seen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from b24app.services import Services
+from tests.browser.app_support import (  # noqa: F401  # fixtures
+    Tab,
+    door_fixture,
+    environment_fixture,
+    press,
+    served_fixture,
+    settles,
+    tab_fixture,
+    tick,
+)
+from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.people import Person
+from tests.worker import work_until_idle
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_chosen_time_is_explained_and_a_skipped_one_offers_the_next(tab: Tab, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    frame = tab.open()
+    tick(frame, 1)
+    press(frame, "#bulk .btn-soft:not([hidden])")
+    frame.wait_for_selector("#at")
+
+    frame.fill("#at", "2027-10-31T03:30")
+    frame.dispatch_event("#at", "change")
+    frame.wait_for_selector("#time-note p")
+    explained = frame.inner_text("#time-note")
+    frame.fill("#at", "2027-03-28T03:30")
+    frame.dispatch_event("#at", "change")
+    frame.wait_for_selector("#dialog [data-do=use-suggestion]")
+    frame.click("#dialog [data-do=use-suggestion]")
+
+    assert "twice" in explained
+    assert "UTC+03:00" in explained
+    assert frame.input_value("#at") == "2027-03-28T04:30"
+
+
+def test_what_happened_since_is_shown_at_the_next_open_until_the_person_says_so(
+    tab: Tab, alice: Person, services: Services, clock, standin
+):
+    at = (clock() + timedelta(hours=1)).isoformat()
+    run = alice.unpublish(351, at=at).json
+    assert run
+    clock.tick(hours=3)
+    standin.world.clock.advance(3 * 3600)
+    work_until_idle(services)
+
+    frame = tab.open()
+    frame.wait_for_selector("#news .banner")
+    told = frame.inner_text("#news")
+    frame.click(f'#news a[href="/runs/{run["id"]}"]')
+    frame.wait_for_selector("#run-title")
+    frame.click("#news-seen")
+    assert settles(frame, "!document.querySelector('#news .banner')")
+    again = tab.open()
+
+    assert alice.portal.page(351).title in told
+    assert "2 hours after the set time" in told
+    assert again.locator("#news .banner").count() == 0
+    assert tab.complaints == []
