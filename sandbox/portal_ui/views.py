@@ -156,6 +156,7 @@ def _render(visit: Visit, template: str, section: str, title: str, **context: ob
         initials=f"{user.name[:1]}{user.last_name[:1]}",
         lang=visit.lang,
         html_lang=html_lang(visit.lang),
+        tag_of=html_lang,
         dir="rtl" if visit.lang in RIGHT_TO_LEFT else "ltr",
         theme=visit.theme,
         view=visit.view,
