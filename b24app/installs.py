@@ -7,8 +7,8 @@ be lost, so every open heals.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 import structlog
@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from b24app.bitrix.address import Addresses, same_host
-from b24app.bitrix.forms import FramePost
+from b24app.bitrix.forms import EventPost, FramePost
 from b24app.bitrix.oauth import AppInfo, AuthorizationServers
 from b24app.bitrix.rest import Answer, Command
 from b24app.clock import Clock
@@ -49,8 +49,28 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """What a post or an event says of itself; only the access token in it can be proven."""
+
+    member_id: str
+    domain: str | None
+    server_endpoint: str | None
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    application_token: str | None = field(repr=False)
+
+    @property
+    def application_sha256(self) -> str | None:
+        """How the application token is kept."""
+        return fingerprint(self.application_token) if self.application_token else None
+
+
+@dataclass(frozen=True)
 class Opening:
-    """A proven post: who opened the app, on which portal, and what the installer has to show."""
+    """A proven post: who opened the app, on which portal, and what the installer has to show.
+
+    other_sha256  an application token that differs from the kept one, and waits for an administrator to confirm it
+    """
 
     user: UserRef
     portal_epoch: int
@@ -58,6 +78,7 @@ class Opening:
     endpoint: str
     scope: tuple[str, ...]
     steps: tuple[Step, ...] = field(default=())
+    other_sha256: str | None = None
 
     @property
     def has_scope(self) -> bool:
@@ -90,44 +111,55 @@ class Installs:
 
         Raises Forged (or NotGenuine) for what is not ours, AuthorizationUnavailable when nobody can vouch for it.
         """
-        opening = self._known(post, lang) or self._stored(post, self._proven(post), lang)
-        if self._is_stranger(opening):
+        opening = self._known(post, lang) or self._prove_and_store(_claim(post), lang)
+        if self._is_stranger(opening) or opening.other_sha256:
             self._introduce(opening, bind=False)
+            opening = self._settled(opening)
         if self._lacks_bindings(opening):
             self._introduce(opening, bind=True)
         return opening
 
     def install(self, post: FramePost, lang: str) -> Opening:
         """As `open`, and bind events and placement; the steps tell what came of each. Repeatable."""
-        opening = self._known(post, lang) or self._stored(post, self._proven(post), lang)
+        opening = self._known(post, lang) or self._prove_and_store(_claim(post), lang)
         answers = self._introduce(opening, bind=True)
-        return Opening(
-            opening.user,
-            opening.portal_epoch,
-            opening.user_epoch,
-            opening.endpoint,
-            opening.scope,
-            _steps(opening, answers),
-        )
+        return replace(self._settled(opening), steps=_steps(opening, answers))
+
+    def hear(self, event: EventPost) -> None:
+        """Believe an event by the access token it carries: store what the authorization server says of it, the pair,
+        and the application token, a new one of which begins a new installation.
+
+        Raises Forged (or NotGenuine), AuthorizationUnavailable.
+        """
+        said = event.auth
+        if said.access_token is None:
+            raise Forged("event_without_proof")
+        claim = Claim(
+            said.member_id, said.domain, said.server_endpoint, said.access_token, said.refresh_token,
+            said.application_token,
+        )  # fmt: skip
+        opening = self._prove_and_store(claim, None)
+        if opening.other_sha256:
+            self._begin_anew(opening, event.at)
 
     # --- proof -----------------------------------------------------------------------------------------------------
 
-    def _proven(self, post: FramePost) -> tuple[str, AppInfo]:
-        server = self._oauth.choose(post.server_endpoint)
-        info = self._oauth.app_info(server, post.auth_id)
-        reason = self._contradiction(post, info)
+    def _prove_and_store(self, claim: Claim, lang: str | None) -> Opening:
+        server = self._oauth.choose(claim.server_endpoint)
+        info = self._oauth.app_info(server, claim.access_token)
+        reason = self._contradiction(claim, info)
         if reason:
-            log.warning("post_refused", reason=reason, member_id=post.member_id)
+            log.warning("post_refused", reason=reason, member_id=claim.member_id)
             raise Forged(reason)
         self._addresses.check_endpoint(info.client_endpoint)
-        return server, info
+        return self._stored(claim, server, info, lang)
 
-    def _contradiction(self, post: FramePost, info: AppInfo) -> str | None:
+    def _contradiction(self, claim: Claim, info: AppInfo) -> str | None:
         if info.client_id != self._config.b24_client_id:
             return "token_of_another_app"
-        if info.member_id != post.member_id:
+        if info.member_id != claim.member_id:
             return "token_of_another_portal"
-        if not same_host(info.domain, post.domain):
+        if claim.domain is not None and not same_host(info.domain, claim.domain):
             return "another_domain"
         return None
 
@@ -147,18 +179,40 @@ class Installs:
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
-    def _stored(self, post: FramePost, proven: tuple[str, AppInfo], lang: str) -> Opening:
-        server, info = proven
+    def _stored(self, claim: Claim, server: str, info: AppInfo, lang: str | None) -> Opening:
         with self._store.begin() as db:
             portal = self._portal(db, server, info)
             user = _user(db, UserRef(info.member_id, info.user_id))
-            user.language = lang
-            if post.application_token:
-                portal.application_token_sha256 = fingerprint(post.application_token)
-            if post.refresh_token:
-                self._tokens.remember(db, user.ref, post.auth_id, post.refresh_token, info.expires_at)
-            self._keep_proof(db, post.auth_id, info)
-            return _opening(portal, user)
+            user.language = lang or user.language
+            portal.application_token_sha256 = portal.application_token_sha256 or claim.application_sha256
+            if claim.refresh_token:
+                self._tokens.remember(db, user.ref, claim.access_token, claim.refresh_token, info.expires_at)
+            self._keep_proof(db, claim.access_token, info)
+            differs = claim.application_sha256 not in (None, portal.application_token_sha256)
+            return replace(_opening(portal, user), other_sha256=claim.application_sha256 if differs else None)
+
+    def _settled(self, opening: Opening) -> Opening:
+        """A differing application token is believed from an administrator only: everybody sees it in their frame's
+        post, and whoever could replace it could remove the app in the portal's name.
+        """
+        if opening.other_sha256 is None:
+            return opening
+        with self._store.begin() as db:
+            is_admin = db.get_one(User, (opening.user.member_id, opening.user.user_id)).is_admin
+        if is_admin:
+            return self._begin_anew(opening, self._clock())
+        log.warning("application_token_differs", member_id=opening.user.member_id, user_id=opening.user.user_id)
+        return replace(opening, other_sha256=None)
+
+    def _begin_anew(self, opening: Opening, at: datetime) -> Opening:
+        """The app was installed again without our having seen its removal: a new epoch, which ends open sessions."""
+        with self._store.begin() as db:
+            portal = db.get_one(Portal, opening.user.member_id, with_for_update=True)
+            if portal.application_token_sha256 != opening.other_sha256 and at >= portal.installed_at:
+                portal.application_token_sha256, portal.bound_to = opening.other_sha256, None
+                portal.installed_at, portal.epoch = at, portal.epoch + 1
+                log.info("installed_anew", member_id=portal.member_id)
+            return replace(opening, portal_epoch=portal.epoch, other_sha256=None)
 
     def _portal(self, db: Session, server: str, info: AppInfo) -> Portal:
         """The portal's row, locked and brought up to date; made when this is its first time."""
@@ -166,7 +220,8 @@ class Installs:
             "domain": info.domain, "client_endpoint": info.client_endpoint, "oauth_server": server,
             "scope": ",".join(info.scope), "status": info.status, "app_version": info.version,
         }  # fmt: skip
-        new = {"member_id": info.member_id, "installed_at": self._clock(), **facts}
+        now = self._clock()  # an epoch never comes again, even after everything of the portal was deleted
+        new = {"member_id": info.member_id, "installed_at": now, "epoch": int(now.timestamp()), **facts}
         db.execute(insert(Portal).values(new).on_conflict_do_nothing())
         portal = db.get_one(Portal, info.member_id, with_for_update=True, populate_existing=True)
         if not portal.is_open:
@@ -223,6 +278,12 @@ class Installs:
             "PLACEMENT": PLACEMENT, "PLACEMENT_HANDLER": f"{self._config.app_url}/app", "TITLE": PLACEMENT_TITLE,
         }  # fmt: skip
         return {**events, PLACEMENT: Command("landing.repo.bind", {"fields": fields})}
+
+
+def _claim(post: FramePost) -> Claim:
+    return Claim(
+        post.member_id, post.domain, post.server_endpoint, post.auth_id, post.refresh_token, post.application_token
+    )
 
 
 def is_bound(answer: Answer | PortalError) -> bool:

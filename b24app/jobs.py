@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from uuid import UUID
 
 import procrastinate
@@ -18,7 +19,7 @@ from procrastinate.jobs import Status
 from b24app.chores import Chores
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
-from b24app.store.queue import BEGIN, ENSURE, STEP
+from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ def tasks(services: Services) -> procrastinate.App:
     engine = procrastinate.App(connector=wire)
     chores = Chores(services.store, services.queue, services.clock, services.config.api_log_days)
     _run_tasks(engine, services)
+    _portal_tasks(engine, services)
     _chore_tasks(engine, chores)
     _calendar_tasks(engine, services)
     return engine
@@ -53,6 +55,12 @@ def _run_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.task(name=ENSURE)
     def ensure(run: str) -> None:
         _at_the_edge(services.perform.ensure, run)
+
+
+def _portal_tasks(engine: procrastinate.App, services: Services) -> None:
+    @engine.task(name=FORGET)
+    def forget(member_id: str, removed_at: str, clean: bool) -> None:
+        services.lifecycle.forget(member_id, datetime.fromisoformat(removed_at), clean=clean)
 
 
 def _chore_tasks(engine: procrastinate.App, chores: Chores) -> None:

@@ -164,6 +164,12 @@ class Perform:
             doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
             db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
 
+    def resume_portal(self, db: Session, member_id: str, cause: type[PortalError]) -> None:
+        """What a portal's runs waited for has come: those that waited for just this go on."""
+        waiting = (Run.member_id == member_id, Run.state == RunState.WAITING)
+        because = Run.problem["class"].astext == cause.__name__
+        self._resume(db, db.scalars(select(Run).where(*waiting, because).with_for_update()).all())
+
     def take_over(self, actor: Actor, run_id: UUID) -> None:
         """The run that waits, or will have to, goes on with the actor's own rights. Raises NotFound, NotPossibleNow."""
         with self._store.begin() as db:

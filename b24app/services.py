@@ -12,6 +12,7 @@ from b24app.config import Config
 from b24app.foresight import Foresight
 from b24app.installs import Installs
 from b24app.journal import Journal
+from b24app.lifecycle import Lifecycle
 from b24app.pages import Pages
 from b24app.perform import Perform
 from b24app.runs import Runs
@@ -35,6 +36,7 @@ class Services:
     oauth: AuthorizationServers
     tokens: Tokens
     installs: Installs
+    lifecycle: Lifecycle
     pages: Pages
     runs: Runs
     schedule: Schedule
@@ -64,6 +66,8 @@ def build(
     tokens = Tokens(store, vault, Rest(wire, clock, Journal(store)), oauth, clock)
     queue = Queue(store.url)
     runs = Runs(store, queue, clock)
+    installs = Installs(config, store, oauth, addresses, tokens, clock)
+    perform = Perform(store, tokens, runs, queue, clock, jitter)
     return Services(
         config=config,
         clock=clock,
@@ -72,12 +76,13 @@ def build(
         queue=queue,
         oauth=oauth,
         tokens=tokens,
-        installs=Installs(config, store, oauth, addresses, tokens, clock),
+        installs=installs,
+        lifecycle=Lifecycle(store, installs, perform, queue, clock),
         pages=Pages(tokens, clock),
         runs=runs,
         schedule=Schedule(store, queue, clock),
         foresight=Foresight(store, tokens, clock),
-        perform=Perform(store, tokens, runs, queue, clock, jitter),
+        perform=perform,
     )
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -65,6 +66,11 @@ class EventPost:
     ts: int
     values: Mapping[str, str]
     auth: EventAuth
+
+    @property
+    def at(self) -> datetime:
+        """When the portal put it in its queue."""
+        return datetime.fromtimestamp(self.ts, UTC)
 
 
 class _Frame(BaseModel):

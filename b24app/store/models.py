@@ -67,7 +67,7 @@ class Portal(Base):
     status: Mapped[str] = mapped_column(String(16))
     app_version: Mapped[int]
     application_token_sha256: Mapped[str | None] = mapped_column(String(64))
-    epoch: Mapped[int] = mapped_column(server_default=text("1"))  # grows at uninstall: ends every session
+    epoch: Mapped[int] = mapped_column(BigInteger)  # starts as unix time, grows at uninstall: ends every session
     pages_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows when we changed a page
     installed_at: Mapped[datetime]
     bound_to: Mapped[str | None] = mapped_column(Text)  # the APP_URL that events and placement are bound to

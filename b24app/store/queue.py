@@ -12,7 +12,7 @@ from uuid import UUID
 import procrastinate
 from sqlalchemy.orm import Session
 
-BEGIN, STEP, ENSURE = "begin_run", "step_run", "ensure_run"
+BEGIN, STEP, ENSURE, FORGET = "begin_run", "step_run", "ensure_run", "forget_portal"
 
 
 class Queue:
@@ -36,6 +36,12 @@ class Queue:
     def ensure(self, db: Session, run: UUID, at: datetime) -> None:
         """See at `at` that a run a web process took on was really ended."""
         self._defer(db, ENSURE, run, at=at)
+
+    def forget(self, db: Session, member_id: str, removed_at: datetime, *, clean: bool) -> None:
+        """Delete what a removed portal left, or what in it tells of people."""
+        raw = db.connection().connection.driver_connection
+        task = self._app.configure_task(FORGET, allow_unknown=True, connection=raw)
+        task.defer(member_id=member_id, removed_at=removed_at.isoformat(), clean=clean)
 
     def _defer(self, db: Session, task: str, run: UUID, *, lock: str | None = None, at: datetime | None = None) -> None:
         raw = db.connection().connection.driver_connection

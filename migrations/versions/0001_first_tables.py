@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("app_version", sa.Integer(), nullable=False),
         sa.Column("application_token_sha256", sa.String(length=64), nullable=True),
-        sa.Column("epoch", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("pages_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("installed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("bound_to", sa.Text(), nullable=True),

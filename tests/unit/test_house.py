@@ -26,7 +26,7 @@ FLOORS = (
     {"web", "jobs"},
     {"services"},
     {"news"},
-    {"authority"},
+    {"authority", "lifecycle"},
     {"perform", "schedule", "foresight", "installs", "chores"},
     {"runs"},
     {"pages"},
