@@ -8,7 +8,7 @@ const dialog = find('#dialog')
 let opener = null // was disabled while its request ran, so the browser does not know where the focus came from
 
 export function open(button) {
-  opener = button
+  if (!dialog.contains(button)) opener = button
   if (!dialog.open) dialog.showModal()
   propose(dialog)
   find('[data-focus]', dialog)?.focus()
@@ -22,9 +22,15 @@ dialog?.addEventListener('close', () => {
 })
 
 command('close-dialog', close)
+// The time that was refused is the one nearest to what is suggested in its place.
+function refused(suggestion) {
+  const distance = (field) => Math.abs(new Date(field.value) - new Date(suggestion))
+  return findAll('[name=at], [name=until]').filter((field) => field.value).sort((a, b) => distance(a) - distance(b))[0]
+}
+
 command('use-suggestion', (button) => {
-  const field = find('[name=at]', dialog)
+  const field = refused(button.dataset.value)
   if (field) field.value = button.dataset.value
-  findAll('.banner', dialog).forEach((banner) => banner.remove())
+  button.closest('.banner').remove()
   field?.focus()
 })

@@ -24,19 +24,22 @@ function moment(button) {
   return when > wall ? when : null
 }
 
-const fill = (field, when) => (field.value = when.toISOString().slice(0, 16))
+function fill(field, when) {
+  field.value = when.toISOString().slice(0, 16)
+  field.dispatchEvent(new Event('change', { bubbles: true }))
+}
 
-// Hides times that have passed and offers the first one that has not.
-export function propose(dialog) {
-  const buttons = findAll('[data-preset]', dialog)
+// Hides times that have passed and offers the first one that has not, where a time must be given.
+export function propose(root) {
+  const buttons = findAll('[data-preset]', root)
   buttons.forEach((button) => (button.hidden = !moment(button)))
   const first = buttons.find((button) => !button.hidden)
-  const field = first && find(`[name=${first.dataset.field}]`, dialog)
+  const field = first && find(`[name=${first.dataset.field}]:required`, first.form)
   if (field && !field.value) fill(field, moment(first))
 }
 
 command('preset', (button) => {
-  const field = find(`[name=${button.dataset.field}]`, button.closest('form'))
+  const field = find(`[name=${button.dataset.field}]`, button.form)
   fill(field, moment(button))
   field.dispatchEvent(new Event('change', { bubbles: true })) // the dialog explains what is chosen
   field.focus()

@@ -1,6 +1,7 @@
 // What has to happen after something new is on the screen: tabs, focus, the spoken line.
 import { close, open } from './dialog.js'
 import { find, findAll } from './dom.js'
+import { propose } from './moments.js'
 import { poll } from './polling.js'
 import { look, watchRows } from './seen.js'
 import { showSelection } from './selection.js'
@@ -31,6 +32,7 @@ function settle(ctx) {
 }
 
 export function refresh() {
+  propose(find('#view'))
   showSelection()
   markTab()
   say()

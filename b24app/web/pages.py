@@ -59,7 +59,7 @@ def blueprint(services: Services) -> Blueprint:
             return replies.json(
                 {"pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous}
             )
-        return _view(query, screen, [replies.page(row, due) for row in screen.pages])
+        return _view(query, screen, [replies.page_with_schedule(row, due) for row in screen.pages])
 
     @pages.get("/pages/<int:lid>")
     def one(lid: int) -> Response:
@@ -69,9 +69,9 @@ def blueprint(services: Services) -> Blueprint:
                 raise PageGone()
             return replies.html("pages/page.html", page=None, problem=facts(PageGone()), runs=[])
         due = services.runs.coming(g.actor, [lid])
-        shown = replies.page(found, due)
         if replies.wants_json():
-            return replies.json(shown)
+            return replies.json(replies.page(found, due))
+        shown = replies.page_with_schedule(found, due)
         views, _next = services.runs.listed(g.actor, RunFilter(lid=lid, limit=10))
         return replies.html(
             "pages/page.html", page=shown, problem=None, runs=replies.rows(views), coming=due.get(lid, ())

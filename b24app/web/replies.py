@@ -79,6 +79,11 @@ def page(row: Page, coming: Mapping[int, Sequence[Coming]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def page_with_schedule(row: Page, coming: Mapping[int, Sequence[Coming]]) -> dict[str, Any]:
+    """One page of the list on the screen: with what is still to happen to it, soonest first."""
+    return page(row, coming) | {"coming": coming.get(row.lid, ())}
+
+
 def run(view: RunView, *, with_items: bool = True) -> dict[str, Any]:
     """One run, in the contract's shape."""
     order = view.run
