@@ -10,6 +10,7 @@ from b24app.bitrix.rest import Rest, Transport
 from b24app.clock import Clock, utcnow
 from b24app.config import Config
 from b24app.foresight import Foresight
+from b24app.history import History
 from b24app.installs import Installs
 from b24app.journal import Journal
 from b24app.lifecycle import Lifecycle
@@ -39,6 +40,7 @@ class Services:
     lifecycle: Lifecycle
     pages: Pages
     runs: Runs
+    history: History
     schedule: Schedule
     foresight: Foresight
     perform: Perform
@@ -80,6 +82,7 @@ def build(
         lifecycle=Lifecycle(store, installs, perform, queue, clock),
         pages=Pages(tokens, clock),
         runs=runs,
+        history=History(store, clock),
         schedule=Schedule(store, queue, clock),
         foresight=Foresight(store, tokens, clock),
         perform=perform,

@@ -27,6 +27,8 @@ function settle(ctx) {
   if (ctx.target?.id === 'dialog') return open(ctx.sourceElement)
   if (ctx.target?.id !== 'view') return
   close()
+  const next = ctx.sourceElement?.dataset.then
+  if (next) return find(next)?.focus()
   const isOpening = ctx.sourceElement?.id === 'view'
   if (ctx.request.method === 'POST' || (document.activeElement === document.body && !isOpening)) find('#view [data-heading]')?.focus()
 }

@@ -1,12 +1,14 @@
 """Orders and their history: preview, order, look, stop, retry, undo."""
 
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, request, url_for
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
+from b24app import i18n
 from b24app.authority import Authority
 from b24app.errors import BadForm
 from b24app.moments import Moment, moment, zone_of
@@ -62,6 +64,22 @@ class OrderForm(BaseModel):
         return moment(text, zone, now) if text else None
 
 
+def _day_or_moment(sent: object) -> date | datetime | None:
+    """What `from` and `to` say: a day (YYYY-MM-DD), or a moment in ISO 8601."""
+    if not isinstance(sent, str) or not sent:
+        return None
+    return date.fromisoformat(sent) if len(sent) == len("2026-11-28") else datetime.fromisoformat(sent)
+
+
+def _start(said: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
+    """The moment meant; of a day its first, or that of a later day. Without an offset it is the zone's own clock."""
+    if said is None:
+        return None
+    if isinstance(said, datetime):
+        return said if said.tzinfo else said.replace(tzinfo=zone)
+    return datetime.combine(said + timedelta(days=days), time(), zone)
+
+
 class ListQuery(BaseModel):
     """The query of GET /runs."""
 
@@ -70,8 +88,8 @@ class ListQuery(BaseModel):
     state: Short | None = None
     lid: int | None = Field(None, ge=1, le=2**53)
     user_id: int | None = Field(None, ge=1, le=2**53)
-    since: datetime | None = Field(None, alias="from")
-    before: datetime | None = Field(None, alias="to")
+    since: Annotated[date | datetime | None, BeforeValidator(_day_or_moment)] = Field(None, alias="from")
+    before: Annotated[date | datetime | None, BeforeValidator(_day_or_moment)] = Field(None, alias="to")
     after: UUID | None = None
     limit: int = Field(20, ge=1, le=100)
 
@@ -83,10 +101,12 @@ class ListQuery(BaseModel):
                 RunState(word)
         return value
 
-    def filter(self) -> RunFilter:
-        """As the runs module takes it."""
+    def filter(self, actor: Actor) -> RunFilter:
+        """As the runs module takes it. A day counts whole, in the actor's zone."""
         states = tuple(RunState(word) for word in (self.state or "").split(",") if word)
-        return RunFilter(states, self.lid, self.user_id, self.since, self.before, self.after, self.limit)
+        zone = i18n.zone(actor.zone)
+        since, before = _start(self.since, zone), _start(self.before, zone, days=1)
+        return RunFilter(states, self.lid, self.user_id, since, before, self.after, self.limit)
 
 
 class ItemsQuery(BaseModel):
@@ -149,18 +169,25 @@ def blueprint(services: Services) -> Blueprint:
     @runs.get("")
     def listed() -> Response:
         query = read(ListQuery, request.args)
-        views, following = services.runs.listed(g.actor, query.filter())
+        views, following = services.runs.listed(g.actor, query.filter(g.actor))
         if replies.wants_json():
             return replies.json({"runs": replies.rows(views), "next": str(following) if following else None})
-        readable = {site.site_id for kind in Kind for site in services.pages.sites_kept(g.actor, kind)}
-        titles = services.runs.only_titles(g.actor, views, readable)
-        rows = replies.rows_in_words(views, titles)
-        only_open = query.state is not None and RunState.SCHEDULED in (query.state or "").split(",")
+        only_open = query.state is not None and RunState.SCHEDULED in query.state.split(",")
+        rows = replies.rows_in_words(views, _titles(views))
+        if only_open:
+            rows.sort(key=lambda row: (row["state"] != RunState.WAITING, row["at"] or ""))
+        part = request.headers.get("HX-Target", "").endswith("history")
+        whole = {} if part or only_open else _around_the_history(services)
         return replies.html(
-            "runs/list.html", runs=rows, scheduled_count=services.runs.scheduled_count(g.actor),
-            next=following and str(following), scheduled=only_open,
-            filters=query.model_dump(mode="json", by_alias=True),
+            "runs/rows.html" if part else "runs/list.html",
+            runs=rows, next=following and str(following), scheduled=only_open,
+            scheduled_count=services.runs.scheduled_count(g.actor),
+            filters={name: value for name, value in request.args.items() if value}, **whole,
         )  # fmt: skip
+
+    def _titles(views: list[RunView]) -> dict[UUID, str]:
+        readable = {site.site_id for kind in Kind for site in services.pages.sites_kept(g.actor, kind)}
+        return services.runs.only_titles(g.actor, views, readable)
 
     @runs.get("/<uuid:run_id>")
     def one(run_id: UUID) -> Response:
@@ -230,6 +257,14 @@ def blueprint(services: Services) -> Blueprint:
         return frozenset(site.site_id for site in services.pages.all_of(g.actor, run.kind).sites)
 
     return runs
+
+
+def _around_the_history(services: Services) -> dict[str, Any]:
+    """What stands above the rows: whom one can filter by, and the chart."""
+    return {
+        "people": services.history.people(g.actor),
+        "weeks": services.history.weeks(g.actor, i18n.zone(g.actor.zone)),
+    }
 
 
 def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int, scheduled_count: int) -> Response:

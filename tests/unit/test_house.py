@@ -31,7 +31,7 @@ FLOORS = (
     {"runs"},
     {"pages"},
     {"tokens"},
-    {"journal", "log", "metrics"},
+    {"journal", "log", "metrics", "history"},
     {"bitrix", "store", "config"},
     {"moments", "i18n"},
     {"errors"},
