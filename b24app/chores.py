@@ -15,6 +15,7 @@ from b24app.terms import RunState
 
 log = structlog.get_logger()
 WORKER = "worker"
+WORKER_LATE = timedelta(minutes=2)
 LIVING_JOBS = text(
     "select args->>'run' from procrastinate_jobs where status in ('todo', 'doing') and args->>'run' is not null"
 )

@@ -1,71 +1,258 @@
-"""`flask b24 …`: the operator's commands. Each loads only what it needs, so that it helps where settings are broken."""
+"""`flask b24 …`: the operator's commands.
 
-import asyncio
+Each takes only what it needs of the environment, so that it helps where the rest is broken: `keys` needs nothing,
+`doctor` nothing, most need DATABASE_URL alone. What goes wrong is one line with the name and the remedy, and exit
+code 1; a wrong way to call a command is exit code 2.
+"""
+
 import base64
+import json
+import os
 import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
 
 import click
-import structlog
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from b24app import config, log
+from b24app import config
+from b24app.care import Care, PortalLine, RunLine, UnknownPortal
+from b24app.store import embedded
 from b24app.store.db import Store
+from b24app.store.programs import EmbeddedError
+from b24app.terms import RunState
+
+MARKS = {"ok": "ok", "note": "note", "wrong": "WRONG"}
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+PORTAL_HELP = "A portal by its domain or member_id."
 
 
 @click.group()
 def b24() -> None:
-    """Sundown's own commands."""
+    """Sundown's own commands. `flask b24 COMMAND --help` tells more of each."""
+
+
+def is_asked_for() -> bool:
+    """Whether this process is `flask b24 …`: then a broken environment must not keep the command from helping."""
+    return os.environ.get("FLASK_RUN_FROM_CLI") == "true" and "b24" in sys.argv[1:]
+
+
+# --- what needs nothing ------------------------------------------------------------------------------------------
 
 
 @b24.command()
 def keys() -> None:
-    """Print fresh SECRET_KEY and TOKEN_KEYS as NAME=value lines."""
+    """Print fresh SECRET_KEY and TOKEN_KEYS.
+
+    The lines are NAME=value, ready for an environment file. To change keys that are in use, put the new value and a
+    comma in front of the old one.
+    """
     click.echo(f"SECRET_KEY={secrets.token_urlsafe(48)}")
     click.echo(f"TOKEN_KEYS={base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}")
 
 
 @b24.command()
 def doctor() -> None:
-    """Check the settings, the database and the migrations; one line each, exit code 1 when something is wrong."""
-    try:
-        settings = config.load()
-    except config.ConfigError as error:
-        click.echo(f"settings    wrong: {error}")
-        raise SystemExit(1) from None
-    click.echo("settings    ok")
-    _check_database(settings)
+    """Look for what may be wrong: settings, address, database, worker, keys, Bitrix24.
 
+    One line for each thing, with the remedy. Exit code 1 when something is wrong; notes do not count. Nothing is
+    changed; the authorization servers are asked whether they accept the application's credentials.
+    """
+    from b24app import doctor as doctors
 
-def _check_database(settings: config.Config) -> None:
-    from b24app.store.schema import is_current
-
-    if settings.database_url is None:
-        click.echo("database    the embedded one (development): starts with the app")
-        return
-    store = Store(settings.database_url.get_secret_value(), pool=1)
-    try:
-        with store.begin() as db:
-            db.execute(text("select 1"))
-            current = is_current(db)
-    except SQLAlchemyError as error:
-        click.echo(f"database    cannot be reached ({type(error).__name__}); check DATABASE_URL and that it runs")
-        raise SystemExit(1) from None
-    finally:
-        store.close()
-    click.echo("database    ok")
-    if not current:
-        click.echo("migrations  missing; run `alembic upgrade head`")
+    wrong = 0
+    for finding in doctors.examine():
+        wrong += finding.state == "wrong"
+        click.echo(f"{finding.what:<12} {MARKS[finding.state]:<6} {finding.words}")
+    if wrong:
         raise SystemExit(1)
-    click.echo("migrations  ok")
 
 
 @b24.command()
 def worker() -> None:
-    """Carry out runs until a signal says to stop."""
-    from b24app import jobs, services
+    """Carry out runs until SIGTERM or Ctrl-C says to stop; batches in flight are finished first."""
+    import asyncio
+
+    import structlog
+
+    from b24app import jobs, log, services
 
     settings = config.load()
     log.setup(settings)
     structlog.get_logger().info("worker_starts", threads=settings.worker_threads)
     asyncio.run(jobs.work(services.build(settings)))
+
+
+# --- what needs the database -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _care() -> Iterator[Care]:
+    """The operator's orders on the database of the environment; its failures become one line."""
+    store = Store(_database_url(), pool=1)
+    try:
+        with _in_words():
+            yield Care(store)
+    finally:
+        store.close()
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except UnknownPortal as unknown:
+        raise click.ClickException(f"{unknown}; `flask b24 portals` lists them") from None
+    except ProgrammingError:
+        raise click.ClickException("the tables are missing or of another version; run `alembic upgrade head`") from None
+    except DBAPIError as error:
+        reason = type(error.orig).__name__
+        words = f"DATABASE_URL: the database cannot be used ({reason}); check the address and that PostgreSQL runs"
+        raise click.ClickException(words) from None
+
+
+def _database_url() -> str:
+    """DATABASE_URL; on a machine for development the embedded database, where there is one."""
+    if os.environ.get("DATABASE_URL") or not embedded.DEFAULT.exists():
+        return config.database_url()
+    try:
+        return embedded.start().url
+    except EmbeddedError as error:
+        raise config.ConfigError(f"DATABASE_URL: not set, and the embedded database does not start: {error}") from None
+
+
+@b24.command()
+@as_json
+def portals(as_json: bool) -> None:
+    """List every portal: its state, people, living tokens and runs that have not ended.
+
+    The state is open, uninstalled, or Bitrix24's word for why the app's work is stopped there.
+    """
+    with _care() as care:
+        _show(care.portals(), PortalLine, as_json)
+
+
+@b24.command()
+@click.option("--portal", help=PORTAL_HELP)
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([s.value for s in RunState]), help="May be repeated."
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many, newest first.")
+@as_json
+def runs(portal: str | None, states: Sequence[str], limit: int, as_json: bool) -> None:
+    """List the newest runs, with what they wait for.
+
+    `flask b24 runs --state waiting` shows all that needs a person. Titles of pages and reasons are not shown.
+    """
+    with _care() as care:
+        _show(care.runs(portal, [RunState(state) for state in states], limit), RunLine, as_json)
+
+
+@b24.group()
+def purge() -> None:
+    """Delete a portal's data, or old entries of the log of requests."""
+
+
+@purge.command("portal")
+@click.argument("portal")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge_portal(portal: str, yes: bool) -> None:
+    """Delete all that is kept of PORTAL (domain or member_id), for good.
+
+    People, tokens, runs with their history, scheduled work and the log of requests. The portal itself is not touched:
+    whoever opens the app there begins anew.
+    """
+    with _care() as care:
+        kept = care.holdings(portal)
+        words = f"{kept.domain}: {kept.people} people, {kept.runs} runs and {kept.calls} logged requests"
+        if not yes:
+            click.confirm(f"{words} will be deleted for good. Go on?", abort=True)
+        care.forget(kept.member_id)
+        click.echo(f"{words} are deleted.")
+
+
+@purge.command("log")
+@click.option("--days", default=7, show_default=True, type=click.IntRange(3, 90), help="Keep the last so many days.")
+def purge_log(days: int) -> None:
+    """Delete logged requests and answers that are older than some days; the Market wants three kept.
+
+    The worker does the same each hour with API_LOG_DAYS.
+    """
+    with _care() as care:
+        click.echo(f"{care.forget_calls(days)} entries are deleted.")
+
+
+@b24.group()
+def sessions() -> None:
+    """End sessions of people in the app."""
+
+
+@sessions.command("end")
+@click.option("--portal", help=PORTAL_HELP)
+@click.option("--user", type=int, help="Only this user id of the portal.")
+@click.option("--all", "everybody", is_flag=True, help="Everybody on every portal.")
+def end_sessions(portal: str | None, user: int | None, everybody: bool) -> None:
+    """Make session tokens useless at once; people reopen the app to go on, runs are not touched."""
+    if everybody == bool(portal) or (user is not None and not portal):
+        raise click.UsageError("Give --portal, --portal with --user, or --all.")
+    with _care() as care:
+        ended = care.end_sessions(portal, user)
+        click.echo("The person's sessions have ended." if user is not None else f"Sessions ended on {ended} portals.")
+
+
+@b24.command("rotate-keys")
+def rotate_keys() -> None:
+    """Seal every stored token anew with the first of TOKEN_KEYS, while the app works.
+
+    \b
+    1. Put the new key and a comma in front of the old one in TOKEN_KEYS, and restart every process with it.
+    2. Run this. It may be stopped at any time and started again: it goes on where it was.
+    3. When it says that all is done, take the old key out of TOKEN_KEYS and restart.
+
+    Exit code 1 when something is left that none of the keys can open.
+    """
+    from b24app.rotation import Progress, Rotation
+    from b24app.store.vault import Vault
+
+    settings = config.load()
+    store = Store(_database_url(), pool=1)
+    progress = Progress()
+    with _in_words():
+        for progress in Rotation(store, Vault(settings.vault_keys)).run():
+            click.echo(f"{progress.done} sealed anew, {progress.left} to go")
+    store.close()
+    if progress.closed:
+        raise click.ClickException(
+            f"TOKEN_KEYS: {progress.closed} tokens cannot be opened with any of the keys; put the lost key back as the "
+            "last one and run this again, or let these people reopen the app"
+        )
+    click.echo("All tokens are sealed with the newest key; older keys can be taken out of TOKEN_KEYS.")
+
+
+# --- how it is shown ---------------------------------------------------------------------------------------------
+
+
+def _show(lines: Sequence[Any], kind: type[Any], as_json: bool) -> None:
+    """Records as aligned columns, or as a JSON list."""
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in lines], default=_plain, indent=1))
+        return
+    names = [field.name for field in fields(kind)]
+    rows = [[name.upper() for name in names], *([_cell(getattr(line, name)) for name in names] for line in lines)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(names))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return "-" if value is None else str(value)
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

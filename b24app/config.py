@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_OAUTH_URLS = "https://oauth.bitrix.info,https://oauth.bitrix24.tech"
@@ -160,16 +161,28 @@ def load() -> Config:
     try:
         return Config()
     except ValidationError as error:
-        raise ConfigError(_first_line(error)) from None
+        raise ConfigError(_lines(error)[0]) from None
 
 
-def _first_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    name = "".join(str(part) for part in first["loc"][:1]).upper()
-    if first["type"] == "missing":
+def problems() -> list[str]:
+    """All that is wrong with the environment, a line each; empty when it is well."""
+    try:
+        Config()
+    except ValidationError as error:
+        return _lines(error)
+    return []
+
+
+def _lines(error: ValidationError) -> list[str]:
+    return [_line(fault) for fault in error.errors(include_url=False, include_input=False)]
+
+
+def _line(fault: ErrorDetails) -> str:
+    name = "".join(str(part) for part in fault["loc"][:1]).upper()
+    if fault["type"] == "missing":
         hint = KEY_HINT if name in ("SECRET_KEY", "TOKEN_KEYS") else "set it in the environment"
         return f"{name}: missing; {hint}"
-    words = first["msg"].removeprefix("Value error, ")
+    words = fault["msg"].removeprefix("Value error, ")
     return f"{name}: {words}" if name else words
 
 

@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from b24app import config, log, services
-from b24app.cli import b24
+from b24app.cli import b24, is_asked_for
 from b24app.services import Services
 from b24app.web import events, frames, news, ops, pages, preferences, problems, runs, words
 from b24app.web.session import SessionTokens, hand_out_fresh_token, require_session
@@ -28,6 +28,8 @@ CONTENT_POLICY = (
 def create_app(built: Services | None = None) -> Flask:
     """The WSGI application; its settings come from the environment unless services are handed in."""
     if built is None:
+        if is_asked_for():
+            return _commands_only()
         settings = config.load()
         log.setup(settings)
         built = services.build(settings)
@@ -39,6 +41,13 @@ def create_app(built: Services | None = None) -> Flask:
         hops = built.config.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     _register(app, built)
+    return app
+
+
+def _commands_only() -> Flask:
+    """What `flask --app app b24 …` needs of an application: nothing that a broken environment could break."""
+    app = Flask("b24app")
+    app.cli.add_command(b24)
     return app
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import ColumnElement, func
+from sqlalchemy.orm import InstrumentedAttribute
 
 VERSION = b"\x01"
 KEY_ID, NONCE = 4, 12
@@ -56,9 +58,14 @@ class Vault:
         except InvalidTag:
             raise CannotOpen(f"{place.table}.{place.column}: does not belong to this row") from None
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Whether it is sealed with the newest key."""
-        return sealed[1 : 1 + KEY_ID] == self.newest
+    def knows(self, key: bytes) -> bool:
+        """Whether the key of this id is among ours."""
+        return key in self._keys
+
+
+def key_of(sealed: InstrumentedAttribute[bytes]) -> ColumnElement[bytes]:
+    """In SQL: the id of the key that sealed a column."""
+    return func.substring(sealed, 1 + len(VERSION), KEY_ID)
 
 
 def _key_id(key: bytes) -> bytes:

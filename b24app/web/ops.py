@@ -1,17 +1,16 @@
 """For the operator and the platform that runs the app: lives it, is it ready, what are its figures."""
 
 import hmac
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from b24app import metrics
+from b24app.chores import WORKER_LATE
 from b24app.errors import NotFound
 from b24app.services import Services
 from b24app.web import replies
-
-WORKER_LATE = timedelta(minutes=2)
 
 
 def blueprint(services: Services) -> Blueprint:

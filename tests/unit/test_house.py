@@ -23,11 +23,13 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FLOORS = (
     {"factory"},
     {"cli"},
+    {"doctor"},
     {"web", "jobs"},
     {"services"},
     {"news"},
     {"authority", "lifecycle"},
     {"perform", "schedule", "foresight", "installs", "chores"},
+    {"rotation", "care"},
     {"runs"},
     {"pages"},
     {"tokens"},
