@@ -17,17 +17,19 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
 from b24app.chores import Chores
+from b24app.keeping import Keeping
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
 from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP
 
 log = structlog.get_logger()
 
-FOLLOW_ZONES = "follow_zones"
+FOLLOW_ZONES, KEEP_ALIVE = "follow_zones", "keep_alive"
 HEARTBEAT_SECONDS, STALLED_SECONDS = 2, 10
 POLL_SECONDS = 1  # a run set for a time starts at most this much later
 GRACE_SECONDS = 75  # a batch may be in flight for 60
 AGAIN_SECONDS = 3
+EVERY_TEN_MINUTES = "4-59/10 * * * *"
 EVERY_TEN_SECONDS, HOURLY, HALF_PAST, DAILY = "* * * * * */10", "17 * * * *", "31 * * * *", "41 3 * * *"
 
 
@@ -40,6 +42,7 @@ def tasks(services: Services) -> procrastinate.App:
     _portal_tasks(engine, services)
     _chore_tasks(engine, chores)
     _calendar_tasks(engine, services)
+    _token_tasks(engine, services)
     return engine
 
 
@@ -94,6 +97,15 @@ def _calendar_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.task(name="look_ahead", queueing_lock="look_ahead")
     def look_ahead(timestamp: int) -> None:
         services.foresight.look_ahead()
+
+
+def _token_tasks(engine: procrastinate.App, services: Services) -> None:
+    keeping = Keeping(services.store, services.tokens, services.clock)
+
+    @engine.periodic(cron=EVERY_TEN_MINUTES)
+    @engine.task(name=KEEP_ALIVE, queueing_lock=KEEP_ALIVE, lock=KEEP_ALIVE)
+    def keep_alive(timestamp: int) -> None:
+        keeping.keep_alive()
 
 
 def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:

@@ -8,7 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
+from b24app import jobs
 from b24app.errors import KeyMissing, OperatorError, Unavailable, UserGone
+from b24app.keeping import MOST_AT_ONCE, Keeping
 from b24app.services import Services, build
 from b24app.store.models import Portal, User, UserToken
 from b24app.store.vault import CannotOpen
@@ -356,3 +358,109 @@ def test_a_missing_key_is_the_operators_matter_and_opening_the_app_heals(
     assert (answer.status_code, told(answer)["code"], told(answer)["who"]) == (500, "token_key_missing", "operator")
     assert editor.opened().unpublish(PAGE).status_code == 201
     deployed.close()
+
+
+# --- old age -----------------------------------------------------------------------------------------------------
+
+
+def crowd(services: Services, person: Person, number: int) -> list[UserRef]:
+    """Colleagues with tokens, all got at this moment."""
+    people = [UserRef(person.portal.member_id, each) for each in person.portal.add_users(number)]
+    with services.store.begin() as db:
+        db.add_all(User(member_id=user.member_id, user_id=user.user_id, name="") for user in people)
+        db.flush()
+        for user in people:
+            pair = person.portal.tokens(user.user_id)
+            soon = services.clock() + timedelta(hours=1)
+            services.tokens.remember(db, user, str(pair["access_token"]), str(pair["refresh_token"]), soon)
+    return people
+
+
+@pytest.fixture
+def keeping(services: Services) -> Keeping:
+    return Keeping(services.store, services.tokens, services.clock)
+
+
+def test_tokens_that_grow_old_are_renewed_before_their_end_on_different_days(
+    ada: Person, services: Services, keeping: Keeping, clock: TurnableClock, standin: StandIn
+):
+    crowd(services, ada, 60)
+    clock.tick(days=139)
+    assert keeping.keep_alive() == 0
+
+    def next_day() -> int:
+        clock.tick(days=1)
+        return sum(iter(keeping.keep_alive, 0))
+
+    a_day = [next_day() for _ in range(22)]
+
+    assert sum(a_day) == 61 == renewals(standin)
+    assert max(a_day) < 20
+    assert sum(renewed > 0 for renewed in a_day) > 10
+    assert sum(a_day[:21]) == 61, "nobody is left after day 160"
+
+
+def test_a_tick_renews_no_more_than_its_share(ada: Person, services: Services, keeping: Keeping, clock: TurnableClock):
+    crowd(services, ada, MOST_AT_ONCE + 9)
+    clock.tick(days=165)
+
+    assert [keeping.keep_alive() for _ in range(3)] == [MOST_AT_ONCE, 10, 0]
+
+
+def test_a_token_in_use_is_never_kept_alive(
+    alice: Person, services: Services, keeping: Keeping, clock: TurnableClock, standin: StandIn
+):
+    clock.tick(days=100)
+    alice.portal.expire("editor")
+    services.tokens.call(who(alice), "profile")
+    asked = renewals(standin)
+    clock.tick(days=100)
+
+    keeping.keep_alive()
+
+    renewed = [call.user for call in standin.calls("oauth", TOKEN)][asked:]
+    assert alice.user_id not in renewed
+
+
+@pytest.mark.parametrize(("happens", "left_alone"), [
+    (lambda standin: standin.fault("oauth", method=TOKEN, kind="html", times=-1), True),
+    (lambda standin: standin.portals[0].uninstall(), False),
+    (lambda standin: standin.portals[0].switch(payment_expired=True), False),
+])  # fmt: skip
+def test_keeping_alive_stops_where_it_cannot_work_and_condemns_nobody(
+    ada: Person, services: Services, keeping: Keeping, clock: TurnableClock, standin: StandIn, happens: Callable,
+    left_alone: bool,
+):  # fmt: skip
+    crowd(services, ada, 20)
+    clock.tick(days=170)
+    happens(standin)
+
+    assert keeping.keep_alive() == 0
+    asked = renewals(standin)
+    keeping.keep_alive()
+
+    assert asked <= (2 if left_alone else 21)
+    assert left_alone or renewals(standin) == asked, "a suspended portal is not tried again"
+    assert row(services, ada).dead_code is None
+
+
+def test_a_person_whose_refresh_token_died_of_old_age_is_asked_in(
+    ada: Person, services: Services, keeping: Keeping, clock: TurnableClock
+):
+    ada.portal.expire_refresh("admin")
+    clock.tick(days=181)
+
+    keeping.keep_alive()
+
+    assert row(services, ada).dead_code == "invalid_grant"
+
+
+def test_the_worker_keeps_tokens_alive(ada: Person, services: Services, clock: TurnableClock, standin: StandIn):
+    clock.tick(days=170)
+    engine = jobs.tasks(services)
+    planned = {task.task.name: task.cron for task in engine.periodic_registry.periodic_tasks.values()}
+
+    engine.tasks[jobs.KEEP_ALIVE].func(0)
+
+    assert planned[jobs.KEEP_ALIVE] == jobs.EVERY_TEN_MINUTES
+    assert renewals(standin) == 1

@@ -29,7 +29,7 @@ FLOORS = (
     {"news"},
     {"authority", "lifecycle"},
     {"perform", "schedule", "foresight", "installs", "chores"},
-    {"rotation", "care"},
+    {"rotation", "care", "keeping"},
     {"runs"},
     {"pages"},
     {"tokens"},
