@@ -6,7 +6,8 @@
     │   ├── SessionExpired       401                  our session token is missing, broken or over
     │   ├── NotAllowed           403                  the contract's "who may"
     │   ├── Forged               403                  a post to /install, /app or /events that proves nothing
-    │   │   └── NotGenuine                            the authorization server refused the posted token
+    │   │   ├── NotGenuine                            the authorization server refused the posted token
+    │   │   └── SignInRefused                         a state that is not this browser's, over or spent
     │   ├── NotFound             404
     │   ├── NotPossibleNow       409
     │   ├── KeyReused            422                  an Idempotency-Key with another body
@@ -126,6 +127,17 @@ class Forged(Problem):
 
 class NotGenuine(Forged):
     """The authorization server refused the posted token; `code` is what it said."""
+
+
+class SignInRefused(Forged):
+    """The state that came back from a sign-in is not one we sent this browser with; `code` says why."""
+
+    code = "sign_in_refused"
+    title = N_("This sign-in cannot be finished")
+    words = N_(
+        "It was begun in another browser, was finished already, or took longer than ten minutes. Nothing was stored."
+    )
+    remedy = N_("Open the app from the menu of your Bitrix24, or begin the sign-in again.")
 
 
 class NotFound(Problem):

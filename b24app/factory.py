@@ -13,7 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from b24app import config, log, services
 from b24app.cli import b24, is_asked_for
 from b24app.services import Services
-from b24app.web import events, frames, news, ops, pages, preferences, problems, runs, words
+from b24app.web import events, frames, news, oauth, ops, pages, preferences, problems, runs, words
 from b24app.web.session import SessionTokens, hand_out_fresh_token, require_session
 
 ROOT = Path(__file__).parent
@@ -59,6 +59,7 @@ def _register(app: Flask, built: Services) -> None:
     app.jinja_env.globals["asset"] = asset
     app.register_blueprint(frames.blueprint(built, sessions))
     app.register_blueprint(events.blueprint(built))
+    app.register_blueprint(oauth.blueprint(built, sessions))
     app.register_blueprint(ops.blueprint(built))
     for people in (pages.blueprint(built), runs.blueprint(built), news.blueprint(built), preferences.blueprint(built)):
         people.before_request(lambda: require_session(built, sessions))

@@ -119,6 +119,13 @@ class Installs:
             self._introduce(opening, bind=True)
         return opening
 
+    def accept(self, claim: Claim, lang: str) -> Opening:
+        """Prove and store what a sign-in outside the frame brought, and ask once a day who it is."""
+        opening = self._prove_and_store(claim, lang)
+        if self._is_stranger(opening):
+            self._introduce(opening, bind=False)
+        return opening
+
     def install(self, post: FramePost, lang: str) -> Opening:
         """As `open`, and bind events and placement; the steps tell what came of each. Repeatable."""
         opening = self._known(post, lang) or self._prove_and_store(_claim(post), lang)

@@ -18,6 +18,7 @@ from b24app.pages import Pages
 from b24app.perform import Perform
 from b24app.runs import Runs
 from b24app.schedule import Schedule
+from b24app.signin import SignIn
 from b24app.store import embedded
 from b24app.store.db import POOL, Store
 from b24app.store.queue import Queue
@@ -38,6 +39,7 @@ class Services:
     tokens: Tokens
     installs: Installs
     lifecycle: Lifecycle
+    signin: SignIn
     pages: Pages
     runs: Runs
     history: History
@@ -79,6 +81,7 @@ def build(
         oauth=oauth,
         tokens=tokens,
         installs=installs,
+        signin=SignIn(config, store, oauth, installs, clock),
         lifecycle=Lifecycle(store, installs, perform, queue, clock),
         pages=Pages(tokens, clock),
         runs=runs,

@@ -29,7 +29,7 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
     @frames.get("/app")
     def outside() -> Response:
         if request.path == "/app" and request.args.get("code"):
-            return current_app.make_response(redirect(f"/oauth/callback?{request.query_string.decode()}", 302))
+            return current_app.make_response(redirect(f"/oauth/callback?{request.query_string.decode('latin-1')}", 302))
         return replies.html("outside.html")
 
     @frames.post("/install")
@@ -79,11 +79,15 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
         if request.path == "/session":
             return refuse(problem)
         _may_show_refusal(services, problem)
-        reply = replies.html("refused.html", problem.status, problem=facts(problem))
-        refuse(problem)  # for the log; the person gets the page
-        return reply
+        return refused_page(problem)
 
     return frames
+
+
+def refused_page(problem: Problem) -> Response:
+    """The refusal as a page in words, whatever the browser says it accepts."""
+    refuse(problem)  # for the log; the person gets the page
+    return replies.html("refused.html", problem.status, problem=facts(problem))
 
 
 def shell(services: Services, opening: Opening, token: str, start_url: str) -> Response:

@@ -4,29 +4,21 @@ HS256 and nothing else; it names portal, user and the epochs of both, so that an
 at once. One hour, renewed by the header `Session-Token`, and after twelve hours the app must be opened again.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-from uuid import uuid4
 
 from flask import Response, g, request
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey
-from joserfc.jwt import JWTClaimsRegistry
 
 from b24app.clock import Clock
 from b24app.errors import SessionExpired
 from b24app.installs import Opening
 from b24app.services import Services
+from b24app.signing import BadSignature, Signer
 from b24app.store.models import Portal, User
 from b24app.terms import Actor, UserRef
 
-ISSUER = "sundown"
 LIFE, RENEW_AFTER, HARD_END = timedelta(hours=1), timedelta(minutes=10), timedelta(hours=12)
-LEEWAY_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -41,15 +33,10 @@ class Claims:
 
 
 class SessionTokens:
-    """Makes and reads session tokens; signs with the newest key, accepts any."""
+    """Makes and reads session tokens."""
 
     def __init__(self, keys: Sequence[str], audience: str, clock: Clock) -> None:
-        made: list[Any] = [
-            OctKey.import_key(key, {"kid": hashlib.sha256(key.encode()).hexdigest()[:12]}) for key in keys
-        ]
-        self._keys = KeySet(made)
-        self._newest = made[0]
-        self._audience = audience
+        self._signer = Signer(keys, audience, clock)
         self._clock = clock
 
     def opened(self, opening: Opening) -> str:
@@ -67,26 +54,18 @@ class SessionTokens:
     def _signed(self, claims: Claims) -> str:
         ends = min(claims.issued + LIFE.total_seconds(), claims.opened + HARD_END.total_seconds())
         payload = {
-            "iss": ISSUER, "aud": self._audience, "sub": str(claims.user.user_id), "member_id": claims.user.member_id,
-            "pe": claims.portal_epoch, "ue": claims.user_epoch, "opened": claims.opened,
-            "iat": claims.issued, "exp": int(ends), "jti": uuid4().hex,
+            "sub": str(claims.user.user_id), "member_id": claims.user.member_id, "pe": claims.portal_epoch,
+            "ue": claims.user_epoch, "opened": claims.opened, "iat": claims.issued,
         }  # fmt: skip
-        return jwt.encode({"alg": "HS256", "kid": self._newest.kid}, payload, self._newest, algorithms=["HS256"])
+        return self._signer.sign(payload, int(ends))
 
     def read(self, token: str) -> Claims:
         """The claims of a genuine, living token. Raises SessionExpired for anything else."""
-        now = int(self._clock().timestamp())
-        registry = JWTClaimsRegistry(
-            now=lambda: now, leeway=LEEWAY_SECONDS,
-            iss={"essential": True, "value": ISSUER}, aud={"essential": True, "value": self._audience},
-            exp={"essential": True}, sub={"essential": True}, jti={"essential": True},
-        )  # fmt: skip
         try:
-            payload = jwt.decode(token, self._keys, algorithms=["HS256"]).claims
-            registry.validate(payload)
+            payload = self._signer.read(token)
             user = UserRef(str(payload["member_id"]), int(payload["sub"]))
             return Claims(user, int(payload["pe"]), int(payload["ue"]), int(payload["opened"]), int(payload["iat"]))
-        except (JoseError, ValueError, KeyError, TypeError):
+        except (BadSignature, ValueError, KeyError, TypeError):
             raise SessionExpired() from None
 
 

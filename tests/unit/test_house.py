@@ -27,7 +27,7 @@ FLOORS = (
     {"web", "jobs"},
     {"services"},
     {"news"},
-    {"authority", "lifecycle"},
+    {"authority", "lifecycle", "signin"},
     {"perform", "schedule", "foresight", "installs", "chores"},
     {"rotation", "care", "keeping"},
     {"runs"},
@@ -35,7 +35,7 @@ FLOORS = (
     {"tokens"},
     {"journal", "log", "metrics", "history"},
     {"bitrix", "store", "config"},
-    {"moments", "i18n"},
+    {"moments", "i18n", "signing"},
     {"errors"},
     {"terms", "clock", "turns"},
 )

@@ -1,0 +1,89 @@
+"""Signing in outside the frame: the full OAuth code flow, for portals that have the app.
+
+The state is signed, names the portal, fits only the browser that began (a cookie's hash is in it), lives ten minutes
+and is good once, in whichever process it comes back. The code goes only to an authorization server of our list, and
+what comes of it is proven by `app.info` like any frame's post.
+Source: OAuth docs; Bitrix24 knows neither redirect_uri nor PKCE.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from b24app.bitrix.oauth import AuthorizationServers
+from b24app.clock import Clock
+from b24app.config import Config
+from b24app.errors import Forged, NotFound, SignInRefused
+from b24app.installs import Claim, Installs, Opening
+from b24app.signing import BadSignature, Signer
+from b24app.store.db import Store
+from b24app.store.models import Portal, SignInState
+from b24app.store.vault import fingerprint
+
+log = structlog.get_logger()
+LIFE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Where the browser goes to sign in, and the secret it keeps until it is back."""
+
+    url: str
+    browser: str
+
+
+class SignIn:
+    """Begins and ends sign-ins."""
+
+    def __init__(
+        self, config: Config, store: Store, oauth: AuthorizationServers, installs: Installs, clock: Clock
+    ) -> None:
+        self._signer = Signer(config.session_keys, f"{config.app_url}/oauth", clock)
+        self._store = store
+        self._oauth = oauth
+        self._installs = installs
+        self._clock = clock
+
+    def start(self, domain: str) -> Departure:
+        """To the portal's own sign-in. `domain` is a plain host. Raises NotFound where the app is not installed."""
+        with self._store.begin() as db:
+            known = select(Portal).where(Portal.domain == domain, Portal.uninstalled_at.is_(None))
+            portal = db.scalars(known.order_by(Portal.installed_at.desc()).limit(1)).first()
+        if portal is None:
+            raise NotFound()
+        browser = secrets.token_urlsafe(32)
+        claims = {"member_id": portal.member_id, "browser": fingerprint(browser)}
+        state = self._signer.sign(claims, int((self._clock() + LIFE).timestamp()))
+        return Departure(self._oauth.authorize_url(portal.client_endpoint.removesuffix("/rest/"), state), browser)
+
+    def finish(self, code: str, state: str, browser: str, server: str | None, lang: str) -> Opening:
+        """Gates first, then one exchange, then the same proof as a frame's post.
+
+        server  the authorization host the callback names; only chooses among the trusted ones
+        Raises SignInRefused, Forged, AuthorizationUnavailable, a PortalError of the exchange.
+        """
+        member_id = self._spend(state, browser)
+        pair = self._oauth.exchange(self._oauth.choose(f"https://{server}" if server else None), code)
+        if pair.member_id != member_id:
+            log.warning("sign_in_refused", reason="another_portal", member_id=member_id)
+            raise Forged("token_of_another_portal")
+        return self._installs.accept(Claim(member_id, None, pair.server, pair.access, pair.refresh, None), lang)
+
+    def _spend(self, state: str, browser: str) -> str:
+        """The portal the state was made for. Raises SignInRefused when it is not this browser's, over, or spent."""
+        try:
+            claims = self._signer.read(state)
+        except BadSignature:
+            raise SignInRefused("state_unknown") from None
+        if not secrets.compare_digest(str(claims.get("browser")), fingerprint(browser)):
+            raise SignInRefused("state_of_another_browser")
+        row = {"jti": claims["jti"], "expires_at": datetime.fromtimestamp(claims["exp"], UTC) + LIFE}
+        with self._store.begin() as db:
+            spent = insert(SignInState).values(row).on_conflict_do_nothing().returning(SignInState.jti)
+            if db.scalar(spent) is None:
+                raise SignInRefused("state_spent")
+        return str(claims["member_id"])
