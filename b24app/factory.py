@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from b24app import config, log, services
 from b24app.cli import b24, is_asked_for
+from b24app.errors import BadForm
 from b24app.services import Services
 from b24app.web import events, frames, news, oauth, ops, pages, preferences, problems, runs, words
 from b24app.web.session import SessionTokens, hand_out_fresh_token, require_session
@@ -75,6 +76,8 @@ def _begin_request() -> None:
     g.lang = request.accept_languages.best_match(["en", "de"]) or "en"
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id, path=request.path)
+    if not request.query_string.isascii():  # a browser sends percent signs; Werkzeug stumbles over raw bytes
+        raise BadForm(status=400, words=problems.WORDS_BY_STATUS[400])
 
 
 def _finish_headers(sessions: SessionTokens) -> Callable[[Response], Response]:

@@ -29,7 +29,7 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
     @frames.get("/app")
     def outside() -> Response:
         if request.path == "/app" and request.args.get("code"):
-            return current_app.make_response(redirect(f"/oauth/callback?{request.query_string.decode('latin-1')}", 302))
+            return current_app.make_response(redirect(f"/oauth/callback?{request.query_string.decode()}", 302))
         return replies.html("outside.html")
 
     @frames.post("/install")
