@@ -171,6 +171,12 @@ class Round:
         frame.locator(f"#bulk >> text={button}").evaluate("button => button.click()")
         frame.wait_for_selector("dialog[open] form")
 
+    def undo(self, frame: Frame) -> None:
+        """Put back what the shown run did, and stay until it is done."""
+        frame.click("#run-undo")
+        frame.wait_for_selector("#run:not([data-poll]) >> text=published")
+        frame.wait_for_selector("#run-back")
+
     # --- scenes ----------------------------------------------------------------------------------------------------
 
     def pages(self) -> None:
@@ -202,8 +208,7 @@ class Round:
         self.shoot("7-running")
         frame.wait_for_selector("#run-undo")
         self.shoot("8-done")
-        frame.click("#run-undo")
-        frame.wait_for_selector("#run:not([data-poll]) #run-back")
+        self.undo(frame)
 
     def failures(self) -> None:
         """A run of which one page failed, and its list."""
@@ -214,8 +219,7 @@ class Round:
         frame.click("#confirm")
         frame.wait_for_selector("#run-retry")
         self.shoot("9-partly-failed")
-        frame.click("#run-undo")
-        frame.wait_for_selector("#run:not([data-poll]) #run-back")
+        self.undo(frame)
 
     def lists(self) -> None:
         """History and what is still to come; the schedule is cancelled again."""
