@@ -10,7 +10,7 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -144,7 +144,9 @@ class Config(BaseSettings):
         """Every value that must never be seen in a log."""
         known = [self.b24_client_secret, self.secret_key, self.token_keys, self.metrics_token, self.database_url]
         whole = [secret.get_secret_value() for secret in known if secret is not None]
-        return [part.strip() for value in whole for part in {value, *value.split(",")}]
+        parts = [part.strip() for value in whole for part in {value, *value.split(",")}]
+        password = urlsplit(self.database_url.get_secret_value()).password if self.database_url else None
+        return parts + ([password, unquote(password)] if password else [])
 
 
 def database_url() -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 from uuid import uuid4
 
 import structlog
@@ -17,8 +18,10 @@ from b24app.services import Services
 from b24app.web import events, frames, news, oauth, ops, pages, preferences, problems, runs, words
 from b24app.web.session import SessionTokens, hand_out_fresh_token, require_session
 
+logger = structlog.get_logger()
 ROOT = Path(__file__).parent
 MANIFEST = ROOT / "static" / "dist" / "manifest.json"
+UNTOLD = ("static", "ops.lives", "ops.ready", "ops.figures")  # asked all the time, and nobody would read it
 YEAR = 365 * 24 * 3600
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -72,6 +75,7 @@ def _register(app: Flask, built: Services) -> None:
 def _begin_request() -> None:
     """An id for the log and for the person; the language until somebody is known."""
     given = request.headers.get("X-Request-Id", "")
+    g.began = perf_counter()
     g.request_id = given if given.isascii() and given.isalnum() and 8 <= len(given) <= 64 else uuid4().hex[:16]
     g.lang = request.accept_languages.best_match(["en", "de"]) or "en"
     structlog.contextvars.clear_contextvars()
@@ -92,9 +96,18 @@ def _finish_headers(sessions: SessionTokens) -> Callable[[Response], Response]:
             answer.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
         else:
             answer.headers.setdefault("Cache-Control", "no-store")
+        if request.endpoint not in UNTOLD:
+            logger.info("request", verb=request.method, status=answer.status_code, ms=_milliseconds())
         return hand_out_fresh_token(sessions, answer)
 
     return finish
+
+
+def _milliseconds() -> int:
+    """Since the request began; 0 where it was refused before that."""
+    now = perf_counter()
+    began: float = g.get("began", now)
+    return round((now - began) * 1000)
 
 
 @cache

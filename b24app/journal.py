@@ -3,7 +3,7 @@
 Who acts is not known where a request is sent, so `acting` says it for the calls made inside the block.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
@@ -47,10 +47,14 @@ def acting(user: UserRef) -> Iterator[None]:
 
 
 class Journal:
-    """Writes one row a call; a row that cannot be written must not undo the call, so it becomes a log line."""
+    """Writes one row a call; a row that cannot be written must not undo the call, so it becomes a log line.
 
-    def __init__(self, store: Store) -> None:
+    `clean` blacks out what a portal may have put into its words beside the token it was asked with.
+    """
+
+    def __init__(self, store: Store, clean: Callable[[str], str]) -> None:
         self._store = store
+        self._clean = clean
 
     def __call__(self, call: CallFacts) -> None:
         """Keep one call."""
@@ -61,8 +65,8 @@ class Journal:
         if user is None:
             return
         row = ApiCall(
-            member_id=user.member_id, user_id=user.user_id, method=call.method, params=call.params,
-            http_status=call.http_status, code=call.code, seconds=call.seconds, answer=call.answer_text,
+            member_id=user.member_id, user_id=user.user_id, method=call.method, params=self._clean(call.params),
+            http_status=call.http_status, code=call.code, seconds=call.seconds, answer=self._clean(call.answer_text),
         )  # fmt: skip
         try:
             with self._store.begin() as db:

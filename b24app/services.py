@@ -14,6 +14,7 @@ from b24app.history import History
 from b24app.installs import Installs
 from b24app.journal import Journal
 from b24app.lifecycle import Lifecycle
+from b24app.log import Redaction
 from b24app.pages import Pages
 from b24app.perform import Perform
 from b24app.runs import Runs
@@ -67,7 +68,7 @@ def build(
     oauth = AuthorizationServers(
         config.oauth_urls, config.b24_client_id, config.b24_client_secret.get_secret_value(), wire, clock
     )
-    tokens = Tokens(store, vault, Rest(wire, clock, Journal(store)), oauth, clock)
+    tokens = Tokens(store, vault, Rest(wire, clock, Journal(store, Redaction(config.secrets()).text)), oauth, clock)
     queue = Queue(store.url)
     runs = Runs(store, queue, clock)
     installs = Installs(config, store, oauth, addresses, tokens, clock)

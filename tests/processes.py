@@ -27,6 +27,7 @@ class Process:
     """A program of ours on its own, with nothing of this process's environment but what it needs to run."""
 
     def __init__(self, environment: Mapping[str, str], *command: str) -> None:
+        self._last_words = ""
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         self.popen = subprocess.Popen(
@@ -39,8 +40,9 @@ class Process:
         return self.popen.pid
 
     def said(self) -> str:
-        """All it wrote so far, stdout and stderr."""
-        self._output.flush()
+        """All it wrote so far, stdout and stderr; to be asked for after its end, too."""
+        if self._output.closed:
+            return self._last_words
         return os.pread(self._output.fileno(), 50_000_000, 0).decode(errors="replace")
 
     def tell(self, line: str) -> None:
@@ -84,14 +86,15 @@ class Process:
         if self.popen.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.popen.stdin.close()
+        self._last_words = self.said()
         self._output.close()
 
 
 class Web(Process):
-    """gunicorn with one process of `threads` threads on a free port of loopback; ready when it answers."""
+    """gunicorn with one process of `threads` threads on a free port of loopback, or this one; ready when it answers."""
 
-    def __init__(self, environment: Mapping[str, str], threads: int = 8) -> None:
-        port = free_port()
+    def __init__(self, environment: Mapping[str, str], threads: int = 8, port: int = 0) -> None:
+        port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         size = {"WEB_CONCURRENCY": "1", "WEB_THREADS": str(threads)}
         super().__init__(

@@ -102,9 +102,11 @@ def test_networks_of_private_portals_are_read(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_every_secret_is_known_to_the_redaction(monkeypatch: pytest.MonkeyPatch):
-    environment(monkeypatch, METRICS_TOKEN="figures-only-for-us")
+    environment(
+        monkeypatch, METRICS_TOKEN="figures-only-for-us", DATABASE_URL="postgres://me:p%40ssword-of-us@db.example/x"
+    )
 
     known = load().secrets()
 
-    for secret in (GOOD["B24_CLIENT_SECRET"], GOOD["SECRET_KEY"], KEY, "figures-only-for-us"):
+    for secret in (GOOD["B24_CLIENT_SECRET"], GOOD["SECRET_KEY"], KEY, "figures-only-for-us", "p@ssword-of-us"):
         assert secret in known
