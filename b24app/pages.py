@@ -140,6 +140,13 @@ class Pages:
                 return self.all_of(actor, kind).by_lid().get(lid)
         return None
 
+    def kind_of_site(self, actor: Actor, site_id: int) -> Kind | None:
+        """Which kind a site is; None when there is none with this number, or the actor may not see it."""
+        commands = {kind.value: landing.sites(kind, limit=1, site_id=site_id) for kind in Kind}
+        answers = self._tokens.batch(actor.user, commands)
+        found = (kind for kind in Kind if landing.read_sites(_result(answers[kind.value])))
+        return next(found, None)
+
     def kept(self, actor: Actor, kind: Kind) -> PageList | None:
         """The list this process still holds; None when there is none or it is too old."""
         with self._guard:

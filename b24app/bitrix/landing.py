@@ -53,9 +53,11 @@ class PageState:
     special: bool
 
 
-def sites(kind: Kind, limit: int = 500, offset: int = 0) -> Command:
-    """The sites of one kind that the caller may read, in order of id."""
-    params = {"select": list(SITE_FIELDS), "order": {"ID": "ASC"}, "limit": limit, "offset": offset}
+def sites(kind: Kind, limit: int = 500, offset: int = 0, site_id: int | None = None) -> Command:
+    """The sites of one kind that the caller may read, in order of id; or the one with this id."""
+    params: dict[str, object] = {"select": list(SITE_FIELDS), "order": {"ID": "ASC"}, "limit": limit, "offset": offset}
+    if site_id is not None:
+        params["filter"] = {"ID": site_id}
     return Command("landing.site.getList", {"params": params, "scope": kind.value})
 
 

@@ -11,7 +11,7 @@ from b24app.errors import AuthorizationUnavailable, BadForm, InsufficientScope, 
 from b24app.installs import PLACEMENT, Opening
 from b24app.services import Services
 from b24app.store.models import Portal, User
-from b24app.terms import Actor, Kind
+from b24app.terms import Actor
 from b24app.web import replies
 from b24app.web.problems import WORDS_BY_STATUS, button, facts, refuse
 from b24app.web.session import SessionTokens
@@ -142,7 +142,8 @@ def _start_url(post: FramePost) -> str:
     site = str(post.placement_options.get("SITE_ID") or "")
     if lid.isascii() and lid.isdigit() and int(lid) > 0:
         return url_for("pages.one", lid=int(lid))
-    return url_for("pages.listed", site=site if site.isascii() and site.isdigit() else None, kind=Kind.PAGE)
+    known = site.isascii() and site.isdigit() and int(site) > 0
+    return url_for("pages.listed", site=site, any_kind=1) if known else url_for("pages.listed")
 
 
 def _may_frame(opening: Opening) -> None:

@@ -35,6 +35,7 @@ class Query(BaseModel):
     after: Annotated[str, StringConstraints(max_length=20)] | None = None
     limit: int = Field(20, ge=1, le=100)
     ids_only: bool = False
+    any_kind: bool = False  # the site may be of any kind: the settings of a site do not tell it
 
     def search(self) -> Search:
         """As the pages module takes it."""
@@ -48,6 +49,8 @@ def blueprint(services: Services) -> Blueprint:
     @pages.get("/pages")
     def listed() -> Response:
         query = read(Query, request.args)
+        if query.any_kind and query.site is not None:
+            query = _in_its_kind(services, query, query.site)
         if request.args.get("fresh"):
             services.pages.forget(g.actor)
         screen = services.pages.screen(g.actor, query.search())
@@ -78,6 +81,12 @@ def blueprint(services: Services) -> Blueprint:
         )
 
     return pages
+
+
+def _in_its_kind(services: Services, query: Query, site: int) -> Query:
+    """The query in the kind its site is of; without the site where the person may not see it."""
+    kind = services.pages.kind_of_site(g.actor, site)
+    return query.model_copy(update={"kind": kind} if kind else {"site": None})
 
 
 def _view(query: Query, screen: Screen, shown: list[dict[str, object]]) -> Response:

@@ -8,7 +8,19 @@ import structlog
 from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from b24app.errors import BadForm, ExpiredToken, InsufficientScope, NotFound, Problem, SessionExpired, UserGone
+from b24app.errors import (
+    YOU,
+    BadForm,
+    ExpiredToken,
+    InsufficientScope,
+    NotFound,
+    PortalError,
+    PortalMoved,
+    Problem,
+    SessionExpired,
+    Unexpected,
+    UserGone,
+)
 from b24app.terms import N_
 from b24app.web.words import _
 
@@ -42,12 +54,14 @@ def facts(problem: Problem) -> dict[str, Any]:
 
 
 def button(problem: Problem) -> dict[str, str]:
-    """What the banner offers: `do` is a command of the page's script."""
-    if isinstance(problem, SessionExpired | ExpiredToken | UserGone):
+    """What the banner offers: `do` is a command of the page's script. What others can mend is looked at again."""
+    if isinstance(problem, SessionExpired | ExpiredToken | UserGone | PortalMoved):
         return {"label": _(N_("Reopen the app")), "do": "reopen"}
-    if isinstance(problem, InsufficientScope):
+    if problem.transient or isinstance(problem, Unexpected):
+        return {"label": _(N_("Try again")), "do": "retry"}
+    if isinstance(problem, PortalError) and problem.who != YOU:
         return {"label": _(N_("Check again")), "do": "repeat"}
-    if problem.transient:
+    if problem.code == "internal_error":
         return {"label": _(N_("Try again")), "do": "retry"}
     return {"label": _(N_("Close")), "do": "dismiss"}
 

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, g, request, url_for
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
-from b24app import i18n
+from b24app import i18n, metrics
 from b24app.authority import Authority
+from b24app.chores import WORKER_LATE
 from b24app.errors import BadForm
 from b24app.moments import Moment, moment, zone_of
 from b24app.runs import MOST_PAGES, Order, RunFilter, RunView
@@ -182,6 +183,7 @@ def blueprint(services: Services) -> Blueprint:
             "runs/rows.html" if part else "runs/list.html",
             runs=rows, next=following and str(following), scheduled=only_open,
             scheduled_count=services.runs.scheduled_count(g.actor),
+            worker=_silent_worker(services) if only_open and rows else None,
             filters={name: value for name, value in request.args.items() if value}, **whole,
         )  # fmt: skip
 
@@ -245,7 +247,7 @@ def blueprint(services: Services) -> Blueprint:
         if replies.wants_json():
             reply = replies.json(replies.run(view), status)
         else:
-            reply = _run_page(view, status, query, limit, services.runs.scheduled_count(g.actor))
+            reply = _run_page(services, view, status, query, limit)
         if status == 201:
             reply.headers["Location"] = url_for("runs.one", run_id=run_id)
         return reply
@@ -259,6 +261,12 @@ def blueprint(services: Services) -> Blueprint:
     return runs
 
 
+def _silent_worker(services: Services) -> dict[str, Any] | None:
+    """When a worker was last seen, if that is too long ago for anything to go on by itself."""
+    seen = metrics.worker_seen(services.store)
+    return None if seen and seen > services.clock() - WORKER_LATE else {"seen": seen}
+
+
 def _around_the_history(services: Services) -> dict[str, Any]:
     """What stands above the rows: whom one can filter by, and the chart."""
     return {
@@ -267,15 +275,15 @@ def _around_the_history(services: Services) -> dict[str, Any]:
     }
 
 
-def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int, scheduled_count: int) -> Response:
-    shown = replies.run(view)
-    moving = view.run.state in (RunState.QUEUED, RunState.RUNNING)
-    zone = view.run.zone or g.actor.zone
+def _run_page(services: Services, view: RunView, status: int, query: ItemsQuery, limit: int) -> Response:
+    run, shown = view.run, replies.run(view)
+    moving = run.state in (RunState.QUEUED, RunState.RUNNING)
+    zone = run.zone or g.actor.zone
     return replies.html(
-        "runs/run.html", status, run=shown, doubt=replies.doubt(view.run), late=times.late(view.run),
-        there=times.there(view.run), zone=zone, at=replies.local(view.run.at, zone),
-        poll=POLL_SECONDS if moving else None, screen=view.screen, which=query.items, after=query.after, limit=limit,
-        scheduled_count=scheduled_count,
+        "runs/run.html", status, run=shown, doubt=replies.doubt(run), late=times.late(run), there=times.there(run),
+        zone=zone, at=replies.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
+        which=query.items, after=query.after, limit=limit, scheduled_count=services.runs.scheduled_count(g.actor),
+        worker=_silent_worker(services) if moving or run.state is RunState.SCHEDULED else None,
     )  # fmt: skip
 
 
