@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 RUN_PORT ?= 8100
 
-.PHONY: help setup run test bench soak lock screenshots clean
+.PHONY: help setup run test bench soak lock audit screenshots clean
 
 help:
 	@echo 'make setup   virtual environment, locked dependencies, built assets (repeatable)'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test    format, lint, types, tests, migrations'
 	@echo 'make bench   measurements        make soak    a long run under faults'
 	@echo 'make lock    lock files anew     make screenshots'
+	@echo 'make audit   known holes in what is locked (asks PyPI, so it is no part of make test)'
 
 setup:
 	@$(PYTHON) dev/setup.py
@@ -32,6 +33,9 @@ screenshots: setup
 
 lock: setup
 	@exec $(PY) -m dev.lock
+
+audit: setup
+	@exec .venv/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip
 
 clean:
 	rm -rf .venv node_modules b24app/static/dist .mypy_cache .ruff_cache .pytest_cache

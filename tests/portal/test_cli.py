@@ -57,6 +57,29 @@ def test_keys_are_made_without_any_environment_and_are_good_ones(environment: di
     assert b24({}, "keys").stdout != done.stdout
 
 
+NOT_INSTALLED = """
+import importlib.metadata, sys
+importlib.metadata.entry_points = lambda **_: ()
+sys.argv = ["flask", "--app", "app", "b24", *sys.argv[1:]]
+from flask.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("words", "code", "says"), [
+    (["keys"], 0, "TOKEN_KEYS="), (["doctor"], 1, "APP_URL: missing"), (["worker"], 1, "B24_CLIENT_ID: missing"),
+])  # fmt: skip
+def test_hosts_that_install_only_the_requirements_have_the_commands_too(words: list[str], code: int, says: str):
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_INSTALLED, *words], cwd=ROOT, env={}, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+    assert done.returncode == code, done.stderr
+    assert says in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_doctor_names_every_missing_variable_with_its_remedy():
     done = b24({}, "doctor")
 
