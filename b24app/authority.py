@@ -11,7 +11,7 @@ from b24app.tokens import Tokens
 
 
 class Authority:
-    """Decides who may steer a run that somebody else ordered."""
+    """Decides who may look into, and steer, a run that somebody else ordered."""
 
     def __init__(self, tokens: Tokens, pages: Pages, clock: Clock) -> None:
         self._tokens = tokens
@@ -37,6 +37,12 @@ class Authority:
         """Takeover: the right to publish on all of the run's sites."""
         if not self.publishes_on(actor, run, sites):
             raise NotAllowed()
+
+    def readable_sites(self, actor: Actor, run: Run) -> frozenset[int] | None:
+        """Ids of the sites whose items this person may see; None for the asker, who sees all of their own order."""
+        if run.created_by == actor.user_id:
+            return None
+        return frozenset(site.site_id for site in self._pages.all_of(actor, run.kind).sites)
 
     def publishes_on(self, actor: Actor, run: Run, sites: Iterable[int]) -> bool:
         """Whether this person has the right to publish on all of the run's sites."""

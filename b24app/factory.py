@@ -15,7 +15,7 @@ from b24app import config, log, services
 from b24app.cli import b24, is_asked_for
 from b24app.errors import BadForm
 from b24app.services import Services
-from b24app.web import events, frames, news, oauth, ops, pages, preferences, problems, runs, words
+from b24app.web import events, exports, frames, health, news, oauth, ops, pages, preferences, problems, runs, words
 from b24app.web.session import SessionTokens, hand_out_fresh_token, require_session
 
 logger = structlog.get_logger()
@@ -65,7 +65,8 @@ def _register(app: Flask, built: Services) -> None:
     app.register_blueprint(events.blueprint(built))
     app.register_blueprint(oauth.blueprint(built, sessions))
     app.register_blueprint(ops.blueprint(built))
-    for people in (pages.blueprint(built), runs.blueprint(built), news.blueprint(built), preferences.blueprint(built)):
+    for noun in (pages, runs, exports, news, health, preferences):
+        people = noun.blueprint(built)
         people.before_request(lambda: require_session(built, sessions))
         app.register_blueprint(people)
     app.after_request(_finish_headers(sessions))

@@ -132,6 +132,13 @@ class Installs:
         answers = self._introduce(opening, bind=True)
         return replace(self._settled(opening), steps=_steps(opening, answers))
 
+    def bind(self, user: UserRef) -> dict[str, Answer | PortalError]:
+        """Bind events and placement anew for somebody who may; what Bitrix24 said of each."""
+        with self._store.begin() as db:
+            opening = _opening(db.get_one(Portal, user.member_id), db.get_one(User, (user.member_id, user.user_id)))
+        answers = self._introduce(opening, bind=True)
+        return {name: answers[name] for name in self._bindings()}
+
     def hear(self, event: EventPost) -> None:
         """Believe an event by the access token it carries: store what the authorization server says of it, the pair,
         and the application token, a new one of which begins a new installation.

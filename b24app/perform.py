@@ -164,11 +164,13 @@ class Perform:
             doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
             db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
 
-    def resume_portal(self, db: Session, member_id: str, cause: type[PortalError]) -> None:
-        """What a portal's runs waited for has come: those that waited for just this go on."""
+    def resume_portal(self, db: Session, member_id: str, cause: type[PortalError]) -> int:
+        """What a portal's runs waited for has come: those that waited for just this go on; how many."""
         waiting = (Run.member_id == member_id, Run.state == RunState.WAITING)
         because = Run.problem["class"].astext == cause.__name__
-        self._resume(db, db.scalars(select(Run).where(*waiting, because).with_for_update()).all())
+        runs = db.scalars(select(Run).where(*waiting, because).with_for_update()).all()
+        self._resume(db, runs)
+        return len(runs)
 
     def take_over(self, actor: Actor, run_id: UUID) -> None:
         """The run that waits, or will have to, goes on with the actor's own rights. Raises NotFound, NotPossibleNow."""

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from b24app.bitrix.address import Addresses
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.rest import Rest, Transport
+from b24app.calls import Calls
 from b24app.clock import Clock, utcnow
 from b24app.config import Config
 from b24app.foresight import Foresight
+from b24app.health import Healths
 from b24app.history import History
 from b24app.installs import Installs
 from b24app.journal import Journal
@@ -47,6 +49,8 @@ class Services:
     schedule: Schedule
     foresight: Foresight
     perform: Perform
+    calls: Calls
+    healths: Healths
 
     def close(self) -> None:
         """Give connections back; a closed set of services opens new ones when it is used again."""
@@ -72,6 +76,7 @@ def build(
     queue = Queue(store.url)
     runs = Runs(store, queue, clock)
     installs = Installs(config, store, oauth, addresses, tokens, clock)
+    calls = Calls(store, clock)
     perform = Perform(store, tokens, runs, queue, clock, jitter)
     return Services(
         config=config,
@@ -90,6 +95,8 @@ def build(
         schedule=Schedule(store, queue, clock),
         foresight=Foresight(store, tokens, clock),
         perform=perform,
+        calls=calls,
+        healths=Healths(config, store, tokens, installs, perform, calls, clock),
     )
 
 

@@ -76,6 +76,12 @@ class Person:
         """GET as JSON."""
         return self.client.get(path, headers=self.headers(**more))
 
+    def read(self, path: str) -> Any:
+        """GET as JSON that must succeed; its body."""
+        answer = self.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
     def post(self, path: str, body: object = None, **more: str) -> TestResponse:
         """POST JSON, JSON back."""
         return self.client.post(path, json=body, headers=self.headers(**more))
@@ -108,3 +114,10 @@ class Person:
         """Undo a run by the answer that told of it."""
         assert run.json
         return self.post(f"/runs/{run.json['id']}/undo")
+
+
+def run_of(answer: TestResponse) -> str:
+    """The id of the run an order made."""
+    assert answer.status_code in (200, 201), answer.text
+    assert answer.json
+    return str(answer.json["id"])

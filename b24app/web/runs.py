@@ -15,7 +15,6 @@ from b24app.errors import BadForm
 from b24app.moments import Moment, moment, zone_of
 from b24app.runs import MOST_PAGES, Order, RunFilter, RunView
 from b24app.services import Services
-from b24app.store.models import Run
 from b24app.terms import N_, Action, Actor, Kind, RunState
 from b24app.web import previews, replies, times
 from b24app.web.forms import read
@@ -65,14 +64,14 @@ class OrderForm(BaseModel):
         return moment(text, zone, now) if text else None
 
 
-def _day_or_moment(sent: object) -> date | datetime | None:
+def day_or_moment(sent: object) -> date | datetime | None:
     """What `from` and `to` say: a day (YYYY-MM-DD), or a moment in ISO 8601."""
     if not isinstance(sent, str) or not sent:
         return None
     return date.fromisoformat(sent) if len(sent) == len("2026-11-28") else datetime.fromisoformat(sent)
 
 
-def _start(said: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
+def start_of(said: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
     """The moment meant; of a day its first, or that of a later day. Without an offset it is the zone's own clock."""
     if said is None:
         return None
@@ -89,8 +88,8 @@ class ListQuery(BaseModel):
     state: Short | None = None
     lid: int | None = Field(None, ge=1, le=2**53)
     user_id: int | None = Field(None, ge=1, le=2**53)
-    since: Annotated[date | datetime | None, BeforeValidator(_day_or_moment)] = Field(None, alias="from")
-    before: Annotated[date | datetime | None, BeforeValidator(_day_or_moment)] = Field(None, alias="to")
+    since: Annotated[date | datetime | None, BeforeValidator(day_or_moment)] = Field(None, alias="from")
+    before: Annotated[date | datetime | None, BeforeValidator(day_or_moment)] = Field(None, alias="to")
     after: UUID | None = None
     limit: int = Field(20, ge=1, le=100)
 
@@ -106,7 +105,7 @@ class ListQuery(BaseModel):
         """As the runs module takes it. A day counts whole, in the actor's zone."""
         states = tuple(RunState(word) for word in (self.state or "").split(",") if word)
         zone = i18n.zone(actor.zone)
-        since, before = _start(self.since, zone), _start(self.before, zone, days=1)
+        since, before = start_of(self.since, zone), start_of(self.before, zone, days=1)
         return RunFilter(states, self.lid, self.user_id, since, before, self.after, self.limit)
 
 
@@ -240,7 +239,12 @@ def blueprint(services: Services) -> Blueprint:
         run = services.runs.get(g.actor, run_id)
         limit = query.limit or (ITEMS_OF_JSON if replies.wants_json() else ITEMS_OF_PAGE)
         view = services.runs.view(
-            g.actor, run_id, _readable(run), failed_only=query.items == "failed", after=query.after, limit=limit
+            g.actor,
+            run_id,
+            authority.readable_sites(g.actor, run),
+            failed_only=query.items == "failed",
+            after=query.after,
+            limit=limit,
         )
         if view.run.state.is_final and g.actor.user_id in (run.created_by, run.acting_as):
             services.runs.told(g.actor, run_id)
@@ -251,12 +255,6 @@ def blueprint(services: Services) -> Blueprint:
         if status == 201:
             reply.headers["Location"] = url_for("runs.one", run_id=run_id)
         return reply
-
-    def _readable(run: Run) -> frozenset[int] | None:
-        """Sites whose items this person may see; the asker sees all of their own order."""
-        if run.created_by == g.actor.user_id:
-            return None
-        return frozenset(site.site_id for site in services.pages.all_of(g.actor, run.kind).sites)
 
     return runs
 

@@ -1,0 +1,98 @@
+"""The log of what was asked of a portal, read again: what the journal wrote, the newest first.
+
+Read in screens by the row's number, which grows with time, so a screen costs the same however long the log is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+
+from b24app.clock import Clock
+from b24app.store.db import Store
+from b24app.store.models import ApiCall, User
+from b24app.terms import Actor
+
+LIMIT_CODES = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "OVERLOAD_LIMIT")
+USAGE_SPAN = timedelta(minutes=10)  # the window in which Bitrix24 counts operating time (limits docs)
+FAILED = or_(ApiCall.code.is_not(None), ApiCall.http_status.is_(None))
+
+
+@dataclass(frozen=True)
+class CallFilter:
+    """Which calls of the portal to list; `after` is the number of the last one already seen."""
+
+    method: str | None = None
+    user_id: int | None = None
+    failed: bool | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    after: int | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the app asked of a portal in the last ten minutes."""
+
+    requests: int
+    seconds: float  # in which the portal was busy answering, the way included
+    limited: int  # refused because of a limit
+
+
+class Calls:
+    """Asks across the calls of one portal."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def listed(self, actor: Actor, wanted: CallFilter) -> tuple[list[tuple[ApiCall, str]], int | None]:
+        """Calls with the name of whom they were made for, newest first; and where the next screen begins."""
+        named = and_(User.member_id == ApiCall.member_id, User.user_id == ApiCall.user_id)
+        query = select(ApiCall, func.coalesce(User.name, "")).outerjoin(User, named)
+        query = query.where(ApiCall.member_id == actor.member_id, *_conditions(wanted)).order_by(ApiCall.id.desc())
+        with self._store.begin() as db:
+            rows = [(call, name) for call, name in db.execute(query.limit(wanted.limit + 1))]
+        shown = rows[: wanted.limit]
+        return shown, shown[-1][0].id if len(rows) > wanted.limit else None
+
+    def all_of(self, actor: Actor, wanted: CallFilter) -> Iterator[tuple[ApiCall, str]]:
+        """Every call that matches, read piece by piece."""
+        following: int | None = wanted.after
+        while True:
+            rows, following = self.listed(actor, replace(wanted, after=following, limit=500))
+            yield from rows
+            if following is None:
+                return
+
+    def methods(self, actor: Actor) -> list[str]:
+        """The methods that were called at all."""
+        query = select(ApiCall.method).where(ApiCall.member_id == actor.member_id).distinct().order_by(ApiCall.method)
+        with self._store.begin() as db:
+            return list(db.scalars(query))
+
+    def usage(self, actor: Actor) -> Usage:
+        """What the last ten minutes cost the portal."""
+        recent = (ApiCall.member_id == actor.member_id, ApiCall.at >= self._clock() - USAGE_SPAN)
+        limited = func.count().filter(func.upper(ApiCall.code).in_(LIMIT_CODES))
+        query = select(func.count(), func.coalesce(func.sum(ApiCall.seconds), 0.0), limited).where(*recent)
+        with self._store.begin() as db:
+            requests, seconds, refused = db.execute(query).one()
+        return Usage(requests, float(seconds), refused)
+
+
+def _conditions(wanted: CallFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.method is not None:
+        yield ApiCall.method == wanted.method
+    if wanted.user_id is not None:
+        yield ApiCall.user_id == wanted.user_id
+    if wanted.failed is not None:
+        yield FAILED if wanted.failed else ~FAILED
+    if wanted.since is not None:
+        yield ApiCall.at >= wanted.since
+    if wanted.before is not None:
+        yield ApiCall.at < wanted.before
+    if wanted.after is not None:
+        yield ApiCall.id < wanted.after
