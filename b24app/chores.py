@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from b24app.clock import Clock
 from b24app.store.db import Store
-from b24app.store.models import ApiCall, Proof, Run, SignInState, WorkerSeen
+from b24app.store.models import ApiCall, Proof, Run, Spent, WorkerSeen
 from b24app.store.queue import Queue
 from b24app.terms import RunState
 
@@ -42,7 +42,7 @@ class Chores:
         with self.store.begin() as db:
             db.execute(delete(ApiCall).where(ApiCall.at < now - timedelta(days=self.api_log_days)))
             db.execute(delete(Proof).where(Proof.expires_at < now))
-            db.execute(delete(SignInState).where(SignInState.expires_at < now))
+            db.execute(delete(Spent).where(Spent.expires_at < now))
 
     def revive(self) -> int:
         """Give a job to every run that should be moving and has none; how many there were.

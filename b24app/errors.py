@@ -17,7 +17,8 @@
     │       ├── BothTimesPast                         down and back both lie behind us: nothing is done
     │       ├── TimeIsUp                              the time to turn back came before all was done
     │       ├── NothingToBringBack                    the run it was to turn back did nothing
-    │       └── WaitedTooLong                         nobody helped for two weeks
+    │       ├── WaitedTooLong                         nobody helped for two weeks
+    │       └── AppRemoved                            the app was removed from the portal before it was done
     └── PortalError: Bitrix24 said no, or said nothing
         ├── ExpiredToken         401   renew, once more
         ├── InvalidToken         401   renew once, else sign in again
@@ -207,6 +208,13 @@ class WaitedTooLong(Overtaken):
     title = N_("Nobody helped for 14 days")
     words = N_("The run waited 14 days for somebody who could go on with it. This page was not changed by it.")
     remedy = N_("Retry it: it then runs with your own rights.")
+
+
+class AppRemoved(Overtaken):
+    code = "app_removed"
+    title = N_("The app was removed from the portal before this was done")
+    words = N_("What was not done by then was left as it was.")
+    remedy = N_("The app is here again: order it anew if it is still wanted.")
 
 
 class PortalError(Problem):

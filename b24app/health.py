@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from b24app.bindings import EVENTS, is_bound
 from b24app.bitrix.rest import Answer, Command
 from b24app.calls import Calls, Usage
 from b24app.chores import WORKER_LATE
@@ -29,7 +30,7 @@ from b24app.errors import (
     PortalError,
     RestRefused,
 )
-from b24app.installs import EVENTS, Installs, is_bound
+from b24app.installs import Installs
 from b24app.metrics import worker_seen
 from b24app.perform import Perform
 from b24app.store.db import Store

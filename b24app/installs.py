@@ -1,76 +1,45 @@
-"""Opening and installing: a post into the frame is a claim, and `app.info` is what proves it.
+"""Opening and installing: remember who was proven, on which portal, and bind what the portal should call.
 
-What the browser posts (domain, member_id, even SERVER_ENDPOINT) only selects; everything stored comes from the
-authorization server's answer. Nothing is written before that answer. Binding events and the placement is done by the
-installer, and again at an administrator's open when it is missing: Bitrix24 drops bindings at updates and events can
-be lost, so every open heals.
+Nothing is written before `app.info` has vouched for a post. Every open heals: it takes up a portal whose removal or
+reinstall was never heard of, and an administrator's open binds again what Bitrix24 dropped. A token for events that
+replaces a living one would let its bringer remove the portal by a forged event, so it is taken only from an
+administrator.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Literal
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from b24app.bitrix.address import Addresses, same_host
-from b24app.bitrix.forms import EventPost, FramePost
-from b24app.bitrix.oauth import AppInfo, AuthorizationServers
+from b24app import bindings
+from b24app.bindings import Answers, Step
+from b24app.bitrix.address import same_host
+from b24app.bitrix.forms import FramePost
+from b24app.bitrix.oauth import AppInfo, TokenPair
 from b24app.bitrix.rest import Answer, Command
 from b24app.clock import Clock
-from b24app.config import Config
-from b24app.errors import Forged, InsufficientScope, PortalError
+from b24app.errors import REMEDIES, NotInstalled, PortalError
+from b24app.proving import Claim, Proven, Proving
+from b24app.removal import erase
 from b24app.store.db import Store
 from b24app.store.models import Portal, Proof, User
 from b24app.store.vault import fingerprint
-from b24app.terms import APP_SCOPE, N_, UserRef
+from b24app.terms import APP_SCOPE, UserRef
 from b24app.tokens import Tokens
 
 log = structlog.get_logger()
 
-EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
-PLACEMENT = "LANDING_SETTINGS"
-PLACEMENT_TITLE = "Sundown: unpublish, schedule"
 PROFILE_AGE = timedelta(days=1)
-StepState = Literal["done", "failed", "missing"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of the installer: what was to be done, how it went, and the words for it."""
-
-    key: str
-    title: str
-    state: StepState
-    words: str = ""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a post or an event says of itself; only the access token in it can be proven."""
-
-    member_id: str
-    domain: str | None
-    server_endpoint: str | None
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    application_token: str | None = field(repr=False)
-
-    @property
-    def application_sha256(self) -> str | None:
-        """How the application token is kept."""
-        return fingerprint(self.application_token) if self.application_token else None
+EPOCH_BITS = 30
 
 
 @dataclass(frozen=True)
 class Opening:
-    """A proven post: who opened the app, on which portal, and what the installer has to show.
-
-    other_sha256  an application token that differs from the kept one, and waits for an administrator to confirm it
-    """
+    """A proven post: who opened the app, on which portal, and what the installer has to show."""
 
     user: UserRef
     portal_epoch: int
@@ -78,7 +47,6 @@ class Opening:
     endpoint: str
     scope: tuple[str, ...]
     steps: tuple[Step, ...] = field(default=())
-    other_sha256: str | None = None
 
     @property
     def has_scope(self) -> bool:
@@ -86,22 +54,31 @@ class Opening:
         return APP_SCOPE in self.scope
 
 
-class Installs:
-    """Proves posts, stores portals and people, binds what the portal should call."""
+@dataclass(frozen=True)
+class Grant:
+    """What came with a proof and is to be remembered: the pair, and the secret of the portal's events."""
 
-    def __init__(
-        self,
-        config: Config,
-        store: Store,
-        oauth: AuthorizationServers,
-        addresses: Addresses,
-        tokens: Tokens,
-        clock: Clock,
-    ) -> None:
-        self._config = config
+    access: str = field(repr=False)
+    refresh: str | None = field(repr=False)
+    application_token: str | None = field(default=None, repr=False)
+    lang: str | None = None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is new on the portal since a person last had the app open."""
+
+    version: int | None = None
+    scope: tuple[str, ...] | None = None
+
+
+class Installs:
+    """Stores portals and people, binds what the portal should call."""
+
+    def __init__(self, app_url: str, store: Store, proving: Proving, tokens: Tokens, clock: Clock) -> None:
+        self._app_url = app_url
         self._store = store
-        self._oauth = oauth
-        self._addresses = addresses
+        self._proving = proving
         self._tokens = tokens
         self._clock = clock
 
@@ -111,71 +88,42 @@ class Installs:
 
         Raises Forged (or NotGenuine) for what is not ours, AuthorizationUnavailable when nobody can vouch for it.
         """
-        opening = self._known(post, lang) or self._prove_and_store(_claim(post), lang)
-        if self._is_stranger(opening) or opening.other_sha256:
-            self._introduce(opening, bind=False)
-            opening = self._settled(opening)
-        if self._lacks_bindings(opening):
-            self._introduce(opening, bind=True)
-        return opening
-
-    def accept(self, claim: Claim, lang: str) -> Opening:
-        """Prove and store what a sign-in outside the frame brought, and ask once a day who it is."""
-        opening = self._prove_and_store(claim, lang)
-        if self._is_stranger(opening):
-            self._introduce(opening, bind=False)
-        return opening
+        opening = self._known(post, lang) or self.remember(self._proven(post), _grant(post, lang))
+        return self._settled(opening)
 
     def install(self, post: FramePost, lang: str) -> Opening:
         """As `open`, and bind events and placement; the steps tell what came of each. Repeatable."""
-        opening = self._known(post, lang) or self._prove_and_store(_claim(post), lang)
+        opening = self._known(post, lang) or self.remember(self._proven(post), _grant(post, lang), installing=True)
         answers = self._introduce(opening, bind=True)
-        return replace(self._settled(opening), steps=_steps(opening, answers))
+        return Opening(
+            opening.user,
+            opening.portal_epoch,
+            opening.user_epoch,
+            opening.endpoint,
+            opening.scope,
+            bindings.steps(opening.has_scope, answers),
+        )
 
-    def bind(self, user: UserRef) -> dict[str, Answer | PortalError]:
+    def bind(self, user: UserRef) -> Answers:
         """Bind events and placement anew for somebody who may; what Bitrix24 said of each."""
         with self._store.begin() as db:
             opening = _opening(db.get_one(Portal, user.member_id), db.get_one(User, (user.member_id, user.user_id)))
         answers = self._introduce(opening, bind=True)
-        return {name: answers[name] for name in self._bindings()}
+        return {name: answers[name] for name in bindings.commands(self._app_url)}
 
-    def hear(self, event: EventPost) -> None:
-        """Believe an event by the access token it carries: store what the authorization server says of it, the pair,
-        and the application token, a new one of which begins a new installation.
+    def sign_in(self, proven: Proven, pair: TokenPair, lang: str) -> Opening:
+        """As `open`, for a person who signed in outside the frame and whose fresh pair was proven."""
+        return self._settled(self.remember(proven, Grant(pair.access, pair.refresh, lang=lang)))
 
-        Raises Forged (or NotGenuine), AuthorizationUnavailable.
-        """
-        said = event.auth
-        if said.access_token is None:
-            raise Forged("event_without_proof")
-        claim = Claim(
-            said.member_id, said.domain, said.server_endpoint, said.access_token, said.refresh_token,
-            said.application_token,
-        )  # fmt: skip
-        opening = self._prove_and_store(claim, None)
-        if opening.other_sha256:
-            self._begin_anew(opening, event.at)
+    def _proven(self, post: FramePost) -> Proven:
+        return self._proving.prove(Claim(post.auth_id, post.member_id, post.domain, post.server_endpoint))
 
-    # --- proof -----------------------------------------------------------------------------------------------------
-
-    def _prove_and_store(self, claim: Claim, lang: str | None) -> Opening:
-        server = self._oauth.choose(claim.server_endpoint)
-        info = self._oauth.app_info(server, claim.access_token)
-        reason = self._contradiction(claim, info)
-        if reason:
-            log.warning("post_refused", reason=reason, member_id=claim.member_id)
-            raise Forged(reason)
-        self._addresses.check_endpoint(info.client_endpoint)
-        return self._stored(claim, server, info, lang)
-
-    def _contradiction(self, claim: Claim, info: AppInfo) -> str | None:
-        if info.client_id != self._config.b24_client_id:
-            return "token_of_another_app"
-        if info.member_id != claim.member_id:
-            return "token_of_another_portal"
-        if claim.domain is not None and not same_host(info.domain, claim.domain):
-            return "another_domain"
-        return None
+    def _settled(self, opening: Opening) -> Opening:
+        if self._is_stranger(opening):
+            self._introduce(opening, bind=False)
+        if self._lacks_bindings(opening):
+            self._introduce(opening, bind=True)
+        return opening
 
     def _known(self, post: FramePost, lang: str) -> Opening | None:
         """An opening for a token that was proven before and has not expired; None otherwise."""
@@ -193,58 +141,75 @@ class Installs:
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
-    def _stored(self, claim: Claim, server: str, info: AppInfo, lang: str | None) -> Opening:
+    def remember(self, proven: Proven, grant: Grant, *, installing: bool = False) -> Opening:
+        """Store what was proven and what came with it; with `installing` the present installation begins now."""
+        info = proven.info
         with self._store.begin() as db:
-            portal = self._portal(db, server, info)
+            portal = self._portal(db, proven)
+            if installing:
+                portal.installed_at = self._clock()
             user = _user(db, UserRef(info.member_id, info.user_id))
-            user.language = lang or user.language
-            portal.application_token_sha256 = portal.application_token_sha256 or claim.application_sha256
-            if claim.refresh_token:
-                self._tokens.remember(db, user.ref, claim.access_token, claim.refresh_token, info.expires_at)
-            self._keep_proof(db, claim.access_token, info)
-            differs = claim.application_sha256 not in (None, portal.application_token_sha256)
-            return replace(_opening(portal, user), other_sha256=claim.application_sha256 if differs else None)
+            user.language = grant.lang or user.language
+            if grant.application_token and portal.application_token_sha256 is None:
+                portal.application_token_sha256 = fingerprint(grant.application_token)
+            if grant.refresh:
+                self._tokens.remember(db, user.ref, grant.access, grant.refresh, info.expires_at)
+            self._keep_proof(db, grant.access, info)
+            opening = _opening(portal, user)
+            replaces = grant.application_token is not None and not vouches(portal, grant.application_token)
+        return self._taken_up_anew(opening, grant) if replaces else opening
 
-    def _settled(self, opening: Opening) -> Opening:
-        """A differing application token is believed from an administrator only: everybody sees it in their frame's
-        post, and whoever could replace it could remove the app in the portal's name.
-        """
-        if opening.other_sha256 is None:
-            return opening
-        with self._store.begin() as db:
-            is_admin = db.get_one(User, (opening.user.member_id, opening.user.user_id)).is_admin
-        if is_admin:
-            return self._begin_anew(opening, self._clock())
-        log.warning("application_token_differs", member_id=opening.user.member_id, user_id=opening.user.user_id)
-        return replace(opening, other_sha256=None)
-
-    def _begin_anew(self, opening: Opening, at: datetime) -> Opening:
-        """The app was installed again without our having seen its removal: a new epoch, which ends open sessions."""
-        with self._store.begin() as db:
-            portal = db.get_one(Portal, opening.user.member_id, with_for_update=True)
-            if portal.application_token_sha256 != opening.other_sha256 and at >= portal.installed_at:
-                portal.application_token_sha256, portal.bound_to = opening.other_sha256, None
-                portal.installed_at, portal.epoch = at, portal.epoch + 1
-                log.info("installed_anew", member_id=portal.member_id)
-            return replace(opening, portal_epoch=portal.epoch, other_sha256=None)
-
-    def _portal(self, db: Session, server: str, info: AppInfo) -> Portal:
+    def _portal(self, db: Session, proven: Proven) -> Portal:
         """The portal's row, locked and brought up to date; made when this is its first time."""
+        info = proven.info
         facts = {
-            "domain": info.domain, "client_endpoint": info.client_endpoint, "oauth_server": server,
+            "domain": info.domain, "client_endpoint": info.client_endpoint, "oauth_server": proven.server,
             "scope": ",".join(info.scope), "status": info.status, "app_version": info.version,
         }  # fmt: skip
-        now = self._clock()  # an epoch never comes again, even after everything of the portal was deleted
-        new = {"member_id": info.member_id, "installed_at": now, "epoch": int(now.timestamp()), **facts}
-        db.execute(insert(Portal).values(new).on_conflict_do_nothing())
+        # A portal that was erased and comes back must not revive a session of before: its epochs begin anywhere.
+        new = {"member_id": info.member_id, "installed_at": self._clock(), "epoch": secrets.randbits(EPOCH_BITS)}
+        made = insert(Portal).values({**new, **facts}).on_conflict_do_nothing()
+        db.execute(made)
         portal = db.get_one(Portal, info.member_id, with_for_update=True, populate_existing=True)
-        if not portal.is_open:
-            portal.installed_at, portal.uninstalled_at, portal.bound_to = self._clock(), None, None
+        if portal.to_be_erased:
+            erase(db, portal)
+            db.execute(made)
+            portal = db.get_one(Portal, info.member_id, with_for_update=True, populate_existing=True)
+        if not portal.is_open or REMEDIES.get((portal.suspended_code or "").upper()) is NotInstalled:
+            self._begin_installation(db, portal)
         if portal.app_version != info.version:
             portal.bound_to = None  # Bitrix24 drops bindings at an update
         for name, value in {**facts, "suspended_code": None}.items():
             setattr(portal, name, value)
         return portal
+
+    def _begin_installation(self, db: Session, portal: Portal) -> None:
+        """The app was installed anew: sessions, proofs, bindings and the events' secret of before are over."""
+        db.execute(delete(Proof).where(Proof.member_id == portal.member_id))
+        portal.installed_at, portal.uninstalled_at, portal.bound_to = self._clock(), None, None
+        portal.application_token_sha256 = None
+        portal.epoch += 1
+
+    def _taken_up_anew(self, opening: Opening, grant: Grant) -> Opening:
+        """Another secret of events than the one we keep: a reinstall we never heard of, if an administrator says so."""
+        member_id = opening.user.member_id
+        if not self.is_administrator(opening.user):
+            log.warning("application_token_not_taken", member_id=member_id, user_id=opening.user.user_id)
+            return opening
+        with self._store.begin() as db:
+            portal = db.get_one(Portal, member_id, with_for_update=True)
+            self._begin_installation(db, portal)
+            portal.application_token_sha256 = fingerprint(grant.application_token or "")
+            log.warning("application_token_changed", member_id=member_id, user_id=opening.user.user_id)
+            return _opening(portal, db.get_one(User, (member_id, opening.user.user_id)))
+
+    def is_administrator(self, user: UserRef) -> bool:
+        """Bitrix24's own answer, now; False when it gives none."""
+        try:
+            return self._tokens.call(user, "user.admin").result is True
+        except PortalError as refused:
+            log.warning("administrator_unknown", code=refused.code, member_id=user.member_id)
+            return False
 
     def _keep_proof(self, db: Session, access: str, info: AppInfo) -> None:
         db.execute(delete(Proof).where(Proof.member_id == info.member_id, Proof.expires_at <= self._clock()))
@@ -253,6 +218,18 @@ class Installs:
             "domain": info.domain, "expires_at": info.expires_at,
         }  # fmt: skip
         db.execute(insert(Proof).values(row).on_conflict_do_update(index_elements=["access_sha256"], set_=row))
+
+    def changes(self, user: UserRef) -> Changes:
+        """What is new since this person last had the app open; it is told once."""
+        with self._store.begin() as db:
+            portal = db.get_one(Portal, user.member_id)
+            person = db.get_one(User, (user.member_id, user.user_id), with_for_update=True)
+            version, scope = person.seen_version, person.seen_scope
+            person.seen_version, person.seen_scope = portal.app_version, portal.scope
+        return Changes(
+            portal.app_version if version not in (None, portal.app_version) else None,
+            _scopes(portal.scope) if scope is not None and set(_scopes(scope)) != set(_scopes(portal.scope)) else None,
+        )
 
     # --- getting to know, and binding ------------------------------------------------------------------------------
 
@@ -265,13 +242,13 @@ class Installs:
         with self._store.begin() as db:
             portal = db.get_one(Portal, opening.user.member_id)
             user = db.get_one(User, (opening.user.member_id, opening.user.user_id))
-            return user.is_admin and opening.has_scope and portal.bound_to != self._config.app_url
+            return user.is_admin and opening.has_scope and portal.bound_to != self._app_url
 
-    def _introduce(self, opening: Opening, *, bind: bool) -> Mapping[str, Answer | PortalError]:
+    def _introduce(self, opening: Opening, *, bind: bool) -> Answers:
         """Ask who this is and, for the installer, bind: one request. A refusal of all of it stands for each part."""
-        commands = {"profile": Command("profile")} | (self._bindings() if bind else {})
+        commands = {"profile": Command("profile")} | (bindings.commands(self._app_url) if bind else {})
         try:
-            answers: Mapping[str, Answer | PortalError] = self._tokens.batch(opening.user, commands)
+            answers: Answers = self._tokens.batch(opening.user, commands)
         except PortalError as refused:
             log.warning("introduction_refused", code=refused.code, member_id=opening.user.member_id)
             return dict.fromkeys(commands, refused)
@@ -279,34 +256,23 @@ class Installs:
             _note_profile(
                 db.get_one(User, (opening.user.member_id, opening.user.user_id)), answers["profile"], self._clock
             )
-            if bind and all(is_bound(answers[name]) for name in self._bindings()):
-                db.get_one(Portal, opening.user.member_id).bound_to = self._config.app_url
+            if bind and bindings.all_bound(answers):
+                db.get_one(Portal, opening.user.member_id).bound_to = self._app_url
         return answers
 
-    def _bindings(self) -> dict[str, Command]:
-        events = {
-            event: Command("event.bind", {"event": event, "handler": f"{self._config.app_url}/events"})
-            for event in EVENTS
-        }
-        fields = {
-            "PLACEMENT": PLACEMENT, "PLACEMENT_HANDLER": f"{self._config.app_url}/app", "TITLE": PLACEMENT_TITLE,
-        }  # fmt: skip
-        return {**events, PLACEMENT: Command("landing.repo.bind", {"fields": fields})}
+
+def vouches(portal: Portal, application_token: str) -> bool:
+    """Whether this is the secret of the portal's events; takes the same time however much of it is right."""
+    kept = portal.application_token_sha256 or ""
+    return secrets.compare_digest(fingerprint(application_token), kept)
 
 
-def _claim(post: FramePost) -> Claim:
-    return Claim(
-        post.member_id, post.domain, post.server_endpoint, post.auth_id, post.refresh_token, post.application_token
-    )
+def _grant(post: FramePost, lang: str) -> Grant:
+    return Grant(post.auth_id, post.refresh_token, post.application_token, lang)
 
 
-def is_bound(answer: Answer | PortalError) -> bool:
-    """Done, or it had been done before: PLACEMENT_EXIST, or ERROR_CORE of event.bind, which means "already binded" or
-    that the very same bind is running at this moment (rest source, checkUniq and its lock).
-    """
-    if isinstance(answer, PortalError):
-        return answer.code.upper() in ("PLACEMENT_EXIST", "ERROR_CORE")
-    return answer.result is True
+def _scopes(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
 
 
 def _user(db: Session, ref: UserRef) -> User:
@@ -315,8 +281,7 @@ def _user(db: Session, ref: UserRef) -> User:
 
 
 def _opening(portal: Portal, user: User) -> Opening:
-    scope = tuple(part for part in portal.scope.split(",") if part)
-    return Opening(user.ref, portal.epoch, user.epoch, portal.client_endpoint, scope)
+    return Opening(user.ref, portal.epoch, user.epoch, portal.client_endpoint, _scopes(portal.scope))
 
 
 def _note_profile(user: User, answer: Answer | PortalError, clock: Clock) -> None:
@@ -329,29 +294,3 @@ def _note_profile(user: User, answer: Answer | PortalError, clock: Clock) -> Non
     user.zone = user.zone or profile.get("TIME_ZONE") or None
     user.is_admin = profile.get("ADMIN") in (True, "true", "Y", "1", 1)
     user.opened_at = clock()
-
-
-def _steps(opening: Opening, answers: Mapping[str, Answer | PortalError]) -> tuple[Step, ...]:
-    granted: StepState = "done" if opening.has_scope else "missing"
-    return (
-        Step("verified", N_("Bitrix24 confirms this portal and this app"), "done"),
-        Step("stored", N_("Your access is stored, encrypted"), "done"),
-        Step(
-            "scope",
-            N_('Permission to work with "Sites"'),
-            granted,
-            "" if opening.has_scope else InsufficientScope.remedy,
-        ),
-        _step(
-            "events", N_("The portal will tell the app about updates and removal"), [answers[event] for event in EVENTS]
-        ),
-        _step("placement", N_("An entry in the settings of each page"), [answers[PLACEMENT]]),
-    )
-
-
-def _step(key: str, title: str, answers: list[Answer | PortalError]) -> Step:
-    refused = next((answer for answer in answers if not is_bound(answer)), None)
-    if refused is None:
-        return Step(key, title, "done")
-    words = refused.remedy if isinstance(refused, PortalError) else PortalError.remedy
-    return Step(key, title, "failed", words)

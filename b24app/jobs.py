@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from uuid import UUID
 
 import procrastinate
@@ -62,8 +61,13 @@ def _run_tasks(engine: procrastinate.App, services: Services) -> None:
 
 def _portal_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.task(name=FORGET)
-    def forget(member_id: str, removed_at: str, clean: bool) -> None:
-        services.lifecycle.forget(member_id, datetime.fromisoformat(removed_at), clean=clean)
+    def forget(portal: str) -> None:
+        services.removal.forget(portal)
+
+    @engine.periodic(cron=HOURLY)
+    @engine.task(name="forget_due", queueing_lock="forget_due")
+    def forget_due(timestamp: int) -> None:
+        services.removal.forget_due()
 
 
 def _chore_tasks(engine: procrastinate.App, chores: Chores) -> None:

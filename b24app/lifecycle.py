@@ -1,159 +1,141 @@
-"""What the portal tells of the app itself: installed, updated, paid for, removed.
+"""Events of Bitrix24 are claims, too: what proves them, and what they change.
 
-Events come once, late, twice or never, so each is safe to repeat and none is needed: frames and error codes heal what
-was lost. The application token proves an event; where it is missing or differs, only an access token that the
-authorization server vouches for does. A removal is marked at once, in one transaction, and what is to be forgotten is
-deleted after the answer.
-Source: events docs; threats.md, rows 5 to 8.
+An event is proven by the secret the portal shares with us (`application_token`). A new or changed secret is taken only
+with an access token that the authorization server vouches for; a removal brings none, so the secret alone proves it.
+Events come late, twice, out of order or never: each is carried out once, and not when it is older than the present
+installation. Source: event docs and the rest module's source; events are sent once and never again.
 """
 
-import hmac
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import delete, exists, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from b24app.bitrix.forms import EventPost
 from b24app.clock import Clock
-from b24app.errors import Forged, NotInstalled, PaymentRequired
-from b24app.installs import Installs
+from b24app.errors import AuthorizationUnavailable, Forged, PaymentRequired
+from b24app.installs import Grant, Installs, vouches
 from b24app.perform import Perform
+from b24app.proving import Claim, Proving
+from b24app.removal import Removal, lock_runs
 from b24app.store.db import Store
-from b24app.store.models import ApiCall, Portal, Proof, Run, RunItem, User, UserToken
-from b24app.store.queue import Queue
-from b24app.store.vault import fingerprint
-from b24app.terms import ItemState, RunState
+from b24app.store.models import Portal, Spent
+from b24app.terms import UserRef
 
 log = structlog.get_logger()
-INSTALLED, UPDATED, REMOVED, PAID = "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT"
-YES = ("1", "Y", "true")
-OPEN_RUNS = [state for state in RunState if not state.is_final]
+
+INSTALL, UPDATE, UNINSTALL, PAYMENT = "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT"
+REMEMBERED = timedelta(days=1)  # an identical post after that is older than any installation it could harm
 
 
 class Lifecycle:
-    """Hears events and forgets portals."""
+    """Carries proven events out."""
 
-    def __init__(self, store: Store, installs: Installs, perform: Perform, queue: Queue, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, proving: Proving, installs: Installs, removal: Removal, perform: Perform, clock: Clock
+    ) -> None:
         self._store = store
+        self._proving = proving
         self._installs = installs
+        self._removal = removal
         self._perform = perform
-        self._queue = queue
         self._clock = clock
 
-    def hear(self, event: EventPost) -> None:
-        """Do what a proven event says. Raises Forged (or NotGenuine) and changes nothing for any other;
-        AuthorizationUnavailable when its access token cannot be looked at.
-        """
-        known = self._is_proven(event)
-        log.info("event", event_name=event.event, member_id=event.auth.member_id, proven=known, ts=event.ts)
-        if event.event in (INSTALLED, UPDATED):
-            if known:
-                self._bindings_are_gone(event)
-            else:
-                self._installs.hear(event)
-        elif not known:
-            raise Forged("event_without_proof")
-        elif event.event == REMOVED:
-            self._remove(event)
-        elif event.event == PAID:
-            self._paid(event)
-
-    def _is_proven(self, event: EventPost) -> bool:
-        said = event.auth.application_token
-        with self._store.begin() as db:
-            portal = db.get(Portal, event.auth.member_id)
-        kept = portal.application_token_sha256 if portal else None
-        return hmac.compare_digest(kept or "", fingerprint(said or "")) and bool(kept and said)
-
-    def _bindings_are_gone(self, event: EventPost) -> None:
-        """Bitrix24 wipes an app's handlers when it is installed or updated: the next administrator's open binds."""
-        with self._store.begin() as db:
-            portal = db.get(Portal, event.auth.member_id, with_for_update=True)
-            if portal is not None and event.at > portal.installed_at:
-                portal.bound_to = None
-
-    def _paid(self, event: EventPost) -> None:
-        """A payment opens what its lack had closed; a lack of it is met, and said, at the next call."""
-        if event.values.get("PAYMENT_EXPIRED", "N") in YES:
+    def hear(self, post: EventPost) -> None:
+        """Do what an event says, once. Raises Forged for one that proves nothing; then nothing was changed."""
+        if self._was_carried_out(post):
             return
-        with self._store.begin() as db:
-            portal = db.get(Portal, event.auth.member_id, with_for_update=True)
-            if portal is not None and portal.suspended_code == PaymentRequired.code:
-                portal.suspended_code = None
-            self._perform.resume_portal(db, event.auth.member_id, PaymentRequired)
+        if self._is_vouched_for(post):
+            self._obey(post)
+        elif post.event in (INSTALL, UPDATE) and post.auth.access_token and post.auth.application_token:
+            self._take_up(post, post.auth.access_token, post.auth.application_token)
+        else:
+            log.warning("event_refused", event_name=post.event, member_id=post.auth.member_id)
+            raise Forged("event_not_proven")
 
-    # --- removal ---------------------------------------------------------------------------------------------------
+    # --- proof -----------------------------------------------------------------------------------------------------
 
-    def _remove(self, event: EventPost) -> None:
-        """Sessions and work end here and now; data goes after the answer."""
-        clean = event.values.get("CLEAN") in YES
+    def _was_carried_out(self, post: EventPost) -> bool:
         with self._store.begin() as db:
-            portal = db.get(Portal, event.auth.member_id, with_for_update=True)
-            if portal is None or not portal.is_open or _is_of_an_earlier_install(event, portal):
+            return db.get(Spent, post.digest) is not None
+
+    def _is_vouched_for(self, post: EventPost) -> bool:
+        with self._store.begin() as db:
+            portal = db.get(Portal, post.auth.member_id)
+        return portal is not None and _has_secret(portal, post)
+
+    # --- what it changes -------------------------------------------------------------------------------------------
+
+    def _obey(self, post: EventPost) -> None:
+        with self._store.begin() as db:
+            lock_runs(db, post.auth.member_id)
+            portal = db.get(Portal, post.auth.member_id, with_for_update=True, populate_existing=True)
+            if not self._is_first(db, post) or portal is None or not _has_secret(portal, post):
+                return  # carried out by another delivery while we waited for the row
+            if _is_older(portal, post):
                 return
-            now = self._clock()
-            portal.uninstalled_at, portal.bound_to, portal.epoch = now, None, portal.epoch + 1
-            db.execute(delete(Proof).where(Proof.member_id == portal.member_id))
-            db.execute(delete(UserToken).where(UserToken.member_id == portal.member_id))
-            _stop_runs(db, portal.member_id, now)
-            self._queue.forget(db, portal.member_id, now, clean=clean)
-            log.info("removed", member_id=portal.member_id, clean=clean)
+            log.info("event", event_name=post.event, member_id=portal.member_id)
+            if post.event == UNINSTALL:
+                self._removal.close(db, portal, erase=post.values.get("CLEAN") == "1")
+            elif post.event == UPDATE:
+                portal.bound_to = None  # Bitrix24 drops bindings at an update; the next open tells what is new
+            elif post.event == INSTALL and post.ts:
+                said = min(datetime.fromtimestamp(post.ts, UTC), self._clock())
+                portal.installed_at = max(portal.installed_at, said)
+        if post.event == PAYMENT and post.values.get("PAYMENT_EXPIRED") == "N":
+            self._paid(post.auth.member_id)
 
-    def forget(self, member_id: str, removed_at: datetime, *, clean: bool) -> None:
-        """Delete everything of a removed portal, or what in its history tells of people. Repeatable.
+    def _is_first(self, db: Session, post: EventPost) -> bool:
+        """Mark the event as carried out; False when another delivery of it was."""
+        mark = {"mark": post.digest, "expires_at": self._clock() + REMEMBERED}
+        made = insert(Spent).values(mark).on_conflict_do_nothing().returning(Spent.mark)
+        return db.scalar(made) is not None
 
-        The portal may have been installed anew meanwhile: then only what is older than the removal goes.
-        """
+    def _paid(self, member_id: str) -> None:
+        """The cause of a stop has ended. An unpaid app is not stopped by the event: Bitrix24 gives it days of grace."""
         with self._store.begin() as db:
             portal = db.get(Portal, member_id, with_for_update=True)
-            if portal is None:
-                return
-            old_runs = (Run.member_id == member_id, Run.created_at <= removed_at)
-            db.execute(delete(ApiCall).where(ApiCall.member_id == member_id, ApiCall.at <= removed_at))
-            if clean:
-                db.execute(delete(Run).where(*old_runs))
-            else:
-                _forget_people(db, old_runs)
-            if portal.uninstalled_at == removed_at:
-                db.execute(delete(Portal if clean else User).where((Portal if clean else User).member_id == member_id))
-            else:
-                has_token = exists().where(
-                    UserToken.member_id == User.member_id, UserToken.user_id == User.user_id
-                )  # fmt: skip
-                db.execute(delete(User).where(User.member_id == member_id, ~has_token))
+            if portal is not None and (portal.suspended_code or "").upper() == PaymentRequired.code:
+                portal.suspended_code = None
+        with self._store.begin() as db:
+            self._perform.resume_portal(db, member_id, PaymentRequired)
+
+    def _take_up(self, post: EventPost, access: str, secret: str) -> None:
+        """An event with a secret we do not know: the access token in it must prove portal and app."""
+        who = post.auth
+        try:
+            proven = self._proving.prove(Claim(access, who.member_id, who.domain, who.server_endpoint))
+        except AuthorizationUnavailable:
+            log.warning("event_not_verifiable", event_name=post.event, member_id=who.member_id)
+            raise Forged("event_not_proven") from None
+        if self._is_stale(post):
+            return
+        opening = self._installs.remember(proven, Grant(access, who.refresh_token, secret))
+        if not self._is_kept(opening.user, secret):
+            raise Forged("event_not_proven")
+        with self._store.begin() as db:
+            self._is_first(db, post)
+
+    def _is_stale(self, post: EventPost) -> bool:
+        with self._store.begin() as db:
+            portal = db.get(Portal, post.auth.member_id)
+        return portal is not None and portal.is_open and _is_older(portal, post)
+
+    def _is_kept(self, user: UserRef, secret: str) -> bool:
+        with self._store.begin() as db:
+            return vouches(db.get_one(Portal, user.member_id), secret)
 
 
-def _is_of_an_earlier_install(event: EventPost, portal: Portal) -> bool:
-    """Late: it was put in the queue before the app was installed as it is now. Whole seconds, as `ts` counts them."""
-    return bool(event.ts) and event.ts < int(portal.installed_at.timestamp())
+def _has_secret(portal: Portal, post: EventPost) -> bool:
+    """The portal's own secret, and the app is installed there as far as we know."""
+    token = post.auth.application_token
+    return portal.is_open and token is not None and vouches(portal, token)
 
 
-def _stop_runs(db: Session, member_id: str, now: datetime) -> None:
-    """Everything still open is cancelled, with the reason."""
-    problem = {"code": NotInstalled.code, "class": NotInstalled.__name__, "method": None}
-    stopped = (
-        update(Run)
-        .where(Run.member_id == member_id, Run.state.in_(OPEN_RUNS))
-        .values(state=RunState.CANCELLED, finished_at=now, problem=problem)
-        .returning(Run.id)
-    )
-    ids = list(db.scalars(stopped))
-    left = (ItemState.PENDING, ItemState.RUNNING)
-    db.execute(
-        update(RunItem)
-        .where(RunItem.run_id.in_(ids), RunItem.state.in_(left))
-        .values(state=ItemState.CANCELLED)
-    )  # fmt: skip
-
-
-def _forget_people(db: Session, old_runs: tuple[object, ...]) -> None:
-    """History stays: which pages, when, how it went. Who did it does not."""
-    ids = select(Run.id).where(*old_runs)  # type: ignore[arg-type]
-    states = {name: getattr(RunItem, name).op("-")(literal("modified_by")) for name in ("before", "after", "expected")}
-    db.execute(update(RunItem).where(RunItem.run_id.in_(ids)).values(states))
-    db.execute(
-        update(Run)
-        .where(*old_runs)  # type: ignore[arg-type]
-        .values(created_by=0, created_name="", acting_as=0, acting_name="", idempotency_key=None, told_to=[])
-    )
+def _is_older(portal: Portal, post: EventPost) -> bool:
+    """From before the present installation. A portal counts in whole seconds; an event that says no time is new."""
+    older = 0 < post.ts < int(portal.installed_at.timestamp())
+    if older:
+        log.warning("event_too_old", event_name=post.event, member_id=portal.member_id, ts=post.ts)
+    return older

@@ -19,6 +19,8 @@ from b24app.lifecycle import Lifecycle
 from b24app.log import Redaction
 from b24app.pages import Pages
 from b24app.perform import Perform
+from b24app.proving import Proving
+from b24app.removal import Removal
 from b24app.runs import Runs
 from b24app.schedule import Schedule
 from b24app.signin import SignIn
@@ -41,6 +43,7 @@ class Services:
     oauth: AuthorizationServers
     tokens: Tokens
     installs: Installs
+    removal: Removal
     lifecycle: Lifecycle
     signin: SignIn
     pages: Pages
@@ -75,7 +78,9 @@ def build(
     tokens = Tokens(store, vault, Rest(wire, clock, Journal(store, Redaction(config.secrets()).text)), oauth, clock)
     queue = Queue(store.url)
     runs = Runs(store, queue, clock)
-    installs = Installs(config, store, oauth, addresses, tokens, clock)
+    proving = Proving(config.b24_client_id, oauth, addresses)
+    installs = Installs(config.app_url, store, proving, tokens, clock)
+    removal = Removal(store, queue, clock)
     calls = Calls(store, clock)
     perform = Perform(store, tokens, runs, queue, clock, jitter)
     return Services(
@@ -87,8 +92,9 @@ def build(
         oauth=oauth,
         tokens=tokens,
         installs=installs,
-        signin=SignIn(config, store, oauth, installs, clock),
-        lifecycle=Lifecycle(store, installs, perform, queue, clock),
+        signin=SignIn(config, store, oauth, proving, installs, clock),
+        removal=removal,
+        lifecycle=Lifecycle(store, proving, installs, removal, perform, clock),
         pages=Pages(tokens, clock),
         runs=runs,
         history=History(store, clock),

@@ -18,10 +18,11 @@ from b24app.bitrix.oauth import AuthorizationServers
 from b24app.clock import Clock
 from b24app.config import Config
 from b24app.errors import Forged, NotFound, SignInRefused
-from b24app.installs import Claim, Installs, Opening
+from b24app.installs import Installs, Opening
+from b24app.proving import Claim, Proving
 from b24app.signing import BadSignature, Signer
 from b24app.store.db import Store
-from b24app.store.models import Portal, SignInState
+from b24app.store.models import Portal, Spent
 from b24app.store.vault import fingerprint
 
 log = structlog.get_logger()
@@ -40,11 +41,18 @@ class SignIn:
     """Begins and ends sign-ins."""
 
     def __init__(
-        self, config: Config, store: Store, oauth: AuthorizationServers, installs: Installs, clock: Clock
+        self,
+        config: Config,
+        store: Store,
+        oauth: AuthorizationServers,
+        proving: Proving,
+        installs: Installs,
+        clock: Clock,
     ) -> None:
         self._signer = Signer(config.session_keys, f"{config.app_url}/oauth", clock)
         self._store = store
         self._oauth = oauth
+        self._proving = proving
         self._installs = installs
         self._clock = clock
 
@@ -71,7 +79,8 @@ class SignIn:
         if pair.member_id != member_id:
             log.warning("sign_in_refused", reason="another_portal", member_id=member_id)
             raise Forged("token_of_another_portal")
-        return self._installs.accept(Claim(member_id, None, pair.server, pair.access, pair.refresh, None), lang)
+        proven = self._proving.prove(Claim(pair.access, member_id, None, pair.server))
+        return self._installs.sign_in(proven, pair, lang)
 
     def _spend(self, state: str, browser: str) -> str:
         """The portal the state was made for. Raises SignInRefused when it is not this browser's, over, or spent."""
@@ -81,9 +90,9 @@ class SignIn:
             raise SignInRefused("state_unknown") from None
         if not secrets.compare_digest(str(claims.get("browser")), fingerprint(browser)):
             raise SignInRefused("state_of_another_browser")
-        row = {"jti": claims["jti"], "expires_at": datetime.fromtimestamp(claims["exp"], UTC) + LIFE}
+        row = {"mark": claims["jti"], "expires_at": datetime.fromtimestamp(claims["exp"], UTC) + LIFE}
         with self._store.begin() as db:
-            spent = insert(SignInState).values(row).on_conflict_do_nothing().returning(SignInState.jti)
+            spent = insert(Spent).values(row).on_conflict_do_nothing().returning(Spent.mark)
             if db.scalar(spent) is None:
                 raise SignInRefused("state_spent")
         return str(claims["member_id"])

@@ -4,11 +4,11 @@ Nothing here proves anything; it only makes sure that what is asked about later 
 Source: the widget docs (four parameters ride in the query, the rest in the body) and the events docs.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -60,17 +60,15 @@ class EventAuth:
 
 @dataclass(frozen=True)
 class EventPost:
-    """One event. `ts` are the unix seconds at which the portal put it in its queue, 0 where it did not say."""
+    """One event. `ts` are the unix seconds at which the portal put it in its queue, 0 where it did not say; `digest`
+    is a SHA-256 over all of the form, so the same post has the same one.
+    """
 
     event: str
     ts: int
     values: Mapping[str, str]
     auth: EventAuth
-
-    @property
-    def at(self) -> datetime:
-        """When the portal put it in its queue."""
-        return datetime.fromtimestamp(self.ts, UTC)
+    digest: str
 
 
 class _Frame(BaseModel):
@@ -144,7 +142,11 @@ def parse_event(form: MultiDict[str, str]) -> EventPost:
     who = EventAuth(
         read.member_id, read.domain, read.server_endpoint, read.access_token, read.refresh_token, read.application_token
     )
-    return EventPost(read.event.upper(), read.ts, groups.get("data", {}), who)
+    return EventPost(read.event.upper(), read.ts, groups.get("data", {}), who, _digest(form))
+
+
+def _digest(form: MultiDict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(form.items(multi=True))).encode()).hexdigest()
 
 
 def _single(query: MultiDict[str, str], form: MultiDict[str, str]) -> dict[str, str]:

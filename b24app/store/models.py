@@ -72,6 +72,7 @@ class Portal(Base):
     installed_at: Mapped[datetime]
     bound_to: Mapped[str | None] = mapped_column(Text)  # the APP_URL that events and placement are bound to
     uninstalled_at: Mapped[datetime | None]
+    to_be_erased: Mapped[bool] = mapped_column(server_default=text("false"))  # removed with its data: a job deletes it
     suspended_code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's word for why work stopped
     paused_until: Mapped[datetime | None]
 
@@ -97,6 +98,8 @@ class User(Base):
     is_admin: Mapped[bool] = mapped_column(server_default=text("false"))
     epoch: Mapped[int] = mapped_column(server_default=text("1"))  # grows when Bitrix24 says the user may not
     opened_at: Mapped[datetime | None]
+    seen_version: Mapped[int | None]  # of the app on this portal, when they last had it open
+    seen_scope: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime | None]  # up to when they said they know what happened
 
     @property
@@ -227,12 +230,12 @@ class ApiCall(Base):
     answer: Mapped[str] = mapped_column(Text)
 
 
-class SignInState(Base):
-    """A spent OAuth state, kept until it would have expired anyway: makes it single use across processes."""
+class Spent(Base):
+    """What counts once, across processes: a sign-in's state, an event that was carried out. Kept until `expires_at`."""
 
-    __tablename__ = "sign_in_states"
+    __tablename__ = "spent"
 
-    jti: Mapped[str] = mapped_column(String(64), primary_key=True)
+    mark: Mapped[str] = mapped_column(String(64), primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 

@@ -37,11 +37,10 @@ class Queue:
         """See at `at` that a run a web process took on was really ended."""
         self._defer(db, ENSURE, run, at=at)
 
-    def forget(self, db: Session, member_id: str, removed_at: datetime, *, clean: bool) -> None:
-        """Delete what a removed portal left, or what in it tells of people."""
+    def forget(self, db: Session, member_id: str) -> None:
+        """Delete what is not to be kept of a portal from which the app was removed."""
         raw = db.connection().connection.driver_connection
-        task = self._app.configure_task(FORGET, allow_unknown=True, connection=raw)
-        task.defer(member_id=member_id, removed_at=removed_at.isoformat(), clean=clean)
+        self._app.configure_task(FORGET, allow_unknown=True, connection=raw).defer(portal=member_id)
 
     def _defer(self, db: Session, task: str, run: UUID, *, lock: str | None = None, at: datetime | None = None) -> None:
         raw = db.connection().connection.driver_connection

@@ -6,12 +6,13 @@ from flask import Blueprint, Response, current_app, g, redirect, request, url_fo
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from b24app import i18n
+from b24app.bindings import PLACEMENT
 from b24app.bitrix.forms import FramePost, parse_frame
 from b24app.errors import AuthorizationUnavailable, BadForm, InsufficientScope, Problem
-from b24app.installs import PLACEMENT, Opening
+from b24app.installs import Changes, Opening
 from b24app.services import Services
 from b24app.store.models import Portal, User
-from b24app.terms import Actor
+from b24app.terms import N_, Actor
 from b24app.web import replies
 from b24app.web.problems import WORDS_BY_STATUS, button, facts, refuse
 from b24app.web.session import SessionTokens
@@ -106,6 +107,10 @@ def shell(services: Services, opening: Opening, token: str, start_url: str) -> R
         portal.pages_version,
     )
     missing = [] if opening.has_scope else [InsufficientScope()]
+    changes = services.installs.changes(opening.user)
+    if changes.scope and opening.has_scope:
+        with services.store.begin() as db:
+            services.perform.resume_portal(db, opening.user.member_id, InsufficientScope)
     return replies.html(
         "frame.html",
         title="Sundown",
@@ -117,7 +122,20 @@ def shell(services: Services, opening: Opening, token: str, start_url: str) -> R
         scheduled=services.runs.scheduled_count(actor),
         zone=actor.zone,
         notices=[{"problem": facts(problem), "button": button(problem)} for problem in missing],
+        changes=_changes(changes) if opening.has_scope else [],
     )
+
+
+def _changes(changes: Changes) -> list[dict[str, str]]:
+    """News of the app itself, as heading and words."""
+    told = []
+    if changes.version is not None:
+        words = _(N_("This portal now uses version %(version)s of the app."), version=changes.version)
+        told.append({"title": _(N_("Sundown was updated")), "words": words})
+    if changes.scope is not None:
+        words = _(N_("The portal now allows it: %(scopes)s."), scopes=", ".join(changes.scope))
+        told.append({"title": _(N_("The app's permissions were changed")), "words": words})
+    return told
 
 
 def _read_post() -> FramePost:

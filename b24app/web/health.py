@@ -9,10 +9,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from b24app import i18n
 from b24app.authority import Authority
+from b24app.bindings import PLACEMENT
 from b24app.calls import CallFilter
 from b24app.errors import PortalError, error_for
 from b24app.health import Health, Repair
-from b24app.installs import PLACEMENT
 from b24app.services import Services
 from b24app.store.models import ApiCall
 from b24app.terms import APP_SCOPE, N_, Actor

@@ -32,18 +32,19 @@ def upgrade() -> None:
         sa.Column("installed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("bound_to", sa.Text(), nullable=True),
         sa.Column("uninstalled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("to_be_erased", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("suspended_code", sa.Text(), nullable=True),
         sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("member_id", name=op.f("pk_portals")),
     )
     op.create_index(op.f("ix_portals_domain"), "portals", ["domain"], unique=False)
     op.create_table(
-        "sign_in_states",
-        sa.Column("jti", sa.String(length=64), nullable=False),
+        "spent",
+        sa.Column("mark", sa.String(length=64), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("jti", name=op.f("pk_sign_in_states")),
+        sa.PrimaryKeyConstraint("mark", name=op.f("pk_spent")),
     )
-    op.create_index(op.f("ix_sign_in_states_expires_at"), "sign_in_states", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_spent_expires_at"), "spent", ["expires_at"], unique=False)
     op.create_table(
         "worker_seen",
         sa.Column("name", sa.Text(), nullable=False),
@@ -165,6 +166,8 @@ def upgrade() -> None:
         sa.Column("is_admin", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("epoch", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("seen_version", sa.Integer(), nullable=True),
+        sa.Column("seen_scope", sa.Text(), nullable=True),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["member_id"], ["portals.member_id"], name=op.f("fk_users_member_id"), ondelete="CASCADE"
@@ -248,7 +251,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_api_calls_at"), table_name="api_calls")
     op.drop_table("api_calls")
     op.drop_table("worker_seen")
-    op.drop_index(op.f("ix_sign_in_states_expires_at"), table_name="sign_in_states")
-    op.drop_table("sign_in_states")
+    op.drop_index(op.f("ix_spent_expires_at"), table_name="spent")
+    op.drop_table("spent")
     op.drop_index(op.f("ix_portals_domain"), table_name="portals")
     op.drop_table("portals")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from b24app.bindings import EVENTS
 from b24app.chores import Chores
-from b24app.installs import EVENTS
 from b24app.services import Services
 from b24app.store.models import Portal
 from sandbox import StandIn

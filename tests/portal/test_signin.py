@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from b24app.factory import create_app
 from b24app.services import Services, build
-from b24app.store.models import SignInState, User
+from b24app.store.models import Spent, User
 from sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import TOKEN, Person
@@ -118,7 +118,7 @@ def test_another_browser_cannot_finish_what_this_one_began(
     assert [stranger.get(back).status_code, known.get(back).status_code] == [403, 403]
     assert standin.oauth_asked("/oauth/token/") == 0
     with services.store.begin() as db:
-        assert db.scalar(select(func.count()).select_from(SignInState)) == 0
+        assert db.scalar(select(func.count()).select_from(Spent)) == 0
 
 
 def test_a_state_ends_after_ten_minutes(browser: FlaskClient, standin: StandIn, clock: TurnableClock):

@@ -29,7 +29,7 @@ FLOORS = (
     {"news", "health"},
     {"authority", "lifecycle", "signin"},
     {"perform", "schedule", "foresight", "installs", "chores"},
-    {"rotation", "care", "keeping"},
+    {"rotation", "care", "keeping", "proving", "removal", "bindings"},
     {"runs"},
     {"pages"},
     {"tokens"},
