@@ -6,18 +6,21 @@ Source: OAuth docs; statuses from the official Python SDK's live tests.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import requests
+import urllib3.exceptions
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
 from b24app.bitrix.address import plain_host
-from b24app.bitrix.rest import CONNECT_SECONDS, USER_AGENT, Transport, plain_session, post, read_body
+from b24app.bitrix.rest import CONNECT_SECONDS, USER_AGENT, Transport, capped, plain_session, post, read_body
 from b24app.clock import Clock
 from b24app.errors import (
     AuthorizationUnavailable,
@@ -109,12 +112,15 @@ class AuthorizationServers:
 
         After Unavailable with `maybe_done` the server may have rotated the token without our seeing the answer.
         """
-        return self._fetch(server, lambda session, url: session.refresh_token(url, refresh_token=refresh_token))
+        return self._fetch(
+            server, lambda session, url: session.refresh_token(url, refresh_token=refresh_token, stream=True)
+        )
 
     def exchange(self, server: str, code: str) -> TokenPair:
         """A pair for the one-time code of a sign-in (30 s)."""
         return self._fetch(
-            server, lambda session, url: session.fetch_token(url, grant_type="authorization_code", code=code)
+            server,
+            lambda session, url: session.fetch_token(url, grant_type="authorization_code", code=code, stream=True),
         )
 
     def authorize_url(self, domain_url: str, state: str) -> str:
@@ -134,7 +140,7 @@ class AuthorizationServers:
                 raise _lost("NewConnectionError" not in repr(error)) from None
             except requests.exceptions.Timeout:
                 raise Unavailable.timeout(method="oauth.token") from None
-            except (requests.exceptions.RequestException, ValueError):
+            except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
                 raise _lost(maybe_done=True) from None
         return _pair(answer, server, self._clock())
 
@@ -150,8 +156,9 @@ class AuthorizationServers:
         session.mount("https://", self._transport)
         session.mount("http://", self._transport)
         session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+        deadline = time.monotonic() + TOKEN_SECONDS
         for grant in ("refresh_token_response", "access_token_response"):
-            session.register_compliance_hook(grant, _checked)
+            session.register_compliance_hook(grant, lambda answer: _checked(_whole(answer, deadline)))
         return session
 
 
@@ -160,6 +167,13 @@ class _Refused(Exception):
         super().__init__(code)
         self.code = code
         self.status = status
+
+
+def _whole(answer: requests.Response, deadline: float) -> requests.Response:
+    """The streamed answer read to its end, in time and not beyond a size: requests itself limits only each read."""
+    with closing(answer):
+        answer._content = b"".join(capped(answer, deadline))
+    return answer
 
 
 def _checked(answer: requests.Response) -> requests.Response:

@@ -148,7 +148,7 @@ def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tu
         with session.post(
             url, timeout=(min(CONNECT_SECONDS, timeout), timeout), allow_redirects=False, stream=True, **body
         ) as answer:
-            text = b"".join(_capped(answer, deadline)).decode("utf-8", errors="replace")
+            text = b"".join(capped(answer, deadline)).decode("utf-8", errors="replace")
             session.cookies.clear()
             if answer.status_code in REDIRECTS:
                 raise PortalMoved(urlsplit(answer.headers.get("Location", "")).netloc.lower())
@@ -161,7 +161,8 @@ def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tu
         raise _lost(error) from None
 
 
-def _capped(answer: requests.Response, deadline: float) -> Iterator[bytes]:
+def capped(answer: requests.Response, deadline: float) -> Iterator[bytes]:
+    """The body of a streamed answer in parts. Raises Unavailable when it is too large or not there by the deadline."""
     size = 0
     while part := answer.raw.read1(64 * 1024, decode_content=True):
         size += len(part)

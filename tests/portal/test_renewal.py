@@ -1,6 +1,7 @@
 """A token's life: renewed when Bitrix24 says so, once, and what happens when it cannot be."""
 
 import base64
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from b24app.tokens import USER_CHANGED, place
 from sandbox import StandIn
 from tests.conftest import TurnableClock, make_config
 from tests.people import Person
+from tests.worker import work_until_idle
 
 PAGE = 351
 TOKEN = "/oauth/token/"
@@ -185,6 +187,18 @@ def test_an_unwell_authorization_server_condemns_no_pair(
     assert told(answer)["who"] == "bitrix24"
     assert row(services, alice).dead_code is None
     assert alice.unpublish(PAGE).status_code == 201
+
+
+def test_an_answer_that_trickles_in_is_not_waited_for(alice: Person, standin: StandIn, services: Services):
+    alice.portal.expire("editor")
+    standin.fault("oauth", method=TOKEN, kind="drip", seconds=30)
+
+    started = time.monotonic()
+    answer = alice.unpublish(PAGE)
+
+    assert time.monotonic() - started < 20
+    assert (answer.status_code, told(answer)["code"]) == (401, "invalid_grant"), "the server had rotated"
+    assert alice.heal().status_code == 200
 
 
 def test_an_authorization_server_out_of_reach_is_tried_once_and_condemns_nothing(
@@ -464,3 +478,50 @@ def test_the_worker_keeps_tokens_alive(ada: Person, services: Services, clock: T
 
     assert planned[jobs.KEEP_ALIVE] == jobs.EVERY_TEN_MINUTES
     assert renewals(standin) == 1
+
+
+# --- in the worker -----------------------------------------------------------------------------------------------
+
+
+def state_of(person: Person, run: dict) -> dict:
+    return told(person.get(f"/runs/{run['id']}"))
+
+
+def test_a_wrong_secret_at_deploy_lets_runs_wait_and_loses_nothing(
+    alice: Person, services: Services, environment: dict[str, str]
+):
+    deployed = build(make_config(environment | {"B24_CLIENT_SECRET": "not-the-secret"}))
+    run = told(alice.unpublish(PAGE, 352, 353))
+    alice.portal.expire("editor")
+
+    work_until_idle(deployed)
+    deployed.close()
+
+    waiting = state_of(alice, run)
+    assert (waiting["state"], waiting["problem"]["code"], waiting["problem"]["who"]) == (
+        "waiting", "invalid_client", "operator",
+    )  # fmt: skip
+    assert waiting["counts"]["failed"] == 0
+    assert row(services, alice).dead_code is None
+
+    alice.opened()
+    work_until_idle(services)
+
+    assert state_of(alice, run)["state"] == "succeeded"
+    assert not alice.portal.page(PAGE).active
+
+
+def test_a_run_whose_askers_token_died_waits_for_them_and_goes_on_when_they_are_back(alice: Person, services: Services):
+    run = told(alice.unpublish(PAGE, 352, 353))
+    alice.portal.expire_refresh("editor")
+
+    work_until_idle(services)
+
+    assert state_of(alice, run)["state"] == "waiting"
+    assert state_of(alice, run)["problem"]["who"] == "you"
+    assert alice.portal.page(PAGE).active
+
+    alice.heal()
+    work_until_idle(services)
+
+    assert state_of(alice, run)["state"] == "succeeded"
