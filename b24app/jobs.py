@@ -87,6 +87,11 @@ def _chore_tasks(engine: procrastinate.App, chores: Chores) -> None:
 
 
 def _calendar_tasks(engine: procrastinate.App, services: Services) -> None:
+    @engine.periodic(cron=EVERY_TEN_SECONDS)
+    @engine.task(name="wake_forgotten", queueing_lock="wake_forgotten")
+    def wake_forgotten(timestamp: int) -> None:
+        services.schedule.wake_forgotten()
+
     @engine.periodic(cron=DAILY)
     @engine.task(name=FOLLOW_ZONES, queueing_lock=FOLLOW_ZONES)
     def follow_zones(timestamp: int) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
@@ -29,7 +29,11 @@ LATE_PUBLISH = timedelta(hours=1)
 PATIENCE = timedelta(days=14)
 IN_FLIGHT = timedelta(seconds=5)  # until the return looks again whether the first run's last batch is back
 IN_FLIGHT_AT_MOST = timedelta(minutes=10)
+FORGOTTEN = timedelta(seconds=15)
 MANY = 500
+WAITING_JOBS = text(
+    "select args->>'run' from procrastinate_jobs where status in ('todo', 'doing') and args->>'run' = any(:runs)"
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Schedule:
             log.info("publish_too_late", run=str(run.id))
             return
         run.state = RunState.QUEUED
-        self.queue.step(db, run.id, run.member_id)
+        moving = (Run.member_id == run.member_id, Run.state.in_((RunState.QUEUED, RunState.RUNNING)), Run.id != run.id)
+        self.queue.step(db, run.id, run.member_id, behind=db.scalars(select(func.count()).where(*moving)).one())
 
     def _may_return(self, db: Session, back: Run, first: Run, now: datetime) -> bool:
         """The end of a "down until": what the first run has not done by now it shall not do any more."""
@@ -88,6 +93,18 @@ class Schedule:
         """Look again after `span`: not before the run's time by either clock, the worker's or the database's."""
         by_database: datetime = db.scalars(select(func.clock_timestamp() + span)).one()
         self.queue.begin(db, run.id, at=max(by_database, self.clock() + span))
+
+    def wake_forgotten(self) -> int:
+        """Give a job to every run whose time has come and that has none, as a killed worker leaves it; how many."""
+        overdue = select(Run).where(Run.state == RunState.SCHEDULED, Run.at < self.clock() - FORGOTTEN)
+        with self.store.begin() as db:
+            runs = list(db.scalars(overdue.limit(MANY).with_for_update(skip_locked=True)))
+            living = set(db.scalars(WAITING_JOBS, {"runs": [str(run.id) for run in runs]})) if runs else set()
+            lost = [run for run in runs if str(run.id) not in living]
+            for run in lost:
+                self.queue.begin(db, run.id)
+                log.warning("scheduled_run_woken", run=str(run.id))
+        return len(lost)
 
     # --- by the calendar -------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 MEMBER = String(64)
+OPEN_STATES = "state in ('scheduled','queued','running','waiting')"
 
 
 def _words(term: type[StrEnum]) -> Enum:
@@ -146,7 +147,12 @@ class Run(Base):
         UniqueConstraint("member_id", "created_by", "idempotency_key"),
         Index("ix_runs_list", "member_id", "created_at", "id"),
         Index("ix_runs_ended", "member_id", "finished_at"),
-        Index("ix_runs_open", "state", postgresql_where=text("state in ('scheduled','queued','running','waiting')")),
+        Index(
+            "ix_runs_open",
+            "state",
+            "member_id",
+            postgresql_where=text("state in ('scheduled','queued','running','waiting')"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)

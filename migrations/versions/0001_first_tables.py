@@ -149,7 +149,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_open",
         "runs",
-        ["state"],
+        ["state", "member_id"],
         unique=False,
         postgresql_where=sa.text("state in ('scheduled','queued','running','waiting')"),
     )
