@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from b24app.services import Services
 from sandbox import StandIn
@@ -295,3 +296,36 @@ def test_an_unknown_zone_is_refused_even_beside_an_offset(alice: Person, clock: 
 
     assert answer.status_code == 422
     assert run_of(answer)["code"] == "invalid"
+
+
+def test_a_due_run_whose_job_was_lost_with_its_worker_is_found(
+    alice: Person, services: Services, clock: TurnableClock, turn: Turn, work
+):
+    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    other = run_of(alice.unpublish(OTHER, at=inside(clock, hours=1)))
+    with services.store.begin() as db:
+        db.execute(text("delete from procrastinate_jobs where args->>'run' = :run"), {"run": run["id"]})
+    turn(hours=1)
+    assert services.schedule.wake_forgotten() == 0
+
+    turn(seconds=20)
+
+    assert services.schedule.wake_forgotten() == 1
+    work()
+    assert seen(alice, run)["state"] == seen(alice, other)["state"] == "succeeded"
+
+
+def test_runs_of_one_portal_stand_behind_another_portals_first(
+    alice: Person, charlie: Person, services: Services, clock: TurnableClock, turn: Turn
+):
+    at = inside(clock, hours=1)
+    runs = [run_of(alice.unpublish(lid, at=at)) for lid in (PAGE, OTHER)] + [run_of(charlie.unpublish(PAGE, at=at))]
+    turn(hours=1, seconds=1)
+
+    for run in runs:
+        services.schedule.begin(UUID(run["id"]))
+
+    query = "select args->>'run' from procrastinate_jobs where task_name = 'step_run' order by priority desc, id"
+    with services.store.begin() as db:
+        line = list(db.scalars(text(query)))
+    assert line == [runs[0]["id"], runs[2]["id"], runs[1]["id"]]
