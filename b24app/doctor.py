@@ -7,8 +7,12 @@ missing is left out.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import Literal
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
 
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,6 +28,7 @@ from b24app.store.programs import EmbeddedError
 from b24app.store.schema import is_current
 
 FEW_CONNECTIONS = 20
+REACH_SECONDS = 5
 CLOCK_OFF = timedelta(seconds=5)
 MADE_UP = "flask-b24-doctor"  # a refresh token nobody has: a server that refuses it has accepted our credentials
 State = Literal["ok", "note", "wrong"]
@@ -47,6 +52,7 @@ def examine() -> Iterator[Finding]:
     settings = config.load()
     yield Finding("settings", "ok", "complete")
     yield _address(settings)
+    yield _reached(settings)
     try:
         built = services.build(settings)
     except EmbeddedError as error:
@@ -70,6 +76,22 @@ def _address(settings: Config) -> Finding:
             "address", "wrong", "APP_URL: Bitrix24 opens only https addresses; put a proxy with TLS in front"
         )
     return Finding("address", "note", "APP_URL is private: only self-hosted portals in the same network can reach it")
+
+
+def _reached(settings: Config) -> Finding:
+    """Whether the app answers at its own address; from inside a network that may fail where the world succeeds."""
+    direct = build_opener(ProxyHandler({}))
+    try:
+        with direct.open(f"{settings.app_url}/healthz", timeout=REACH_SECONDS) as answer:
+            ours = answer.status == HTTPStatus.OK and b'"status"' in answer.read(200)
+    except HTTPError:
+        ours = False
+    except (OSError, HTTPException) as error:
+        words = f"no answer at {settings.app_url}/healthz from here ({getattr(error, 'reason', error)})"
+        return Finding("web", "note", f"{words}; start the web processes, or look at the proxy in front")
+    if not ours:
+        return Finding("web", "wrong", f"{settings.app_url}/healthz is answered by something else; check APP_URL")
+    return Finding("web", "ok", f"answers at {settings.app_url}")
 
 
 def _database(built: Services) -> Iterator[Finding]:

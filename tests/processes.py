@@ -105,7 +105,7 @@ class Web(Process):
         try:
             wait_until(self._answers, START_SECONDS)
         except AssertionError:
-            self.end()
+            self.__exit__(None, None, None)
             raise AssertionError(self.said()) from None
         return self
 
@@ -113,7 +113,7 @@ class Web(Process):
         assert self.popen.poll() is None, self.said()
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
 
