@@ -159,7 +159,10 @@ class Perform:
         """The person is back with a living token: what waited for them goes on."""
         with self._store.begin() as db:
             mine = (Run.member_id == user.member_id, Run.acting_as == user.user_id)
-            waiting = db.scalars(select(Run).where(*mine, Run.state == RunState.WAITING).with_for_update()).all()
+            query = select(Run).where(*mine, Run.state == RunState.WAITING).order_by(Run.at, Run.created_at)
+            waiting = db.scalars(
+                query.with_for_update()
+            ).all()  # in the order of their times, so that the last one wins
             self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
             doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
             db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
@@ -204,7 +207,7 @@ class Perform:
                     .limit(BATCH_PAGES)
                 )
             )
-            if run.state not in (RunState.QUEUED, RunState.RUNNING):
+            if run.state not in (RunState.QUEUED, RunState.RUNNING) or _time_is_up(run, self._clock()):
                 return run, [], False
             if not items:
                 _finish(db, run, self._clock())
@@ -300,6 +303,11 @@ class Perform:
             return
         run.state, run.waiting_since = RunState.WAITING, run.waiting_since or self._clock()
         log.info("run_waits", run=str(run.id), code=problem.code)
+
+
+def _time_is_up(run: Run, now: datetime) -> bool:
+    """Of a "down until" what is not done by its end is not done any more; the return run, due now, ends it in words."""
+    return run.until is not None and run.until <= now
 
 
 def _pages_changed(db: Session, user: UserRef) -> None:

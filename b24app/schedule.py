@@ -47,17 +47,29 @@ class Schedule:
     # --- the time has come -----------------------------------------------------------------------------------------
 
     def begin(self, run_id: UUID) -> None:
-        """A scheduled run's time has come, or was moved: put it in its portal's turn, or say why not."""
+        """A scheduled run's time has come, or was moved: put it in its portal's turn, or say why not.
+
+        After a while without a worker many are due; the portal's earlier times come first, so that the last order wins.
+        """
         now = self.clock()
         with self.store.begin() as db:
-            if db.get(Run, run_id) is None:
-                return
-            run, first, back = pair(db, run_id)
-            if run.state is not RunState.SCHEDULED or run.at is None:
+            run = db.get(Run, run_id)
+            if run is None or run.state is not RunState.SCHEDULED or run.at is None:
                 return
             if run.at > now:
                 self._wake(db, run, run.at - now)
-            elif back is not None and _is_due(back, now):
+                return
+            due = (Run.member_id == run.member_id, Run.state == RunState.SCHEDULED, Run.at <= now)
+            runs = list(db.scalars(select(Run.id).where(*due).order_by(Run.at, Run.created_at)))
+        for each in runs:
+            self._begin_due(each, now)
+
+    def _begin_due(self, run_id: UUID, now: datetime) -> None:
+        with self.store.begin() as db:
+            run, first, back = pair(db, run_id)
+            if not _is_due(run, now):
+                return
+            if back is not None and _is_due(back, now):
                 _both_past(db, run, back, now)
             elif first is None or self._may_return(db, run, first, now):
                 self._start(db, run, now)
@@ -70,8 +82,7 @@ class Schedule:
             log.info("publish_too_late", run=str(run.id))
             return
         run.state = RunState.QUEUED
-        moving = (Run.member_id == run.member_id, Run.state.in_((RunState.QUEUED, RunState.RUNNING)), Run.id != run.id)
-        self.queue.step(db, run.id, run.member_id, behind=db.scalars(select(func.count()).where(*moving)).one())
+        self.queue.step(db, run.id, run.member_id)
 
     def _may_return(self, db: Session, back: Run, first: Run, now: datetime) -> bool:
         """The end of a "down until": what the first run has not done by now it shall not do any more."""
@@ -83,7 +94,7 @@ class Schedule:
         if _has(db, first, ItemState.RUNNING) and back.at is not None and now - back.at < IN_FLIGHT_AT_MOST:
             self._wake(db, back, IN_FLIGHT)
             return False
-        if not _has(db, first, ItemState.SUCCEEDED):
+        if not _has(db, first, ItemState.SUCCEEDED) and not _has(db, first, ItemState.RUNNING):
             end(db, back, RunState.CANCELLED, now, NothingToBringBack)
             return False
         _take_back_only_what_changed(db, back)
@@ -184,6 +195,10 @@ def _take_back_only_what_changed(db: Session, back: Run) -> None:
             item.expected = changed[item.lid]
         else:
             item.state, item.code = ItemState.SKIPPED, "not_changed_by_run"
+
+
+def _may_have_changed(row: RunItem, back: Run) -> bool:
+    return row.state is ItemState.RUNNING and row.was_published is (back.action is Action.PUBLISH)
 
 
 def _meant(wall: str, zone: str, at: datetime) -> datetime:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -177,9 +178,9 @@ def rush(services: Services, actors: list[Actor], lids: dict[str, list[int]]) ->
     """For each portal (seconds to the start, seconds to the end) of its runs, all due at one moment."""
     moment = datetime.now(UTC) + timedelta(seconds=LEAD_SECONDS)
     owner: dict[UUID, str] = {}
-    for number in range(CROWD):
-        actor = actors[number // (CROWD // PORTALS)]  # one portal's runs one after the other: the unkind order
-        owner[plan(services, actor, lids[actor.member_id][2 + number % 5], moment)] = actor.member_id
+    for number in random.sample(range(CROWD), CROWD):  # people order in no order
+        actor = actors[number % PORTALS]
+        owner[plan(services, actor, lids[actor.member_id][2 + number // PORTALS], moment)] = actor.member_id
     if datetime.now(UTC) > moment:
         print("  the crowd was not planned before its time; the delays count the planning")
     of_portal: dict[str, list[tuple[float, float]]] = defaultdict(list)

@@ -12,7 +12,6 @@ from uuid import UUID
 import procrastinate
 from sqlalchemy.orm import Session
 
-LAST_IN_LINE = 50
 BEGIN, STEP, ENSURE, FORGET = "begin_run", "step_run", "ensure_run", "forget_portal"
 
 
@@ -30,12 +29,9 @@ class Queue:
         """Look at the run at its time, or as soon as a worker is free."""
         self._defer(db, BEGIN, run, at=at)
 
-    def step(self, db: Session, run: UUID, member_id: str, at: datetime | None = None, *, behind: int = 0) -> None:
-        """Do one batch of the run, in the portal's turn, not before `at`.
-
-        behind  how many runs of the portal are open already: another portal's first goes before this one's next
-        """
-        self._defer(db, STEP, run, lock=member_id, at=at, priority=-min(behind, LAST_IN_LINE))
+    def step(self, db: Session, run: UUID, member_id: str, at: datetime | None = None) -> None:
+        """Do one batch of the run, in the portal's turn, not before `at`."""
+        self._defer(db, STEP, run, lock=member_id, at=at)
 
     def ensure(self, db: Session, run: UUID, at: datetime) -> None:
         """See at `at` that a run a web process took on was really ended."""
@@ -46,16 +42,12 @@ class Queue:
         raw = db.connection().connection.driver_connection
         self._app.configure_task(FORGET, allow_unknown=True, connection=raw).defer(portal=member_id)
 
-    def _defer(
-        self, db: Session, task: str, run: UUID, *, lock: str | None = None, at: datetime | None = None,
-        priority: int = 0,
-    ) -> None:  # fmt: skip
+    def _defer(self, db: Session, task: str, run: UUID, *, lock: str | None = None, at: datetime | None = None) -> None:
         raw = db.connection().connection.driver_connection
         self._app.configure_task(
             task,
             allow_unknown=True,
             lock=lock,
             schedule_at=at,
-            priority=priority,
             connection=raw,
         ).defer(run=str(run))

@@ -315,17 +315,31 @@ def test_a_due_run_whose_job_was_lost_with_its_worker_is_found(
     assert seen(alice, run)["state"] == seen(alice, other)["state"] == "succeeded"
 
 
-def test_runs_of_one_portal_stand_behind_another_portals_first(
-    alice: Person, charlie: Person, services: Services, clock: TurnableClock, turn: Turn
+def test_after_a_while_without_a_worker_the_portals_earlier_times_come_first(
+    alice: Person, clock: TurnableClock, turn: Turn, work
 ):
-    at = inside(clock, hours=1)
-    runs = [run_of(alice.unpublish(lid, at=at)) for lid in (PAGE, OTHER)] + [run_of(charlie.unpublish(PAGE, at=at))]
+    alice.unpublish(PAGE, at=inside(clock, minutes=50))
+    earlier = run_of(alice.publish(PAGE, at=inside(clock, minutes=40)))
+    turn(hours=1)
+
+    work()
+
+    assert seen(alice, earlier)["state"] == "succeeded"
+    assert not alice.portal.page(PAGE).active
+
+
+def test_a_first_run_resumed_after_its_end_does_nothing_any_more(
+    alice: Person, services: Services, clock: TurnableClock, turn: Turn, work
+):
+    first = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=5)))
+    alice.portal.expire_refresh(alice.user_id)
     turn(hours=1, seconds=1)
+    work()
+    turn(hours=4)
+    alice.opened()
 
-    for run in runs:
-        services.schedule.begin(UUID(run["id"]))
+    services.perform.step(UUID(first["id"]))
 
-    query = "select args->>'run' from procrastinate_jobs where task_name = 'step_run' order by priority desc, id"
-    with services.store.begin() as db:
-        line = list(db.scalars(text(query)))
-    assert line == [runs[0]["id"], runs[2]["id"], runs[1]["id"]]
+    assert alice.portal.page(PAGE).active
+    work()
+    assert seen(alice, first)["problem"]["code"] == "both_times_past"
