@@ -11,7 +11,6 @@
     │   ├── NotFound             404
     │   ├── NotPossibleNow       409
     │   ├── KeyReused            422                  an Idempotency-Key with another body
-    │   ├── ForbiddenAddress     502                  a portal address we must not call
     │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
     │       ├── PublishTooLate                        waits: a person decides whether it is still wanted
     │       ├── BothTimesPast                         down and back both lie behind us: nothing is done
@@ -36,6 +35,7 @@
         ├── OperatorError        500   our own credentials are wrong
         │   └── KeyMissing             a stored token cannot be opened with any of TOKEN_KEYS
         ├── Unexpected           502   a call of ours that Bitrix24 does not understand
+        ├── ForbiddenAddress     502   a portal address we must not call; nothing was sent
         ├── PortalMoved          502   302 to another address
         ├── PortalClosed         503   transient
         ├── Blocked              503
@@ -160,13 +160,6 @@ class KeyReused(Problem):
     title = N_("This order was already given differently")
     words = N_("The same Idempotency-Key came with another order. Nothing was done.")
     remedy = N_("Send the new order with a new key.")
-
-
-class ForbiddenAddress(Problem):
-    code, status, who = "portal_address_refused", 502, OPERATOR
-    title = N_("The portal's address cannot be called")
-    words = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
-    remedy = N_("Ask the people who run the app to allow this network, if the portal really lives there.")
 
 
 class Overtaken(Problem):
@@ -337,6 +330,13 @@ class Unexpected(PortalError):
     title = N_("Bitrix24 did not understand the app")
     words = N_("A call of the app was answered with an error it did not expect.")
     remedy = N_("Try again. If it happens again, tell the people who run the app and give them the request number.")
+
+
+class ForbiddenAddress(PortalError):
+    code, status, who = "portal_address_refused", 502, OPERATOR
+    title = N_("The portal's address cannot be called")
+    words = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
+    remedy = N_("Ask the people who run the app to allow this network, if the portal really lives there.")
 
 
 class PortalMoved(PortalError):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from b24app.bitrix.address import Addresses
+from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.rest import Rest, Transport
 from b24app.calls import Calls
@@ -68,8 +69,8 @@ def build(
     pool: int = POOL,
 ) -> Services:
     """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked."""
-    addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals)
-    wire = transport or addresses.adapter()
+    addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
+    wire = transport or GuardedAdapter(addresses)
     store = Store(database_url(config), pool)
     vault = Vault(config.vault_keys)
     oauth = AuthorizationServers(

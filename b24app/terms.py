@@ -4,9 +4,11 @@ Names and states come from the outward contract; the word `scope` is kept for RE
 parameter of landing methods is called kind here.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+ID = re.compile(r"[0-9]{1,18}")  # what a column of bigint takes
 APP_SCOPE = "landing"  # the only REST permission the app asks for; `profile` and `user.admin` need none
 
 
@@ -88,3 +90,10 @@ class Actor:
     def user(self) -> UserRef:
         """The key of the token that acts for this person."""
         return UserRef(self.member_id, self.user_id)
+
+
+def read_id(value: object) -> int | None:
+    """An id that came as text or number; None for 0, null and anything else."""
+    if isinstance(value, int | str) and ID.fullmatch(str(value)):
+        return int(value) or None
+    return None

@@ -22,7 +22,7 @@ TOKEN = r"^[A-Za-z0-9._~+/=:-]{8,512}$"  # noqa: S105  a pattern: opaque, sample
 Token = Annotated[str, StringConstraints(pattern=TOKEN)]
 Member = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{8,64}$")]
 Short = Annotated[str, StringConstraints(max_length=255)]
-KEY = re.compile(r"^(\w+)(?:\[([^\]]*)\])?(?:\[([^\]]*)\])?$", re.ASCII)
+KEY = re.compile(r"(\w+)(?:\[([^\]]*)\])?(?:\[([^\]]*)\])?", re.ASCII)
 MOST_FIELDS = 200
 
 
@@ -132,9 +132,9 @@ def parse_event(form: MultiDict[str, str]) -> EventPost:
     """An event's post with PHP's bracket keys. Raises BadForm 400."""
     plain, groups = _bracketed(form)
     auth = groups.get("auth", {})
-    sent = {**plain, **{name: value for name, value in auth.items() if value}}
-    if "server_endpoint" not in sent and auth.get("server_andpoint"):  # misspelt in some of the docs' samples
-        sent["server_endpoint"] = auth["server_andpoint"]
+    sent = auth | {name: plain.get(name, "") for name in ("event", "ts")}
+    if not auth.get("server_endpoint"):  # misspelt in some of the docs' samples
+        sent["server_endpoint"] = auth.get("server_andpoint", "")
     try:
         read = _Event.model_validate({name: value for name, value in sent.items() if value != ""})
     except ValidationError:
@@ -176,7 +176,7 @@ def _bracketed(form: MultiDict[str, str]) -> tuple[dict[str, str], dict[str, dic
     plain: dict[str, str] = {}
     groups: dict[str, dict[str, str]] = {}
     for name, values in form.lists():
-        parts = KEY.match(name)
+        parts = KEY.fullmatch(name)
         if parts is None or (len(values) > 1 and len(set(values)) > 1):
             raise BadForm(status=400)
         value = _clean(values[0])

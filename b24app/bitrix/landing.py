@@ -10,7 +10,7 @@ from typing import Any
 
 from b24app.bitrix.rest import Answer, Command
 from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable
-from b24app.terms import Action, Kind
+from b24app.terms import Action, Kind, read_id
 
 METHODS = {Action.UNPUBLISH: "landing.landing.unpublic", Action.PUBLISH: "landing.landing.publication"}
 ALL_RIGHTS = frozenset({"read", "edit", "sett", "public", "delete"})
@@ -139,7 +139,7 @@ def public_url(kind: Kind, lid: int) -> Command:
 def _rows(result: object) -> list[dict[str, Any]]:
     """A PHP list may come as an object with numbers for keys, an empty one always as a list."""
     rows = list(result.values()) if isinstance(result, dict) else result
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and _number(row.get("ID")) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and read_id(row.get("ID")) for row in rows):
         raise Unavailable(UNEXPECTED, method="getList")
     return rows
 
@@ -150,31 +150,24 @@ def _site(row: dict[str, Any]) -> Site:
         title=str(row.get("TITLE") or ""),
         type=str(row.get("TYPE") or ""),
         active=row.get("ACTIVE", "Y") == "Y",
-        main_lid=_number(row.get("LANDING_ID_INDEX")),
+        main_lid=read_id(row.get("LANDING_ID_INDEX")),
     )
 
 
 def _page(row: dict[str, Any]) -> PageState:
     return PageState(
         lid=int(row["ID"]),
-        site_id=_number(row.get("SITE_ID")) or 0,
+        site_id=read_id(row.get("SITE_ID")) or 0,
         title=str(row.get("TITLE") or ""),
         active=row.get("ACTIVE") == "Y",
         public=row.get("PUBLIC") == "Y",
-        folder_id=_number(row.get("FOLDER_ID")),
-        modified_by=_number(row.get("MODIFIED_BY_ID")),
+        folder_id=read_id(row.get("FOLDER_ID")),
+        modified_by=read_id(row.get("MODIFIED_BY_ID")),
         modified_text=_text(row.get("DATE_MODIFY")),
         published_text=_text(row.get("DATE_PUBLIC")),
         url=_web_address(row.get("PUBLIC_URL")),
         special=row.get("SYS") == "Y",
     )
-
-
-def _number(value: object) -> int | None:
-    """An id that came as text or number; None for 0, null and anything else."""
-    if isinstance(value, int | str) and str(value).isascii() and str(value).isdigit():
-        return int(value) or None
-    return None
 
 
 def _text(value: object) -> str | None:

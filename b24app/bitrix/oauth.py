@@ -5,10 +5,8 @@ its server only chooses among them. Errors come as `error` with any status: `wro
 Source: OAuth docs; statuses from the official Python SDK's live tests.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,12 +17,24 @@ import urllib3.exceptions
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
-from b24app.bitrix.address import plain_host
-from b24app.bitrix.rest import CONNECT_SECONDS, USER_AGENT, Transport, capped, plain_session, post, read_body
+from b24app.bitrix.address import plain_endpoint, plain_host
+from b24app.bitrix.rest import (
+    NoRedirects,
+    PlainSession,
+    Transport,
+    dressed,
+    limits,
+    lost,
+    post,
+    read_body,
+    read_json,
+    read_text,
+)
 from b24app.clock import Clock
 from b24app.errors import (
     AuthorizationUnavailable,
     Blocked,
+    ForbiddenAddress,
     NotGenuine,
     PortalClosed,
     PortalError,
@@ -37,7 +47,10 @@ from b24app.errors import (
 
 TOKEN_SECONDS = 5.0  # two tries must fit into the time a waiting thread has for the row
 INFO_SECONDS = 10.0
+LIFE_SECONDS = 3600
 MEMBER = "member_id"
+METHOD = "oauth.token"
+UNEXPECTED = "ERROR_UNEXPECTED_ANSWER"
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class AuthorizationServers:
         self._client_secret = client_secret
         self._transport = transport
         self._clock = clock
-        self._session = plain_session(transport)
+        self._session = dressed(PlainSession(), transport)
 
     def choose(self, server_endpoint: str | None) -> str:
         """The trusted server with the host that was named; the default for any other."""
@@ -100,7 +113,7 @@ class AuthorizationServers:
             status, text = post(self._session, f"{server}/rest/app.info", INFO_SECONDS, data={"auth": access_token})
             body = read_body(status, text, "app.info")
             return _app_info(body.get("result"), self._clock())
-        except (Unavailable, Throttled, Blocked, PortalClosed, PortalMoved) as silent:
+        except (Unavailable, Throttled, Blocked, PortalClosed, PortalMoved, ForbiddenAddress) as silent:
             raise AuthorizationUnavailable(silent.code if silent.code != Unavailable.code else None) from silent
         except PortalError as refused:
             raise NotGenuine(refused.code, method="app.info") from None
@@ -129,37 +142,39 @@ class AuthorizationServers:
         return f"{domain_url.rstrip('/')}/oauth/authorize/?{query}"
 
     def _fetch(self, server: str, ask: Callable[[OAuth2Session, str], Mapping[str, Any]]) -> TokenPair:
-        with self._client() as session:
-            try:
-                answer = ask(session, f"{server}/oauth/token/")
-            except OAuthError as refused:
-                raise _refusal(refused.error or "", 400) from None
-            except _Refused as refused:
-                raise _refusal(refused.code, refused.status) from None
-            except requests.exceptions.ConnectionError as error:
-                raise _lost("NewConnectionError" not in repr(error)) from None
-            except requests.exceptions.Timeout:
-                raise Unavailable.timeout(method="oauth.token") from None
-            except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
-                raise _lost(maybe_done=True) from None
+        try:
+            answer = ask(self._client(), f"{server}/oauth/token/")
+        except OAuthError as refused:
+            raise _refusal(refused.error or "", 400) from None
+        except _Refused as refused:
+            raise _refusal(refused.code, refused.status) from None
+        except Unavailable as unusable:
+            unusable.method = METHOD
+            raise
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            broken = lost(error)
+            broken.method = METHOD
+            raise broken from None
         return _pair(answer, server, self._clock())
 
     def _client(self) -> OAuth2Session:
-        session = OAuth2Session(
-            self._client_id,
-            self._client_secret,
-            token_endpoint_auth_method="client_secret_post",  # noqa: S106  the name of a method
-            default_timeout=(CONNECT_SECONDS, TOKEN_SECONDS),
+        """A session of Authlib for one question. It is not closed: that would close everybody's connections."""
+        session = dressed(
+            _TokenSession(
+                self._client_id,
+                self._client_secret,
+                token_endpoint_auth_method="client_secret_post",  # noqa: S106  the name of a method
+                default_timeout=limits(TOKEN_SECONDS),
+            ),
+            self._transport,
         )
-        session.trust_env = False
-        session.max_redirects = 0
-        session.mount("https://", self._transport)
-        session.mount("http://", self._transport)
-        session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
-        deadline = time.monotonic() + TOKEN_SECONDS
         for grant in ("refresh_token_response", "access_token_response"):
-            session.register_compliance_hook(grant, lambda answer: _checked(_whole(answer, deadline)))
+            session.register_compliance_hook(grant, _checked)
         return session
+
+
+class _TokenSession(NoRedirects, OAuth2Session):  # type: ignore[misc]  # Authlib ships no types
+    pass
 
 
 class _Refused(Exception):
@@ -169,67 +184,76 @@ class _Refused(Exception):
         self.status = status
 
 
-def _whole(answer: requests.Response, deadline: float) -> requests.Response:
-    """The streamed answer read to its end, in time and not beyond a size: requests itself limits only each read."""
-    with closing(answer):
-        answer._content = b"".join(capped(answer, deadline))
-    return answer
+@dataclass(frozen=True)
+class _Read:
+    """An answer as Authlib wants it, read within limits."""
+
+    status_code: int
+    body: Mapping[str, Any]
+
+    def json(self) -> Mapping[str, Any]:
+        return self.body
 
 
-def _checked(answer: requests.Response) -> requests.Response:
+def _checked(answer: requests.Response) -> _Read:
     """Look at the answer before Authlib does: Bitrix24's `error` counts with any status, HTML is trouble."""
-    try:
-        body = json.loads(answer.text)
-    except ValueError:
-        body = None
+    with answer:
+        body = read_json(read_text(answer, time.monotonic() + TOKEN_SECONDS))
     if not isinstance(body, dict):
         raise _Refused("portal_unavailable" if answer.status_code != 404 else "NOT_INSTALLED", answer.status_code)
     if body.get("error"):
         raise _Refused(str(body["error"]), answer.status_code)
-    if answer.status_code >= 400:
+    if answer.status_code >= 300:
         raise _Refused("portal_unavailable", answer.status_code)
-    return answer
+    return _Read(answer.status_code, body)
 
 
 def _refusal(code: str, status: int) -> PortalError:
     if code.lower() == "invalid_request":  # a parameter is missing, so the stored token is of no use
-        return SignInAgain(code, method="oauth.token")
-    error = error_for(code or "ERROR_UNEXPECTED_ANSWER", status, method="oauth.token")
+        return SignInAgain(code, method=METHOD)
+    error = error_for(code or UNEXPECTED, status, method=METHOD)
     if isinstance(error, Unavailable):
         error.maybe_done = True
     return error
 
 
-def _lost(maybe_done: bool) -> Unavailable:
-    lost = Unavailable(method="oauth.token")
-    lost.maybe_done = maybe_done
-    return lost
+def _unreadable() -> Unavailable:
+    """An answer without what a pair needs: the token may be spent all the same."""
+    error = Unavailable(method=METHOD)
+    error.maybe_done = True
+    return error
 
 
 def _pair(answer: Mapping[str, Any], server: str, now: datetime) -> TokenPair:
     """The pair of a token answer. In it `domain` is the authorization host, so the portal is `client_endpoint`."""
     try:
-        seconds = int(answer.get("expires_in") or 3600)
         user_id = answer.get("user_id")
+        endpoint = answer.get("client_endpoint")
         return TokenPair(
-            access=str(answer["access_token"]),
-            refresh=str(answer["refresh_token"]),
-            expires_at=now + timedelta(seconds=seconds),
+            access=_token(answer["access_token"]),
+            refresh=_token(answer["refresh_token"]),
+            expires_at=now + timedelta(seconds=int(answer.get("expires_in") or LIFE_SECONDS)),
             scope=scopes(answer.get("scope")),
-            client_endpoint=str(answer.get("client_endpoint") or ""),
+            client_endpoint=plain_endpoint(str(endpoint)) if endpoint else "",
             member_id=str(answer[MEMBER]),
             user_id=int(user_id) if user_id is not None else None,
-            status=str(answer.get("status") or ""),
+            status=str(answer.get("status") or "")[:16],
             server=server,
         )
-    except (KeyError, ValueError, TypeError):
-        raise _lost(maybe_done=True) from None
+    except (KeyError, ValueError, TypeError, ArithmeticError):
+        raise _unreadable() from None
+
+
+def _token(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("not a token")
+    return value
 
 
 def _app_info(result: object, now: datetime) -> AppInfo:
     """Read the vouching answer; one without its parts is no vouching. Types as the official SDK's schema."""
     if not isinstance(result, dict) or not isinstance(result.get("install"), dict):
-        raise Unavailable("ERROR_UNEXPECTED_ANSWER", method="app.info")
+        raise Unavailable(UNEXPECTED, method="app.info")
     install = result["install"]
     try:
         return AppInfo(
@@ -237,25 +261,26 @@ def _app_info(result: object, now: datetime) -> AppInfo:
             member_id=str(install[MEMBER]),
             user_id=int(result["user_id"]),
             domain=plain_host(str(install["domain"])),
-            client_endpoint=str(install["client_endpoint"]),
+            client_endpoint=plain_endpoint(str(install["client_endpoint"])),
             scope=scopes(install.get("scope") or result.get("scope")),
             status=str(install.get("status") or "")[:16],
             installed=install.get("installed") in (True, "true", "Y", 1, "1"),
             version=int(install.get("version") or 0),
             expires_at=_moment(result.get("expires"), now),
         )
-    except (KeyError, ValueError, TypeError):
-        raise Unavailable("ERROR_UNEXPECTED_ANSWER", method="app.info") from None
+    except (KeyError, ValueError, TypeError, ArithmeticError, OSError):
+        raise Unavailable(UNEXPECTED, method="app.info") from None
 
 
-def _moment(text: object, now: datetime) -> datetime:
+def _moment(said: object, now: datetime) -> datetime:
     """ISO 8601 or unix seconds; a token lives an hour where the answer does not say."""
-    if isinstance(text, int | float):
-        return datetime.fromtimestamp(text, UTC)
-    if isinstance(text, str) and text.isdigit():
-        return datetime.fromtimestamp(int(text), UTC)
-    said = datetime.fromisoformat(text) if isinstance(text, str) and text else now + timedelta(hours=1)
-    return said if said.tzinfo else said.replace(tzinfo=UTC)
+    if not said or isinstance(said, bool):
+        return now + timedelta(seconds=LIFE_SECONDS)
+    text = str(said)
+    if isinstance(said, int | float) or (text.isascii() and text.isdigit()):
+        return datetime.fromtimestamp(float(text), UTC)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def scopes(text: object) -> tuple[str, ...]:

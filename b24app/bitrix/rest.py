@@ -6,28 +6,35 @@ told, not followed: a token must not travel to a host nobody vouched for.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3.exceptions
 from requests.adapters import BaseAdapter
+from urllib3.util import Timeout
 
 from b24app import __version__
+from b24app.bitrix.connect import CONNECT_SECONDS
 from b24app.clock import Clock
 from b24app.errors import PortalError, PortalMoved, Unavailable, error_for
 
 Transport = BaseAdapter
+Session = TypeVar("Session", bound=requests.Session)
 USER_AGENT = f"Sundown/{__version__}"
-CONNECT_SECONDS = 3.05
 MOST_BYTES = 8 * 1024 * 1024
 KEPT_TEXT = 2000
+LONGEST_CODE = 100
+MOST_FIGURE = 10**12
 MOST_COMMANDS = 50
 SECRET_NAMES = frozenset({"auth", "access_token", "refresh_token", "client_secret", "auth_id", "refresh_id", "code"})
 REDIRECTS = (301, 302, 303, 307, 308)
+NOT_FOR_TABLES = re.compile(r"\\u0000|\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Rest:
     """Calls any portal; safe for threads, one pool of connections for all."""
 
     def __init__(self, transport: Transport, clock: Clock, on_call: Callable[[Call], None] | None = None) -> None:
-        self._session = plain_session(transport)
+        self._session = dressed(PlainSession(), transport)
         self._clock = clock
         self._on_call = on_call
 
@@ -124,18 +131,35 @@ class Rest:
             if self._on_call is not None:
                 code = failure.code if failure else None
                 seconds = time.monotonic() - started
-                kept = text.replace(token, "[redacted]")[:KEPT_TEXT]
+                kept = text.replace(token, "[redacted]")[:KEPT_TEXT].replace("\0", "\ufffd")
                 self._on_call(Call(endpoint, method, redacted(params), status, code, seconds, kept))
 
 
-def plain_session(transport: Transport) -> requests.Session:
-    """A session that trusts nothing of the environment: no proxies, no netrc, no cookies kept."""
-    session = requests.Session()
+class NoRedirects:
+    """For a session of requests: told to go elsewhere, it stays, and does not even read what is written there."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Nowhere."""
+        return None
+
+
+class PlainSession(NoRedirects, requests.Session):
+    """A session that calls and nothing else."""
+
+
+def dressed(session: Session, transport: Transport) -> Session:
+    """The session as one that trusts nothing of the environment: no proxies, no netrc; and no cookie is kept."""
     session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.mount("https://", transport)
     session.mount("http://", transport)
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
     return session
+
+
+def limits(seconds: float) -> Timeout:
+    """`seconds` for the whole of a request: name, connection, handshake and answer."""
+    return Timeout(connect=min(CONNECT_SECONDS, seconds), total=seconds)
 
 
 def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tuple[int, str]:
@@ -145,24 +169,21 @@ def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tu
     """
     deadline = time.monotonic() + timeout
     try:
-        with session.post(
-            url, timeout=(min(CONNECT_SECONDS, timeout), timeout), allow_redirects=False, stream=True, **body
-        ) as answer:
-            text = b"".join(capped(answer, deadline)).decode("utf-8", errors="replace")
-            session.cookies.clear()
+        with session.post(url, timeout=limits(timeout), allow_redirects=False, stream=True, **body) as answer:  # type: ignore[arg-type]
+            text = read_text(answer, deadline)
             if answer.status_code in REDIRECTS:
-                raise PortalMoved(urlsplit(answer.headers.get("Location", "")).netloc.lower())
+                raise PortalMoved(_host(answer.headers.get("Location", "")))
             return answer.status_code, text
-    except requests.exceptions.ConnectTimeout:
-        raise Unavailable() from None
-    except requests.exceptions.Timeout:
-        raise Unavailable.timeout() from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise _lost(error) from None
+        raise lost(error) from None
 
 
-def capped(answer: requests.Response, deadline: float) -> Iterator[bytes]:
-    """The body of a streamed answer in parts. Raises Unavailable when it is too large or not there by the deadline."""
+def read_text(answer: requests.Response, deadline: float) -> str:
+    """The body, unpacked. Raises Unavailable when it is too large or comes too late."""
+    return b"".join(_capped(answer, deadline)).decode("utf-8", errors="replace")
+
+
+def _capped(answer: requests.Response, deadline: float) -> Iterator[bytes]:
     size = 0
     while part := answer.raw.read1(64 * 1024, decode_content=True):
         size += len(part)
@@ -173,14 +194,26 @@ def capped(answer: requests.Response, deadline: float) -> Iterator[bytes]:
         yield part
 
 
-def _lost(error: Exception) -> Unavailable:
-    """A connection that was refused carried nothing; one that broke later may have carried the request."""
-    if "ReadTimeoutError" in repr(error):
+def _host(location: str) -> str:
+    try:
+        return urlsplit(location).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def lost(error: Exception) -> Unavailable:
+    """No answer. A connection that never came about carried nothing; one that broke later may have carried the
+    request.
+    """
+    told = repr(error)
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return Unavailable("portal_timeout", status=504)
+    if isinstance(error, requests.exceptions.Timeout | TimeoutError) or "ReadTimeoutError" in told:
         return Unavailable.timeout()
-    never_sent = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
-    lost = Unavailable()
-    lost.maybe_done = not never_sent
-    return lost
+    gone = Unavailable()
+    never = ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED")
+    gone.maybe_done = not any(name in told for name in never)
+    return gone
 
 
 def _maybe(error: Unavailable) -> Unavailable:
@@ -190,18 +223,36 @@ def _maybe(error: Unavailable) -> Unavailable:
 
 def read_body(status: int, text: str, method: str) -> dict[str, Any]:
     """The answer as an object. Raises the PortalError it stands for; HTML and broken JSON are Unavailable."""
-    try:
-        body = json.loads(text)
-    except ValueError:
-        body = None
+    body = read_json(text)
     if not isinstance(body, dict):
         late = status == 504
         raise _maybe(Unavailable("portal_timeout" if late else None, status=504 if late else 502, method=method))
     if body.get("error"):
-        raise _told(str(body["error"]), status, method)
+        raise _told(str(body["error"])[:LONGEST_CODE], status, method)
     if status >= 400 or "result" not in body:
         raise _maybe(Unavailable("ERROR_UNEXPECTED_ANSWER", method=method))
     return body
+
+
+def read_json(text: str) -> object:
+    """What a JSON text says, with letters that no table takes (NUL, half surrogates) replaced; None for no JSON."""
+    try:
+        value = json.loads(text)
+        return _storable(value) if NOT_FOR_TABLES.search(text) else value
+    except (ValueError, RecursionError):
+        return None
+
+
+def _storable(value: object) -> object:
+    if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
+        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_storable(part) for part in value]
+    if isinstance(value, dict):
+        return {str(_storable(name)): _storable(part) for name, part in value.items()}
+    return value
 
 
 def _told(code: str, status: int, method: str) -> PortalError:
@@ -234,7 +285,7 @@ def _by_key(part: object) -> dict[str, Any]:
 
 def _command_error(error: object, method: str) -> PortalError:
     code = error.get("error") if isinstance(error, dict) else error
-    return error_for(str(code or "ERROR_UNEXPECTED_ANSWER"), 400, method=method, in_batch=True)
+    return error_for(str(code or "ERROR_UNEXPECTED_ANSWER")[:LONGEST_CODE], 400, method=method, in_batch=True)
 
 
 def _timing(part: object) -> Timing:
@@ -245,7 +296,9 @@ def _timing(part: object) -> Timing:
 
 
 def _figure(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < MOST_FIGURE else None  # false for NaN, too
 
 
 def brackets(params: Mapping[str, object]) -> Iterator[tuple[str, str]]:

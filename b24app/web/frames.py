@@ -12,7 +12,7 @@ from b24app.errors import AuthorizationUnavailable, BadForm, InsufficientScope, 
 from b24app.installs import Changes, Opening
 from b24app.services import Services
 from b24app.store.models import Portal, User
-from b24app.terms import N_, Actor
+from b24app.terms import N_, Actor, read_id
 from b24app.web import replies
 from b24app.web.problems import WORDS_BY_STATUS, button, facts, refuse
 from b24app.web.session import SessionTokens
@@ -156,12 +156,10 @@ def _start_url(post: FramePost) -> str:
     """Where the page begins: the list, or the very page whose settings the app was opened from."""
     if post.placement.upper() != PLACEMENT:
         return url_for("pages.listed")
-    lid = str(post.placement_options.get("LID") or "0")
-    site = str(post.placement_options.get("SITE_ID") or "")
-    if lid.isascii() and lid.isdigit() and int(lid) > 0:
-        return url_for("pages.one", lid=int(lid))
-    known = site.isascii() and site.isdigit() and int(site) > 0
-    return url_for("pages.listed", site=site, any_kind=1) if known else url_for("pages.listed")
+    lid, site = (read_id(post.placement_options.get(name)) for name in ("LID", "SITE_ID"))
+    if lid:
+        return url_for("pages.one", lid=lid)
+    return url_for("pages.listed", site=site, any_kind=1) if site else url_for("pages.listed")
 
 
 def _may_frame(opening: Opening) -> None:
