@@ -112,7 +112,7 @@ def of_an_odd_shape(claims: dict[str, Any], key: str) -> str:
 @pytest.mark.parametrize(
     "forge",
     [
-        without_algorithm, without_algorithm_but_signed, another_algorithm, rsa_signature, 
+        without_algorithm, without_algorithm_but_signed, another_algorithm, rsa_signature,
         another_key, another_key_under_the_name_of_ours, for_another_audience, for_signing_in, of_another_issuer,
         without_an_end, without_an_id, of_nobody, of_an_unknown_portal, of_an_unknown_user, of_an_odd_shape,
     ],
