@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, exists, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from b24app.clock import Clock
 from b24app.store.db import Store
-from b24app.store.models import ApiCall, Proof, Run, Spent, WorkerSeen
+from b24app.store.models import ApiCall, Proof, Run, RunItem, Spent, WorkerSeen
 from b24app.store.queue import Queue
-from b24app.terms import RunState
+from b24app.terms import ItemState, RunState
 
 log = structlog.get_logger()
 WORKER = "worker"
+ENDED = [state for state in RunState if state.is_final]
 WORKER_LATE = timedelta(minutes=2)
 LIVING_JOBS = text(
     "select args->>'run' from procrastinate_jobs where status in ('todo', 'doing') and args->>'run' is not null"
@@ -51,7 +52,9 @@ class Chores:
         worker left, after the engine has ended that worker's job.
         """
         with self.store.begin() as db:
-            moving = select(Run).where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)))
+            in_flight = exists().where(RunItem.run_id == Run.id, RunItem.state == ItemState.RUNNING)
+            stopped = select(Run.id).where(Run.state.in_(ENDED), in_flight)
+            moving = select(Run).where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)) | Run.id.in_(stopped))
             runs = list(db.scalars(moving.with_for_update(skip_locked=True)))
             living = set(db.scalars(LIVING_JOBS)) if runs else set()
             lost = [run for run in runs if str(run.id) not in living]

@@ -3,9 +3,13 @@
 Three rules keep a run right through anything. Items are marked as sent before the request leaves, so a killed worker
 or a lost answer leaves a trace, and the next step looks before it acts. A batch reads after it acted, so what is
 recorded is what really is. Recording is a compare-and-swap on the run's step: a repeated batch changes nothing twice.
+
+How much a request may ask is in `pace`. A portal that says it is asked too much is left alone by all its runs; a method
+that used up its time only by the runs that need it. A person's own single page never waits for any of this.
 """
 
 import random
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -14,25 +18,33 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from b24app import pace
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.bitrix.rest import Answer, Command
 from b24app.clock import Clock
 from b24app.errors import (
     AccessDenied,
+    Blocked,
     NotFound,
+    NotInstalled,
     NotPossibleNow,
     PageGone,
+    PaymentRequired,
     PortalError,
     PublishRefused,
+    Throttled,
     Unavailable,
     Unexpected,
+    error_for,
 )
+from b24app.pace import Measured
 from b24app.runs import Runs, may_change_hands, waits_for_a_decision
 from b24app.store.db import Store
-from b24app.store.models import Portal, Run, RunItem
+from b24app.store.models import Pace, Portal, Run, RunItem
 from b24app.store.queue import Queue
 from b24app.terms import Action, Actor, ItemState, RunState, UserRef
 from b24app.tokens import Tokens
@@ -41,11 +53,15 @@ log = structlog.get_logger()
 
 PAGE_LEVEL = (AccessDenied, PageGone, PublishRefused, Unexpected)  # one page fails, the others go on
 ALREADY_SO, CHANGED_SINCE, NOT_RESTORED = "already_so", "changed_since", "state_differs"
-BATCH_PAGES = 20  # unpublishing takes 0.15 to 1.2 s a page (landing docs), a request at most 60 s
-NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 55
+MOST_PAGES = 47  # of the 50 commands of a batch; the others read before, after and the names of sites
+NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 62  # a batch is cut by the portal after 60
+LOOK_AGAIN = timedelta(seconds=30)
 MOST_TRIES = 8
 WAITS = (2, 5, 15, 30, 60, 120, 300, 600)  # seconds, after transient failures in a row
+OPERATING = "OPERATION_TIME_LIMIT"
+OF_THE_PORTAL = (Blocked, NotInstalled, PaymentRequired)  # end all work of a portal, until somebody opens the app
 OPEN = (ItemState.PENDING, ItemState.RUNNING)
+MOVING = (RunState.QUEUED, RunState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ class Result:
 
     def values(self) -> dict[str, Any]:
         """Columns to write; what was not learnt is left as it was."""
-        learnt = {name: value for name, value in asdict(self).items() if value is not None and name != "position"}
+        learnt = {name: value for name, value in asdict(self).items() if value is not None}
         return {"code": None, "problem": None, **learnt}
 
 
@@ -74,6 +90,8 @@ class Batch:
 
     results: Sequence[Result]
     problem: PortalError | None = None
+    cost: Measured | None = None
+    sent: int = 0  # commands that act, in a request of which nothing was heard
 
 
 class Perform:
@@ -103,7 +121,7 @@ class Perform:
         A failure that belongs to the page is recorded on it. A failure of the call is raised and the run taken back,
         unless the call may have been carried out: then the page is looked at, and if even that fails a worker ends it.
         """
-        run, items, look_first = self._claim(run_id)
+        run, items, look_first = self._claim(run_id, lambda db, run: 1)
         if not items:
             return
         try:
@@ -139,31 +157,74 @@ class Perform:
 
     def step(self, run_id: UUID) -> None:
         """Do the next batch of a run, record it, and ask for the one after."""
-        run, items, look_first = self._claim(run_id)
+        run, items, look_first = self._claim(run_id, self._pages_now)
+        if run.state is not None and run.state.is_final:
+            self._settle(run)
         if not items:
             return
         try:
             batch = self._work(run, items, look_first, BATCH_SECONDS)
         except PortalError as error:
-            batch = Batch((), error)
+            batch = Batch((), error, sent=len(items))
         self._record(run, batch)
+
+    def _pages_now(self, db: Session, run: Run) -> int:
+        """How many pages the next request may change; 0 when it is not the time for one, and another job was made."""
+        now = self._clock()
+        portal = db.get_one(Portal, run.member_id)
+        if portal.suspended_code is not None:
+            self._wait_for_somebody(run, error_for(portal.suspended_code, 403))
+            return 0
+        if portal.paused_until is not None and portal.paused_until > now:
+            self._queue.step(db, run.id, run.member_id, at=portal.paused_until)
+            return 0
+        known = db.get(Pace, (run.member_id, landing.METHODS[run.action]))
+        pages = pace.pages_now(known, now, MOST_PAGES)
+        if known is not None and pages == 0:
+            run.problem = _named(Throttled(OPERATING, method=known.method))
+            self._queue.ensure(db, run.id, at=pace.free_at(known, now))
+        return pages
+
+    def _settle(self, run: Run) -> None:
+        """Of a run that ended while a batch was in flight whose answer never came: look what it did, and write it."""
+        with self._store.begin() as db:
+            sent = select(RunItem).where(RunItem.run_id == run.id, RunItem.state == ItemState.RUNNING)
+            items = list(db.scalars(sent.limit(MOST_PAGES)))
+        if not items:
+            return
+        try:
+            looked = self._look(run, items, LOOK_SECONDS)
+        except PortalError as error:
+            if error.transient:
+                with self._store.begin() as db:
+                    self._queue.step(db, run.id, run.member_id, at=self._clock() + LOOK_AGAIN)
+                return
+            results = [_result(item, ItemState.FAILED, None, **_words(error)) for item in items]
+        else:
+            results = [
+                _seen_done(run, item, looked.get(item.lid)) or _result(item, ItemState.CANCELLED, looked.get(item.lid))
+                for item in items
+            ]
+        self._record(run, Batch(results))
 
     def ensure(self, run_id: UUID) -> None:
         """A web process took this run on a minute ago; when it did not end it, a worker does."""
         with self._store.begin() as db:
             run = db.get(Run, run_id)
-            if run is not None and run.state is RunState.RUNNING:
+            if run is not None and run.state in MOVING:
                 self._queue.step(db, run.id, run.member_id)
 
     def resume_for(self, user: UserRef) -> None:
         """The person is back with a living token: what waited for them goes on."""
         with self._store.begin() as db:
             mine = (Run.member_id == user.member_id, Run.acting_as == user.user_id)
+            # in the order of their times, so that the last one wins
             query = select(Run).where(*mine, Run.state == RunState.WAITING).order_by(Run.at, Run.created_at)
-            waiting = db.scalars(
-                query.with_for_update()
-            ).all()  # in the order of their times, so that the last one wins
+            waiting = db.scalars(query.with_for_update()).all()
             self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
+            if db.get_one(Portal, user.member_id).suspended_code is None:
+                for cause in OF_THE_PORTAL:
+                    self.resume_portal(db, user.member_id, cause)
             doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
             db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
 
@@ -193,24 +254,24 @@ class Perform:
             run.state, run.tries, run.problem, run.started_at = RunState.QUEUED, 0, None, None
             self._queue.step(db, run.id, run.member_id)
 
-    def _claim(self, run_id: UUID) -> tuple[Run, list[RunItem], bool]:
-        """The next items of the run, marked as sent; True when an earlier request for them may have worked."""
+    def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> tuple[Run, list[RunItem], bool]:
+        """The next items of the run, marked as sent; True when an earlier request for them may have worked.
+
+        pages  how many at most, asked only of a run that is to go on
+        """
         with self._store.begin() as db:
             run = db.get(Run, run_id, with_for_update=True)
             if run is None:
                 return Run(), [], False
-            items = list(
-                db.scalars(
-                    select(RunItem)
-                    .where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
-                    .order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
-                    .limit(BATCH_PAGES)
-                )
-            )
-            if run.state not in (RunState.QUEUED, RunState.RUNNING) or _time_is_up(run, self._clock()):
+            if run.state not in MOVING or _time_is_up(run, self._clock()):
                 return run, [], False
-            if not items:
+            left = select(RunItem).where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
+            if not db.scalar(left.with_only_columns(func.count())):
                 _finish(db, run, self._clock())
+                return run, [], False
+            first = left.order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
+            items = list(db.scalars(first.limit(pages(db, run))))
+            if not items:
                 return run, [], False
             run.state, run.started_at = RunState.RUNNING, run.started_at or self._clock()
             look_first = any(item.state is ItemState.RUNNING for item in items)
@@ -245,7 +306,9 @@ class Perform:
         if any(not item.site for item in items):
             commands["sites"] = landing.sites(run.kind)
         commands |= {f"c{item.lid}": landing.act(run.action, run.kind, item.lid) for item in items}
+        began = time.monotonic()
         answers = self._tokens.batch(run.actor, {**commands, "after": _read(run, items)}, timeout=seconds)
+        wall = time.monotonic() - began
         before = looked or _states(answers.get("before"))
         after = _states(answers.get("after"))
         sites = _site_titles(answers.get("sites"))
@@ -258,7 +321,9 @@ class Perform:
                 problem = problem or stopped
                 continue
             results.append(replace(result, site=sites.get(result.site_id or 0)))
-        return Batch(results, problem)
+        acts = [answers[f"c{item.lid}"] for item in items]
+        timings = [answer.timing for answer in acts if isinstance(answer, Answer)]
+        return Batch(results, problem, pace.measured(timings, len(items), wall) if timings else None)
 
     # --- the record ------------------------------------------------------------------------------------------------
 
@@ -269,12 +334,9 @@ class Perform:
             )
             if moved is None:
                 return  # somebody else already recorded this step
-            for result in batch.results:
-                db.execute(
-                    update(RunItem)
-                    .where(RunItem.run_id == run.id, RunItem.position == result.position)
-                    .values(result.values())
-                )
+            if batch.results:
+                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
+            self._learn(db, run, batch)
             if any(result.state is ItemState.SUCCEEDED for result in batch.results):
                 _pages_changed(db, run.actor)
             fresh = db.get_one(Run, run.id, populate_existing=True)
@@ -293,16 +355,64 @@ class Perform:
 
     def _interrupt(self, db: Session, run: Run, problem: PortalError) -> None:
         """The call failed: later again by itself when time can mend it, else the run waits for a person."""
-        if run.state.is_final:
+        if run.state.is_final:  # stopped meanwhile, and what became of the batch in flight is not known
+            self._queue.step(db, run.id, run.member_id)
             return
         run.tries += 1
-        run.problem = {"code": problem.code, "class": type(problem).__name__, "method": problem.method}
-        if problem.transient and run.tries <= MOST_TRIES:
-            wait = (problem.retry_after or WAITS[min(run.tries, len(WAITS)) - 1]) * (1 + self._jitter() / 4)
-            self._queue.step(db, run.id, run.member_id, at=self._clock() + timedelta(seconds=wait))
+        run.problem = _named(problem)
+        wait = (problem.retry_after or WAITS[min(run.tries, len(WAITS)) - 1]) * (1 + self._jitter() / 4)
+        again = self._clock() + timedelta(seconds=wait)
+        if isinstance(problem, Throttled):
+            self._hold_back(db, run, problem, again)
+        elif problem.transient and run.tries <= MOST_TRIES:
+            self._queue.step(db, run.id, run.member_id, at=again)
+        else:
+            self._wait_for_somebody(run, problem)
+
+    def _hold_back(self, db: Session, run: Run, limit: Throttled, again: datetime) -> None:
+        """A limit of the whole portal stops all its runs; one of a method only those that need the method, until the
+        portal's own time for it or, where that is not known, for growing spans.
+        """
+        log.info("limit_reached", member_id=run.member_id, code=limit.code, method=limit.method)
+        if limit.code.upper() != OPERATING:
+            portal = db.get_one(Portal, run.member_id, with_for_update=True)
+            portal.paused_until = max(portal.paused_until or again, again)
+            self._queue.step(db, run.id, run.member_id, at=portal.paused_until)
             return
+        known = self._pace(db, run)
+        pace.learn_limit(known, self._clock())
+        free = pace.free_at(known, self._clock()) if pace.used(known, self._clock()) else again
+        self._queue.ensure(db, run.id, at=free)
+
+    def _wait_for_somebody(self, run: Run, problem: PortalError) -> None:
+        run.problem = _named(problem)
         run.state, run.waiting_since = RunState.WAITING, run.waiting_since or self._clock()
         log.info("run_waits", run=str(run.id), code=problem.code)
+
+    def _learn(self, db: Session, run: Run, batch: Batch) -> None:
+        lost = batch.problem is not None and batch.problem.code == "portal_timeout"
+        if batch.cost is None and not (lost and batch.sent):
+            return
+        known = self._pace(db, run)
+        if batch.cost is not None:
+            pace.learn(known, batch.cost, self._clock())
+        else:
+            pace.learn_cut(known, batch.sent)
+
+    def _pace(self, db: Session, run: Run) -> Pace:
+        row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
+        db.execute(insert(Pace).values(row).on_conflict_do_nothing())
+        return db.get_one(Pace, (run.member_id, row["method"]), with_for_update=True, populate_existing=True)
+
+
+def _words(problem: PortalError) -> dict[str, str]:
+    """A problem as an item keeps it."""
+    return {"code": problem.code, "problem": type(problem).__name__}
+
+
+def _named(problem: PortalError) -> dict[str, Any]:
+    """A problem as a run keeps it."""
+    return {"code": problem.code, "class": type(problem).__name__, "method": problem.method}
 
 
 def _time_is_up(run: Run, now: datetime) -> bool:
@@ -373,7 +483,7 @@ def _decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) -
     """After a look: what needs no request any more, or None for what is still to be done."""
     if now is None:
         gone = PageGone()
-        return _result(item, ItemState.FAILED, None, code=gone.code, problem=type(gone).__name__)
+        return _result(item, ItemState.FAILED, None, **_words(gone))
     if sent_before and (done := _seen_done(run, item, now)):
         return done
     if now.active == _wanted(run):
@@ -405,7 +515,7 @@ def _outcome(
     except PAGE_LEVEL as refused:
         if before is not None and before.active == _wanted(run):
             return _result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
-        return _result(item, ItemState.FAILED, before, code=refused.code, problem=type(refused).__name__)
+        return _result(item, ItemState.FAILED, before, **_words(refused))
     if before is not None and before.active == _wanted(run):
         return _result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
     if after is not None and after.active != _wanted(run):

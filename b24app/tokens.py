@@ -24,6 +24,7 @@ from b24app.bitrix.rest import Answer, Command, Rest
 from b24app.clock import Clock
 from b24app.errors import (
     AppNotAllowed,
+    Blocked,
     ExpiredToken,
     InvalidToken,
     KeyMissing,
@@ -134,7 +135,7 @@ class Tokens:
         """Some refusals end more than the call: the user's sessions, or the portal's work."""
         if isinstance(error, UserGone | AppNotAllowed):
             self.end_sessions(user)
-        if isinstance(error, NotInstalled | PaymentRequired):
+        if isinstance(error, NotInstalled | PaymentRequired | Blocked):
             with self._store.begin() as db:
                 db.execute(
                     update(Portal)

@@ -196,7 +196,10 @@ class RunItem(Base):
     """One page of a run."""
 
     __tablename__ = "run_items"
-    __table_args__ = (Index("ix_run_items_lid", "lid", "run_id"),)
+    __table_args__ = (
+        Index("ix_run_items_lid", "lid", "run_id"),
+        Index("ix_run_items_in_flight", "run_id", postgresql_where=text("state = 'running'")),
+    )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
@@ -216,6 +219,22 @@ class RunItem(Base):
     def was_published(self) -> bool | None:
         """Whether visitors could see the page before this run; None when it was never read."""
         return None if self.before is None else bool(self.before.get("active"))
+
+
+class Pace(Base):
+    """What was learnt of how one method of one portal may be used."""
+
+    __tablename__ = "paces"
+
+    member_id: Mapped[str] = mapped_column(
+        MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"), primary_key=True
+    )
+    method: Mapped[str] = mapped_column(Text, primary_key=True)
+    mean: Mapped[float | None]  # seconds a page takes
+    slowest: Mapped[float | None]  # seconds the slowest page took lately
+    minutes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # unix minute to operating seconds
+    reset_at: Mapped[datetime | None]  # operating_reset_at as last told
+    operating_limit: Mapped[float | None]  # operating seconds at which the portal refused; None: never seen
 
 
 class ApiCall(Base):

@@ -52,6 +52,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_worker_seen")),
     )
     op.create_table(
+        "paces",
+        sa.Column("member_id", sa.String(length=64), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("mean", sa.Double(), nullable=True),
+        sa.Column("slowest", sa.Double(), nullable=True),
+        sa.Column(
+            "minutes",
+            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+        ),
+        sa.Column("reset_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("operating_limit", sa.Double(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["member_id"], ["portals.member_id"], name=op.f("fk_paces_member_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("member_id", "method", name=op.f("pk_paces")),
+    )
+    op.create_table(
         "api_calls",
         sa.Column("id", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -206,6 +225,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_run_items_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "position", name=op.f("pk_run_items")),
     )
+    op.create_index(
+        "ix_run_items_in_flight",
+        "run_items",
+        ["run_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'running'"),
+    )
     op.create_index("ix_run_items_lid", "run_items", ["lid", "run_id"], unique=False)
     op.create_table(
         "user_tokens",
@@ -232,6 +258,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_user_tokens_obtained_at"), table_name="user_tokens")
     op.drop_table("user_tokens")
     op.drop_index("ix_run_items_lid", table_name="run_items")
+    op.drop_index("ix_run_items_in_flight", table_name="run_items", postgresql_where=sa.text("state = 'running'"))
     op.drop_table("run_items")
     op.drop_table("users")
     op.drop_index(op.f("ix_runs_undoes"), table_name="runs")
@@ -250,6 +277,7 @@ def downgrade() -> None:
     op.drop_index("ix_api_calls_list", table_name="api_calls")
     op.drop_index(op.f("ix_api_calls_at"), table_name="api_calls")
     op.drop_table("api_calls")
+    op.drop_table("paces")
     op.drop_table("worker_seen")
     op.drop_index(op.f("ix_spent_expires_at"), table_name="spent")
     op.drop_table("spent")

@@ -30,7 +30,7 @@ FLOORS = (
     {"authority", "lifecycle", "signin"},
     {"perform", "schedule", "foresight", "installs", "chores"},
     {"rotation", "care", "keeping", "proving", "removal", "bindings"},
-    {"runs"},
+    {"runs", "pace"},
     {"pages"},
     {"tokens"},
     {"journal", "log", "metrics", "history", "calls"},
