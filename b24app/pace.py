@@ -7,6 +7,7 @@ counts it, so that the work slows down before the limit, not at it.
 Source: limits docs and the rest module's loadlimiter (bitrix24.md, 4.6).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -59,7 +60,7 @@ def pages_now(pace: Pace | None, now: datetime, most: int) -> int:
     by_time = min(AIM_SECONDS / max(pace.mean, 0.001), MOST_SECONDS / max(pace.slowest, 0.001))
     pages = max(1, min(int(by_time), most))
     if pace.operating_limit is not None and pace.mean >= COUNTED_FROM:
-        pages = min(pages, int((pace.operating_limit - used(pace, now)) / pace.mean))
+        pages = min(pages, math.ceil((pace.operating_limit - used(pace, now)) / pace.mean))
     return max(pages, 0)
 
 
@@ -81,9 +82,18 @@ def learn(pace: Pace, cost: Measured, now: datetime) -> None:
     if cost.operating is not None:
         _agree(minutes, cost.operating, _minute(now))
         pace.reset_at = cost.reset_at
-        if pace.operating_limit is not None and cost.operating > pace.operating_limit + 2 * cost.slowest:
-            pace.operating_limit = None  # the portal lets more pass than it did: learn anew
+        _raise_limit(pace, cost.operating, cost.slowest)
     pace.minutes = {str(minute): seconds for minute, seconds in minutes.items() if seconds > 0}
+
+
+def _raise_limit(pace: Pace, operating: float, slowest: float) -> None:
+    """A call passes while less than the limit is used: one that passed shows where the limit is not."""
+    if pace.operating_limit is None:
+        return
+    if operating > pace.operating_limit + 2 * slowest:
+        pace.operating_limit = None  # the portal lets far more pass than it did: learn anew
+    else:
+        pace.operating_limit = max(pace.operating_limit, operating - slowest)
 
 
 def learn_cut(pace: Pace, commands: int) -> None:
@@ -93,10 +103,10 @@ def learn_cut(pace: Pace, commands: int) -> None:
 
 
 def learn_limit(pace: Pace, now: datetime) -> None:
-    """The portal refused more operating time: what was used until now is its limit, less the page that went over."""
+    """The portal refused more operating time: its limit is what was used until now, less the page that went over."""
     spent = used(pace, now)
     if spent > 0:
-        pace.operating_limit = min(pace.operating_limit or spent, max(spent - (pace.mean or 0.0) / 2, 0.0))
+        pace.operating_limit = min(pace.operating_limit or spent, max(spent - (pace.slowest or 0.0), 0.0))
 
 
 def used(pace: Pace, now: datetime) -> float:
