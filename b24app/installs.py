@@ -253,10 +253,9 @@ class Installs:
             log.warning("introduction_refused", code=refused.code, member_id=opening.user.member_id)
             return dict.fromkeys(commands, refused)
         with self._store.begin() as db:
-            _note_profile(
-                db.get_one(User, (opening.user.member_id, opening.user.user_id)), answers["profile"], self._clock
-            )
-            if bind and bindings.all_bound(answers):
+            user = db.get_one(User, (opening.user.member_id, opening.user.user_id))
+            _note_profile(user, answers["profile"], self._clock)
+            if bind and user.is_admin and bindings.all_bound(answers):  # others bind for themselves only
                 db.get_one(Portal, opening.user.member_id).bound_to = self._app_url
         return answers
 

@@ -7,7 +7,7 @@ Source: OAuth docs; Bitrix24 knows neither redirect_uri nor PKCE.
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -35,6 +35,20 @@ class Departure:
 
     url: str
     browser: str
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What the portal sends the browser back with; only the state is ours.
+
+    server  the authorization host it names; only chooses among the trusted ones
+    """
+
+    code: str = field(repr=False)
+    state: str = field(repr=False)
+    member_id: str | None = None
+    domain: str | None = None
+    server: str | None = None
 
 
 class SignIn:
@@ -68,19 +82,26 @@ class SignIn:
         state = self._signer.sign(claims, int((self._clock() + LIFE).timestamp()))
         return Departure(self._oauth.authorize_url(portal.client_endpoint.removesuffix("/rest/"), state), browser)
 
-    def finish(self, code: str, state: str, browser: str, server: str | None, lang: str) -> Opening:
+    def finish(self, arrival: Arrival, browser: str, lang: str) -> Opening:
         """Gates first, then one exchange, then the same proof as a frame's post.
 
-        server  the authorization host the callback names; only chooses among the trusted ones
         Raises SignInRefused, Forged, AuthorizationUnavailable, a PortalError of the exchange.
         """
-        member_id = self._spend(state, browser)
-        pair = self._oauth.exchange(self._oauth.choose(f"https://{server}" if server else None), code)
+        member_id = self._spend(arrival.state, browser)
+        if arrival.member_id not in (None, member_id):
+            raise _another_portal(member_id)
+        pair = self._oauth.exchange(self._server(member_id, arrival.server), arrival.code)
         if pair.member_id != member_id:
-            log.warning("sign_in_refused", reason="another_portal", member_id=member_id)
-            raise Forged("token_of_another_portal")
-        proven = self._proving.prove(Claim(pair.access, member_id, None, pair.server))
+            raise _another_portal(member_id)
+        proven = self._proving.prove(Claim(pair.access, member_id, arrival.domain, pair.server))
         return self._installs.sign_in(proven, pair, lang)
+
+    def _server(self, member_id: str, named: str | None) -> str:
+        """The trusted server the callback names, else the one that vouched for the portal before."""
+        with self._store.begin() as db:
+            portal = db.get(Portal, member_id)
+        kept = portal.oauth_server if portal else None
+        return self._oauth.choose(f"https://{named}" if named else kept)
 
     def _spend(self, state: str, browser: str) -> str:
         """The portal the state was made for. Raises SignInRefused when it is not this browser's, over, or spent."""
@@ -96,3 +117,8 @@ class SignIn:
             if db.scalar(spent) is None:
                 raise SignInRefused("state_spent")
         return str(claims["member_id"])
+
+
+def _another_portal(member_id: str) -> Forged:
+    log.warning("sign_in_refused", reason="another_portal", member_id=member_id)
+    return Forged("token_of_another_portal")

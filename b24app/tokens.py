@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -41,7 +41,7 @@ from b24app.errors import (
 )
 from b24app.journal import acting
 from b24app.store.db import Store
-from b24app.store.models import Portal, User, UserToken
+from b24app.store.models import Portal, Proof, User, UserToken
 from b24app.store.vault import CannotOpen, Place, Vault, fingerprint
 from b24app.terms import UserRef
 from b24app.turns import Turns
@@ -144,8 +144,9 @@ class Tokens:
                 )
 
     def end_sessions(self, user: UserRef) -> None:
-        """Every session token of this user stops working at once."""
+        """Every session token of this user stops working at once, and what was proven of them is to be proven anew."""
         with self._store.begin() as db:
+            db.execute(delete(Proof).where(Proof.member_id == user.member_id, Proof.user_id == user.user_id))
             db.execute(
                 update(User)
                 .where(User.member_id == user.member_id, User.user_id == user.user_id)

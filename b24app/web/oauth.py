@@ -5,12 +5,13 @@ from flask import Blueprint, Response, current_app, g, redirect, request
 from b24app.bitrix.address import plain_host
 from b24app.errors import BadForm, Problem, SignInRefused
 from b24app.services import Services
-from b24app.signin import LIFE
+from b24app.signin import LIFE, Arrival
 from b24app.web.frames import refused_page, shell
 from b24app.web.session import SessionTokens
 
 COOKIE, PATH = "sundown_sign_in", "/oauth"
 START = "/pages"
+LONGEST = 4096
 
 
 def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
@@ -19,11 +20,7 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
 
     @oauth.get("/start")
     def start() -> Response:
-        try:
-            domain = plain_host(request.args.get("domain", ""))
-        except ValueError:
-            raise BadForm(status=400) from None
-        departure = services.signin.start(domain)
+        departure = services.signin.start(_host("domain"))
         reply = current_app.make_response(redirect(departure.url, 302))
         reply.set_cookie(
             COOKIE, departure.browser, max_age=LIFE, path=PATH, httponly=True, samesite="Lax",
@@ -33,13 +30,11 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
 
     @oauth.get("/callback")
     def callback() -> Response:
-        code, state = request.args.get("code", ""), request.args.get("state", "")
-        if not code or len(code) > 512 or "\0" in code:
-            raise BadForm(status=400)
+        arrival = _arrival()
         browser = request.cookies.get(COOKIE)
         if browser is None:
             raise SignInRefused("state_of_another_browser")
-        opening = services.signin.finish(code, state, browser, request.args.get("server_domain"), g.lang)
+        opening = services.signin.finish(arrival, browser, g.lang)
         services.perform.resume_for(opening.user)
         reply = shell(services, opening, sessions.opened(opening), START)
         reply.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="Lax")
@@ -50,3 +45,27 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
         return refused_page(problem)
 
     return oauth
+
+
+def _arrival() -> Arrival:
+    """The callback's query, shape checked. Raises BadForm."""
+    code = _said("code")
+    if not code:
+        raise BadForm(status=400)
+    domain = _host("domain") if "domain" in request.args else None
+    return Arrival(code, _said("state"), _said("member_id") or None, domain, _said("server_domain") or None)
+
+
+def _host(name: str) -> str:
+    try:
+        return plain_host(_said(name))
+    except ValueError:
+        raise BadForm(status=400) from None
+
+
+def _said(name: str) -> str:
+    """One value of bearable size; said twice it is nobody's. Raises BadForm."""
+    values = request.args.getlist(name) or [""]
+    if len(values) > 1 or len(values[0]) > LONGEST or "\0" in values[0]:
+        raise BadForm(status=400)
+    return values[0]

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from b24app.factory import create_app
 from b24app.services import Services, build
-from b24app.store.models import Spent, User
+from b24app.store.models import Portal, Spent, User
 from sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import TOKEN, Person
@@ -164,6 +164,46 @@ def test_a_code_of_another_portal_is_refused(
     assert not TOKEN.search(answer.text)
     with services.store.begin() as db:
         assert db.scalar(select(func.count()).select_from(User)) == before
+
+
+@pytest.mark.parametrize("lie", [{"member_id": "f" * 32}, {"domain": "evil.example"}])
+def test_a_callback_that_names_another_portal_is_refused(
+    browser: FlaskClient, standin: StandIn, services: Services, lie: dict[str, str]
+):
+    with services.store.begin() as db:
+        before = db.scalar(select(func.count()).select_from(User))
+    back = come_back(depart(browser, standin.portals[0].domain))
+
+    answer = browser.get(changed(back, **lie))
+
+    assert answer.status_code == 403
+    assert not TOKEN.search(answer.text)
+    with services.store.begin() as db:
+        assert db.scalar(select(func.count()).select_from(User)) == before
+
+
+@pytest.mark.parametrize("twice", ["domain=a.example&domain=b.example", "domain=a%00b"])
+def test_what_is_said_twice_or_broken_is_malformed(browser: FlaskClient, twice: str):
+    assert browser.get(f"/oauth/start?{twice}").status_code == 400
+    assert browser.get(f"/oauth/callback?code=x&state=y&{twice}").status_code == 400
+
+
+def test_nobody_may_frame_the_page_of_a_sign_in_and_no_token_is_in_an_address(browser: FlaskClient, standin: StandIn):
+    answer = browser.get(changed(come_back(depart(browser, standin.portals[0].domain))))
+
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Location" not in answer.headers
+    pairs = [text for token in standin.world.tokens.values() for text in (token.access, token.refresh)]
+    assert [pair for pair in pairs if pair in answer.text + str(answer.headers)] == []
+
+
+def test_a_removed_app_begins_no_sign_in(browser: FlaskClient, standin: StandIn, services: Services):
+    portal = standin.portals[0]
+    with services.store.begin() as db:
+        services.removal.close(db, db.get_one(Portal, portal.member_id, with_for_update=True), erase=False)
+
+    assert browser.get("/oauth/start", query_string={"domain": portal.domain}).status_code == 404
 
 
 def test_a_server_that_is_not_of_our_list_never_gets_the_code(browser: FlaskClient, standin: StandIn):
