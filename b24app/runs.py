@@ -454,6 +454,8 @@ def _count(run_id: UUID) -> Select[int]:
 def _screen(db: Session, shown: Select[RunItem], after: int, limit: int) -> ItemScreen:
     """The items behind the position `after`; a cursor is the position before a screen's first item."""
     rows = db.scalars(shown.where(RunItem.position > after).order_by(RunItem.position).limit(limit + 1)).all()
+    if after < 0 and len(rows) <= limit:
+        return ItemScreen(items=rows, first=1 if rows else 0, total=len(rows))
     sizes = select(func.count(), func.count().filter(RunItem.position <= after))
     total, passed = db.execute(sizes.where(shown.whereclause)).one()  # type: ignore[arg-type]  # never without a where
     before = shown.with_only_columns(RunItem.position).where(RunItem.position <= after)

@@ -14,13 +14,14 @@ from typing import Any
 import psycopg
 import pytest
 from alembic import command
+from alembic.config import Config as AlembicConfig
 from flask import Flask
 
 from b24app import config as settings
 from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store import embedded
-from b24app.store.schema import alembic_config
+from b24app.store.schema import MIGRATIONS
 from sandbox import StandIn
 from tests.people import Person
 
@@ -81,7 +82,8 @@ def database(url: str, name: str) -> str:
 
 def migrate(url: str) -> None:
     """Bring a database to the newest revision."""
-    alembic = alembic_config()
+    alembic = AlembicConfig()
+    alembic.set_main_option("script_location", str(MIGRATIONS))
     alembic.attributes["url"] = url
     command.upgrade(alembic, "head")
 

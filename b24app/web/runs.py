@@ -246,7 +246,8 @@ def blueprint(services: Services) -> Blueprint:
             after=query.after,
             limit=limit,
         )
-        if view.run.state.is_final and g.actor.user_id in (run.created_by, run.acting_as):
+        concerned = g.actor.user_id in (run.created_by, run.acting_as) and g.actor.user_id not in view.run.told_to
+        if view.run.state.is_final and concerned:
             services.runs.told(g.actor, run_id)
         if replies.wants_json():
             reply = replies.json(replies.run(view), status)

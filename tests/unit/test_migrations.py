@@ -8,6 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from b24app.store.schema import newest
+
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_BEHIND = """
 select relname from pg_class where relnamespace = 'public'::regnamespace and relname not like 'alembic_version%'
@@ -45,6 +47,7 @@ def test_there_is_one_newest_migration(database_url: str) -> None:
     heads = alembic(database_url, "heads").stdout.split("\n")
 
     assert len([line for line in heads if line.strip()]) == 1
+    assert heads[0].split()[0] == newest()
 
 
 @pytest.mark.parametrize("address", ["", "mysql://localhost/sundown"])
