@@ -7,40 +7,26 @@ before the last portal is through with all of its own.
 
 from __future__ import annotations
 
-import base64
-import logging
-import os
 import random
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psutil
-import structlog
-from alembic import command
-from flask.testing import FlaskClient
 from sqlalchemy import select, text
 
-from b24app import config as settings
 from b24app.factory import create_app
 from b24app.moments import Moment
 from b24app.runs import Order
-from b24app.services import Services, build
-from b24app.store import embedded
+from b24app.services import Services
 from b24app.store.models import Run
-from b24app.store.schema import alembic_config
 from b24app.terms import Action, Actor, Kind, RunState
-from sandbox import PortalHandle, StandIn
+from bench._stage import database, moved_in, prepared, surroundings, worker
+from sandbox import StandIn
 
 PORTALS, PENDING, CROWD, SINGLE = 200, 10_000, 1_000, 20
 IDLE_SECONDS, SETTLE_SECONDS, LEAD_SECONDS, PATIENCE_SECONDS = 20, 8, 12, 120
@@ -60,17 +46,13 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> int:
     """Print the figures; 1 when a promise is broken."""
-    with (
-        tempfile.TemporaryDirectory(prefix="sundown-bench-") as folder,
-        embedded.start(Path(folder) / "postgres") as server,
-        StandIn.start(portals=PORTALS) as standin,
-    ):
-        return measure(server.url, standin)
+    with database() as url, StandIn.start(portals=PORTALS) as standin:
+        return measure(url, standin)
 
 
 def measure(url: str, standin: StandIn) -> int:
     environment = surroundings(url, standin)
-    services = prepared(url, standin, environment)
+    services = prepared(url, environment)
     client = create_app(services).test_client(use_cookies=False)
     actors = [moved_in(client, services, portal) for portal in standin.portals]
     lids = {portal.member_id: portal.add_pages(8) for portal in standin.portals}
@@ -84,35 +66,6 @@ def measure(url: str, standin: StandIn) -> int:
         crowd = rush(services, actors, lids)
     services.close()
     return report(share, single, crowd)
-
-
-def surroundings(url: str, standin: StandIn) -> dict[str, str]:
-    """The environment of the worker."""
-    return {
-        "B24_CLIENT_ID": standin.client_id, "B24_CLIENT_SECRET": standin.client_secret,
-        "B24_OAUTH_URL": ",".join(standin.world.servers), "APP_URL": "http://127.0.0.1:8100", "DATABASE_URL": url,
-        "SECRET_KEY": "k" * 48, "TOKEN_KEYS": base64.urlsafe_b64encode(b"v" * 32).decode(),
-        "B24_ALLOW_INSECURE_PORTALS": "1", "LOG_LEVEL": "WARNING",
-    }  # fmt: skip
-
-
-def prepared(url: str, standin: StandIn, environment: dict[str, str]) -> Services:
-    alembic = alembic_config()
-    alembic.attributes["url"] = url
-    command.upgrade(alembic, "head")
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    values: dict[str, Any] = {name.lower(): value for name, value in environment.items()}
-    return build(settings.Config(**values))
-
-
-def moved_in(client: FlaskClient, services: Services, portal: PortalHandle) -> Actor:
-    """The editor of a portal, who has opened the app there: so it knows the portal and has their tokens."""
-    portal.open("admin", install=True)
-    url, form = portal.open("editor")
-    parts = urlsplit(url)
-    assert client.post(f"{parts.path}?{parts.query}", data=form).status_code == 200
-    editor = portal.user("editor")
-    return Actor(portal.member_id, editor.id, editor.full_name, "en", "light", editor.time_zone, portal.domain, 0)
 
 
 def pile_up(services: Services, actors: list[Actor], lids: dict[str, list[int]]) -> None:
@@ -139,17 +92,6 @@ def pile_up(services: Services, actors: list[Actor], lids: dict[str, list[int]])
 def plan(services: Services, actor: Actor, lid: int, at: datetime) -> UUID:
     order = Order(Action.UNPUBLISH, Kind.PAGE, (lid,), Moment(at))
     return services.runs.plan(actor, order, {})[0]
-
-
-@contextmanager
-def worker(environment: dict[str, str]) -> Iterator[psutil.Process]:
-    """A worker process of its own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "app", "b24", "worker"], cwd=ROOT, env=os.environ | environment
-    ) as running:
-        yield psutil.Process(running.pid)
-        running.terminate()
-        running.wait(90)
 
 
 def idle_share(process: psutil.Process) -> float:
