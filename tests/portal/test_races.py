@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import requests
@@ -14,8 +15,10 @@ from sqlalchemy import text
 
 from b24app.errors import SignInAgain, Unavailable
 from b24app.services import Services
+from b24app.store.db import POOL
 from b24app.store.models import User, UserToken
 from b24app.terms import UserRef
+from b24app.tokens import RENEWALS_AT_ONCE
 from sandbox import StandIn
 from tests.people import Person
 from tests.processes import Process, Web, Worker, wait_until
@@ -93,23 +96,20 @@ def test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_see
 
 
 @contextmanager
-def other_work(services: Services) -> Iterator[list[float]]:
-    """Short transactions of somebody else all the while; how long each of them took."""
-    took: list[float] = []
+def watched(services: Services) -> Iterator[list[int]]:
+    """How many connections of this process were in use, looked at again and again."""
+    used: list[int] = []
     over = threading.Event()
+    pool: Any = services.store.engine.pool
 
     def run() -> None:
-        while not over.is_set():
-            started = time.monotonic()
-            with services.store.begin() as db:
-                db.execute(text("select 1"))
-            took.append(time.monotonic() - started)
-            time.sleep(0.02)
+        while not over.wait(0.005):
+            used.append(pool.checkedout())
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield took
+        yield used
     finally:
         over.set()
         thread.join(60)
@@ -122,13 +122,13 @@ def test_two_hundred_threads_that_wait_for_one_token_hold_no_connections(
     access = services.tokens.load(who(alice)).token
     alice.portal.expire("editor")
 
-    with other_work(services) as took:
+    with watched(services) as used:
         got = at_once(200, lambda _: services.tokens.renew(who(alice), access).token)
 
     assert len(set(got)) == 1
     assert got[0] != access
     assert standin.oauth_asked(TOKEN) == 1
-    assert max(took) < 2.5, "nobody had to wait until the renewal was over"
+    assert 1 <= max(used) <= 2, "the one that renews, and nobody who waits for it"
 
 
 def test_renewals_of_many_people_while_the_server_hangs_leave_connections_to_the_others(
@@ -144,12 +144,12 @@ def test_renewals_of_many_people_while_the_server_hangs_leave_connections_to_the
             services.tokens.remember(db, user, str(pair["access_token"]), str(pair["refresh_token"]), past)
     standin.fault("oauth", method=TOKEN, kind="latency", seconds=1.5, times=8)
 
-    with other_work(services) as took:
-        got = at_once(200, lambda each: services.tokens.call(people[each % 40], "profile").result)
+    got = at_once(200, lambda each: services.tokens.call(people[each % 40], "profile").result)
 
     assert len(got) == 200
     assert standin.oauth_asked(TOKEN) == 40
-    assert max(took) < 1.4, "nobody had to wait for a connection until a renewal was over"
+    together = max(call.at_once for call in standin.calls("oauth", TOKEN))
+    assert 1 < together <= RENEWALS_AT_ONCE <= POOL - 2, "each holds a connection while it asks"
 
 
 def test_those_who_waited_for_a_failure_share_it(alice: Person, standin: StandIn, services: Services):
@@ -207,12 +207,13 @@ def renewing(environment: dict[str, str], standin: StandIn, user: UserRef, **fau
         caller.tell(f"{user.member_id} {user.user_id}")
         wait_until(lambda: standin.calls("oauth", TOKEN))
         yield caller
+    wait_until(lambda: all(call.end is not None for call in standin.calls("oauth", TOKEN)))
 
 
 def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
-    with renewing(environment, standin, who(alice), kind="hang", seconds=4.0) as caller:
+    with renewing(environment, standin, who(alice), kind="hang", seconds=6.0) as caller:
         caller.send(signal.SIGKILL)
 
         assert services.tokens.call(who(alice), "profile").result
@@ -224,7 +225,7 @@ def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
 def test_a_renewer_killed_after_the_server_rotated_costs_a_reopening_and_no_more(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
-    with renewing(environment, standin, who(alice), kind="latency", seconds=4.0) as caller:
+    with renewing(environment, standin, who(alice), kind="latency", seconds=6.0) as caller:
         caller.send(signal.SIGKILL)
 
         answer = alice.unpublish(351)
