@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import text
 
 from b24app.errors import SignInAgain, Unavailable
-from b24app.services import Services
+from b24app.factory import create_app
+from b24app.services import Services, build
+from b24app.store import db
 from b24app.store.db import POOL
 from b24app.store.models import User, UserToken
 from b24app.terms import UserRef
 from b24app.tokens import RENEWALS_AT_ONCE
 from sandbox import StandIn
+from tests.conftest import make_config
 from tests.people import Person
 from tests.processes import Process, Web, Worker, wait_until
 
@@ -29,7 +31,10 @@ CALLER = """
 import sys
 from b24app import config, log, services
 from b24app.errors import PortalError
+from b24app.store import db
 from b24app.terms import UserRef
+if len(sys.argv) > 1:
+    db.SESSION_OPTIONS = db.SESSION_OPTIONS.replace("=12s", f"={sys.argv[1]}")
 settings = config.load()
 log.setup(settings)
 built = services.build(settings)
@@ -166,13 +171,10 @@ def test_those_who_waited_for_a_failure_share_it(alice: Person, standin: StandIn
     assert standin.oauth_asked(TOKEN) == 1
 
 
-def test_with_one_connection_in_all_everything_still_works(alice: Person, environment: dict[str, str], monkeypatch):
+def test_with_one_connection_in_all_everything_still_works(
+    alice: Person, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
     """A transaction opened inside another would wait for itself for ever."""
-    from b24app.factory import create_app
-    from b24app.services import build
-    from b24app.store import db
-    from tests.conftest import make_config
-
     monkeypatch.setattr(db, "OVERFLOW", 0)
     monkeypatch.setattr(db, "POOL_WAIT_SECONDS", 1)
     tight = build(make_config(environment), pool=1)
@@ -198,9 +200,11 @@ def test_with_one_connection_in_all_everything_still_works(alice: Person, enviro
 
 
 @contextmanager
-def renewing(environment: dict[str, str], standin: StandIn, user: UserRef, **fault: object) -> Iterator[Process]:
-    """A process that holds the row and waits for the authorization server's answer."""
-    with Process(environment, "-c", CALLER) as caller:
+def renewing(
+    environment: dict[str, str], standin: StandIn, user: UserRef, *idle: str, **fault: object
+) -> Iterator[Process]:
+    """A process that holds the row and waits for the authorization server's answer; `idle` is how long it may."""
+    with Process(environment, "-c", CALLER, *idle) as caller:
         caller.wait_for("ready")
         standin.fault("oauth", method=TOKEN, **fault)  # type: ignore[arg-type]
         standin.portals[0].expire(user.user_id)
@@ -255,7 +259,7 @@ def test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well(
 def test_a_renewer_frozen_after_the_server_rotated_still_brings_its_pair_home(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
-    with renewing(environment, standin, who(alice), kind="latency", seconds=2.0) as caller:
+    with renewing(environment, standin, who(alice), "4s", kind="latency", seconds=2.0) as caller:
         caller.send(signal.SIGSTOP)
         with pytest.raises(SignInAgain):
             services.tokens.call(who(alice), "profile")
@@ -272,16 +276,18 @@ def test_a_renewer_frozen_after_the_server_rotated_still_brings_its_pair_home(
 
 
 def test_a_row_held_by_somebody_alive_is_not_waited_for_without_end(
-    alice: Person, standin: StandIn, services: Services
+    alice: Person, standin: StandIn, services: Services, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(db, "SESSION_OPTIONS", db.SESSION_OPTIONS.replace("lock_timeout=15s", "lock_timeout=2s"))
+    impatient = build(make_config(environment))
     alice.portal.expire("editor")
     with services.store.begin() as holder:
         holder.get_one(UserToken, (alice.portal.member_id, alice.user_id), with_for_update=True)
-        holder.execute(text("set local idle_in_transaction_session_timeout = 0"))
 
         with pytest.raises(Unavailable) as busy:
-            services.tokens.call(who(alice), "profile")
+            impatient.tokens.call(who(alice), "profile")
 
     assert (busy.value.code, busy.value.transient) == ("renewal_busy", True)
     assert standin.oauth_asked(TOKEN) == 0
-    assert services.tokens.call(who(alice), "profile").result
+    assert impatient.tokens.call(who(alice), "profile").result
+    impatient.close()
