@@ -19,6 +19,7 @@ function withoutNumber(text) {
 function keep(ctx) {
   failed = ctx
   const view = find('#view')
+  view.removeAttribute('aria-busy')
   if (find('[data-loading]', view)) view.replaceChildren(find('#tpl-nothing').content.cloneNode(true))
 }
 

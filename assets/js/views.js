@@ -27,9 +27,9 @@ function settle(ctx) {
   if (ctx.target?.id === 'dialog') return open(ctx.sourceElement)
   if (ctx.target?.id !== 'view') return
   close()
-  const next = ctx.sourceElement?.dataset.then
+  const next = ctx.sourceEvent?.target?.closest?.('[data-then]')?.dataset.then // htmx forgets a source that was swapped away
   if (next) return find(next)?.focus()
-  const isOpening = ctx.sourceElement?.id === 'view'
+  const isOpening = ctx.sourceEvent?.type === 'load'
   if (ctx.request.method === 'POST' || (document.activeElement === document.body && !isOpening)) find('#view [data-heading]')?.focus()
 }
 

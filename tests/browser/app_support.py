@@ -17,7 +17,9 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Frame, Page
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from b24app import factory
+from b24app.services import Services
 from sandbox import StandIn
+from tests.worker import work
 
 # A browser writes each refused request into its console by itself; that is the honest status, not a fault of ours.
 HONEST = re.compile(r"Failed to load resource")
@@ -79,6 +81,7 @@ class Tab:
         self.page.goto(f"{portal.url}/?user={portal.user(who).id}{query}")
         frame = self.frame()
         frame.wait_for_selector(ready)
+        frame.wait_for_selector("#view:not([aria-busy])", state="attached")
         return frame
 
     def frame(self) -> Frame:
@@ -131,3 +134,28 @@ def settles(frame: Frame, condition: str, seconds: float = 5.0) -> bool:
             return True
         frame.page.wait_for_timeout(100)
     return False
+
+
+@pytest.fixture(name="worker")
+def worker_fixture(services: Services) -> Iterator[None]:
+    """A worker beside the web process, so that runs move while somebody watches."""
+    over = threading.Event()
+
+    def keep_working() -> None:
+        while not over.wait(0.1):
+            work(services)
+
+    running = threading.Thread(target=keep_working, daemon=True)
+    running.start()
+    yield
+    over.set()
+    running.join(30)
+
+
+def tab_to(frame: Frame, selector: str, most: int = 120) -> None:
+    """Press Tab until the focus is on what the selector names."""
+    for _ in range(most):
+        frame.page.keyboard.press("Tab")
+        if frame.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"the keyboard does not reach {selector}")

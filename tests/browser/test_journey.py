@@ -1,0 +1,208 @@
+"""The whole journey of a person, in the stand-in's frame with Bitrix24's own SDK, at both sizes and in both themes.
+
+Every tab of these tests must stay without a complaint of the console and without a breach of the content policy.
+"""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Frame
+
+from sandbox import PortalHandle, StandIn
+from tests.browser.app_support import (  # noqa: F401  # fixtures
+    Tab,
+    door_fixture,
+    environment_fixture,
+    press,
+    served_fixture,
+    settles,
+    tab_fixture,
+    tick,
+    worker_fixture,
+)
+from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.people import Person
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("worker")]
+
+DESK, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
+LOOKS = [(DESK, "light"), (PHONE, "dark"), (DESK, "dark"), (PHONE, "light")]
+UNPUBLISH = "landing.landing.unpublic"
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]['width']}-{look[1]}")
+def look(request: pytest.FixtureRequest, tab: Tab, alice: Person) -> str:
+    """A size of the window and a theme."""
+    size, theme = request.param
+    alice.put("/preferences", {"theme": theme})
+    tab.page.set_viewport_size(size)
+    return str(theme)
+
+
+def heading(frame: Frame) -> str:
+    return frame.locator("#view [data-heading]").inner_text()
+
+
+def order(frame: Frame, button: str = "#bulk .btn-primary:not([hidden])") -> None:
+    """Press a button that opens the dialog, and confirm what it asks."""
+    press(frame, button)
+    frame.wait_for_selector("#dialog[open] #confirm")
+    press(frame, "#confirm")
+
+
+def ends(frame: Frame, words: str) -> None:
+    """Wait until the run that is shown has ended with these words as its heading."""
+    frame.wait_for_selector(f"#run:not([data-poll]) #run-title >> text={words}", timeout=20_000)
+
+
+def test_from_the_list_to_undo(tab: Tab, look: str, portal: PortalHandle, standin: StandIn):
+    portal.add_pages(120)
+    published = [page.id for page in portal.pages("PAGE") if page.active]
+    frame = tab.open()
+    assert frame.evaluate("document.documentElement.dataset.theme") == look
+    press(frame, "#select-all")
+    press(frame, "#next")
+    frame.wait_for_selector("#previous:not(:disabled)")
+    tick(frame, 0, 1)
+    assert frame.inner_text("#bulk-count") == "22 pages selected"
+    press(frame, "#select-all")
+    total = frame.get_attribute("#grid", "data-total")
+    assert frame.inner_text("#bulk-all") == f"Select all {total} that match"
+    press(frame, "#bulk-all")
+    assert settles(frame, f"document.querySelector('#bulk-count').textContent === '{total} pages selected'")
+
+    press(frame, "#bulk .btn-primary:not([hidden])")
+    frame.wait_for_selector("#dialog[open]")
+    will = int(frame.inner_text("#dialog-title").split()[1])
+    assert "will be skipped" in frame.inner_text("#dialog")
+    assert frame.locator("#dialog input[name=lids]").count() == int(total or 0)
+    standin.fault(0, UNPUBLISH, kind="latency", seconds=0.03, times=-1)
+    press(frame, "#confirm")
+    assert frame.evaluate("document.querySelector('#dialog').open")
+    frame.fill("#typed", str(will))
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run[data-poll] #run-cancel")
+    assert settles(frame, "document.querySelector('#run progress').value > 0", 20)
+    press(frame, "#run-cancel")
+    frame.wait_for_selector("#run:not([data-poll]) >> text=not done")
+    standin.clear_faults()
+    down = [lid for lid in published if not portal.page(lid).active]
+    assert 0 < len(down) < will
+
+    press(frame, "#run-undo")
+    ends(frame, f"All {len(down)} pages published")
+    assert all(portal.page(lid).active for lid in published)
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, look: str, portal: PortalHandle, standin: StandIn):
+    standin.fault(0, UNPUBLISH, kind="error", code="ACCESS_DENIED", status=400, skip=1)
+    frame = tab.open()
+    tick(frame, 1, 2, 3)
+    order(frame)
+    ends(frame, "2 of 3 pages unpublished")
+    assert "You have no right to unpublish pages of" in frame.inner_text("#items")
+
+    press(frame, "#items-failed")
+    assert settles(frame, "document.querySelectorAll('#items li').length === 1")
+    press(frame, "#items-all")
+    assert settles(frame, "document.querySelectorAll('#items li').length === 3")
+    press(frame, "#run-retry")
+    frame.wait_for_selector("#run-title >> text=is unpublished")
+
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("#history .runs")
+    assert frame.locator(".weeks li").count() == 8
+    frame.select_option("#by-state", "partial")
+    assert settles(frame, "document.querySelectorAll('#history tbody tr').length === 1")
+
+
+def test_a_page_goes_down_until_a_time_and_its_return_is_moved_and_cancelled(tab: Tab, portal: PortalHandle):
+    frame = tab.open()
+    lid = portal.pages("PAGE")[1].id
+    press(frame, f"#act-{lid}")
+    frame.wait_for_selector("#dialog[open]")
+    press(frame, "#dialog summary")
+    frame.click("#dialog [data-preset=month-end]")
+    frame.wait_for_selector("#time-note >> text=Comes back")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run >> text=Back at")
+    assert portal.page(lid).active is False
+
+    assert settles(frame, "document.querySelector('#scheduled-count').textContent === '1'")
+    press(frame, "#tabs [data-for=scheduled]")
+    press(frame, "#history [id^=move-]")
+    frame.wait_for_selector("#move-at")
+    assert settles(frame, "document.activeElement.id === 'move-at'")
+    frame.fill("#move-at", "2030-01-05T10:00")
+    frame.click("#move")
+    frame.wait_for_selector("#run >> text=Jan 5, 2030")
+
+    press(frame, "#tabs [data-for=pages]")
+    frame.wait_for_selector(f"#page-{lid} .due >> text=Online: Jan 5, 2030")
+    press(frame, f"#page-{lid} .due")
+    press(frame, "#run-cancel")
+    frame.wait_for_selector("#run .badge >> text=Cancelled")
+    assert settles(frame, "document.querySelector('#scheduled-count').textContent === ''")
+
+
+def test_a_schedule_is_made_with_a_ready_time_and_the_zone_is_named(tab: Tab, portal: PortalHandle, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    frame = tab.open()
+    tick(frame, 1, 2)
+    press(frame, "#bulk .btn-soft:not([hidden])")
+    frame.wait_for_selector("#at")
+    assert frame.evaluate("document.activeElement.id") == "at"
+    assert "Europe/Riga (UTC+0" in frame.inner_text("#zone-note")
+
+    frame.click("#dialog [data-preset=friday]")
+    assert frame.input_value("#at").endswith("T18:00")
+    frame.fill("#reason", "End of season")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run-cancel")
+
+    assert heading(frame) == "2 pages will be unpublished"
+    assert "Reason: End of season" in frame.inner_text("#run")
+    assert frame.input_value("#move-at").endswith("T18:00")
+
+
+def test_a_colleague_takes_over_in_a_window_of_their_own(tab: Tab, portal: PortalHandle, standin: StandIn):
+    frame = tab.open()
+    tick(frame, 1, 2, 3)
+    press(frame, "#bulk .btn-primary:not([hidden])")
+    frame.wait_for_selector("#dialog[open] #confirm")
+    standin.fault(0, UNPUBLISH, kind="error", code="user_access_error", status=401, times=-1, user=7)
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run >> text=This app is not open to you", timeout=20_000)
+    assert "Waiting for somebody" in frame.inner_text("#run")
+
+    other = Tab(tab.page.context.new_page(), standin)
+    colleague = other.open("admin")
+    colleague.wait_for_selector("#news .banner")
+    press(colleague, "#news .told a")
+    press(colleague, "#run-takeover")
+    ends(colleague, "All 3 pages unpublished")
+    assert "Taken over by" in colleague.inner_text("#run")
+
+    press(frame, "#tabs [data-for=history]")
+    press(frame, "#history tbody .title")
+    ends(frame, "All 3 pages unpublished")
+
+
+def test_page_settings_open_that_page_and_everything_is_done_from_there(tab: Tab, portal: PortalHandle):
+    page = portal.pages("KNOWLEDGE")[1]
+    options = f'{{"LID":"{page.id}","SITE_ID":"{page.site_id}"}}'
+    frame = tab.open(query=f"&placement=LANDING_SETTINGS&options={options}", ready="[data-lid]")
+    assert heading(frame) == page.title
+
+    order(frame, "#view .btn-primary")
+    frame.wait_for_selector("#run-title >> text=is unpublished")
+    press(frame, "#run-back")
+    frame.wait_for_selector("[data-lid] .badge >> text=Unpublished")
+    order(frame, "#view .btn-primary")
+    frame.wait_for_selector("#run-title >> text=is published")
+    press(frame, "#run-back")
+    frame.wait_for_selector("[data-lid] .badge.ok")
+
+    assert frame.locator(".runs tbody tr").count() == 2
+    assert portal.page(page.id).active
