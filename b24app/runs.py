@@ -25,6 +25,7 @@ from b24app.store.queue import Queue
 from b24app.terms import N_, Action, Actor, ItemState, Kind, RunState
 
 SAFETY = timedelta(seconds=60)  # when a worker looks after a run that a web process took on
+LAST_BATCH = timedelta(minutes=2)  # longer than a batch can be under way
 MOST_PAGES = 5000
 IS_UNDOING = Run.state.not_in((RunState.CANCELLED, RunState.FAILED, RunState.SCHEDULED))
 OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
@@ -85,6 +86,7 @@ class RunView:
     hidden: int = 0
     can: Sequence[str] = field(default=())
     coming: Mapping[int, Sequence[Coming]] = field(default_factory=dict)  # what is still to happen to the items' pages
+    settling: bool = False  # stopped, but its last batch is still under way
 
     @property
     def total(self) -> int:
@@ -242,7 +244,14 @@ class Runs:
             screen = _screen(db, shown, after, limit)
             undone = self._is_undone(db, run)
             coming = _coming(db, actor, [item.lid for item in screen.items])
-        return RunView(run, counts, screen, hidden, _can(run, counts, actor, undone), coming=coming)
+        settling = self._is_settling(run, counts)
+        can = () if settling else _can(run, counts, actor, undone)
+        return RunView(run, counts, screen, hidden, can, coming=coming, settling=settling)
+
+    def _is_settling(self, run: Run, counts: Mapping[ItemState, int]) -> bool:
+        """The run was stopped and its last batch is still under way: what it changed is not known yet."""
+        since = run.finished_at or self._clock()
+        return run.state.is_final and counts[ItemState.RUNNING] > 0 and self._clock() - since < LAST_BATCH
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
         """Ids of the sites whose pages are in the run, as far as they are known."""
@@ -367,6 +376,8 @@ class Runs:
             old = self._get(db, actor, run_id, lock=True)
             if not old.state.is_final or (undo and self._is_undone(db, old)):
                 raise NotPossibleNow()
+            if self._is_settling(old, _counts(db, [old.id])[old.id]):
+                raise NotPossibleNow(words=N_("Its last pages are still under way. Nothing was changed by you."))
             rows = db.scalars(
                 select(RunItem).where(RunItem.run_id == old.id, RunItem.state == which).order_by(RunItem.position)
             ).all()

@@ -276,7 +276,7 @@ def _around_the_history(services: Services) -> dict[str, Any]:
 
 def _run_page(services: Services, view: RunView, status: int, query: ItemsQuery, limit: int) -> Response:
     run, shown = view.run, replies.run(view)
-    moving = run.state in (RunState.QUEUED, RunState.RUNNING)
+    moving = run.state in (RunState.QUEUED, RunState.RUNNING) or view.settling
     zone = run.zone or g.actor.zone
     return replies.html(
         "runs/run.html", status, run=shown, doubt=replies.doubt(run), late=times.late(run), there=times.there(run),

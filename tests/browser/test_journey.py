@@ -84,7 +84,7 @@ def test_from_the_list_to_undo(tab: Tab, look: str, portal: PortalHandle, standi
     frame.wait_for_selector("#run[data-poll] #run-cancel")
     assert settles(frame, "document.querySelector('#run progress').value > 0", 20)
     press(frame, "#run-cancel")
-    frame.wait_for_selector("#run:not([data-poll]) >> text=not done")
+    frame.wait_for_selector("#run:not([data-poll]) >> text=not done", timeout=20_000)
     standin.clear_faults()
     down = [lid for lid in published if not portal.page(lid).active]
     assert 0 < len(down) < will
@@ -95,7 +95,7 @@ def test_from_the_list_to_undo(tab: Tab, look: str, portal: PortalHandle, standi
     assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, look: str, portal: PortalHandle, standin: StandIn):
+def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, standin: StandIn):
     standin.fault(0, UNPUBLISH, kind="error", code="ACCESS_DENIED", status=400, skip=1)
     frame = tab.open()
     tick(frame, 1, 2, 3)

@@ -1,12 +1,16 @@
 """One page now: what happens at the portal, what is answered, what is kept."""
 
+from threading import Thread
 from uuid import uuid4
 
 import pytest
 from flask import Flask
 
-from sandbox import StandIn
+from b24app.services import Services
+from sandbox import PortalHandle, StandIn
 from tests.people import Person
+from tests.processes import wait_until
+from tests.worker import work
 
 PAGE = 351
 
@@ -338,3 +342,23 @@ def test_the_history_names_the_only_page_of_a_run_to_those_who_read_its_site(ali
 
     for person in (alice, bob):
         assert title in person.fragment("GET", "/runs").text
+
+
+def test_an_undo_waits_until_the_last_batch_of_a_stopped_run_is_known(
+    alice: Person, services: Services, standin: StandIn, portal: PortalHandle
+):
+    lids = [page.id for page in portal.pages("PAGE") if page.active][:2]
+    path = alice.unpublish(*lids).headers["Location"]
+    standin.fault(0, "landing.landing.unpublic", kind="latency", seconds=1.0, times=2)
+    at_work = Thread(target=work, args=[services])
+    at_work.start()
+    wait_until(lambda: run_of(alice.get(path))["counts"]["running"] == 2)
+    stopped = run_of(alice.post(f"{path}/cancel"))
+    too_early = alice.post(f"{path}/undo")
+    at_work.join(30)
+    known = run_of(alice.get(path))
+
+    assert stopped["can"] == []
+    assert too_early.status_code == 409
+    assert known["counts"]["succeeded"] == 2
+    assert alice.post(f"{path}/undo").status_code == 201
