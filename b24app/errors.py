@@ -42,6 +42,7 @@
         ├── Throttled            503   transient
         └── Unavailable          502, 504   transient
             └── AuthorizationUnavailable
+                └── AskedTooOften      our own limit: the question was not put
 
 Source of the codes: Bitrix24 REST docs, OAuth errors and landing method pages. Codes are compared upper-cased and win
 over the HTTP status, on which docs, source and SDKs disagree. Bitrix24's `error_description` is never shown.
@@ -389,6 +390,16 @@ class AuthorizationUnavailable(Unavailable):
     code = "authorization_unavailable"
     title = N_("Bitrix24 could not be asked who you are")
     words = N_("Bitrix24's authorization server gave no usable answer, so nothing was stored and nothing was done.")
+
+
+class AskedTooOften(AuthorizationUnavailable):
+    code, who = "asked_too_often", YOU
+    title = N_("Too many requests came that Bitrix24 did not confirm")
+    words = N_(
+        "To protect everybody the app does not ask Bitrix24 about more of them for the moment. Nothing was stored and "
+        "nothing was done."
+    )
+    remedy = N_("Wait a minute, then open the app from the menu of your Bitrix24 again.")
 
 
 SIGN_IN = ("INVALID_GRANT", "BAD_VERIFICATION_CODE", "NO_AUTH_FOUND")

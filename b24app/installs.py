@@ -82,18 +82,20 @@ class Installs:
         self._tokens = tokens
         self._clock = clock
 
-    def open(self, post: FramePost, lang: str) -> Opening:
+    def open(self, post: FramePost, lang: str, address: str) -> Opening:
         """Prove a frame post and remember who came. Calls made: none for a known token, one for a fresh one, and one
         more at a person's first open of the day.
 
         Raises Forged (or NotGenuine) for what is not ours, AuthorizationUnavailable when nobody can vouch for it.
         """
-        opening = self._known(post, lang) or self.remember(self._proven(post), _grant(post, lang))
+        opening = self._known(post, lang) or self.remember(self._proven(post, address), _grant(post, lang))
         return self._settled(opening)
 
-    def install(self, post: FramePost, lang: str) -> Opening:
+    def install(self, post: FramePost, lang: str, address: str) -> Opening:
         """As `open`, and bind events and placement; the steps tell what came of each. Repeatable."""
-        opening = self._known(post, lang) or self.remember(self._proven(post), _grant(post, lang), installing=True)
+        opening = self._known(post, lang) or self.remember(
+            self._proven(post, address), _grant(post, lang), installing=True
+        )
         answers = self._introduce(opening, bind=True)
         return Opening(
             opening.user,
@@ -115,8 +117,8 @@ class Installs:
         """As `open`, for a person who signed in outside the frame and whose fresh pair was proven."""
         return self._settled(self.remember(proven, Grant(pair.access, pair.refresh, lang=lang)))
 
-    def _proven(self, post: FramePost) -> Proven:
-        return self._proving.prove(Claim(post.auth_id, post.member_id, post.domain, post.server_endpoint))
+    def _proven(self, post: FramePost, address: str) -> Proven:
+        return self._proving.prove(Claim(post.auth_id, post.member_id, post.domain, post.server_endpoint, address))
 
     def _settled(self, opening: Opening) -> Opening:
         if self._is_stranger(opening):

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from b24app.bitrix.forms import EventPost
 from b24app.clock import Clock
-from b24app.errors import AuthorizationUnavailable, Forged, PaymentRequired
+from b24app.errors import AuthorizationUnavailable, ForbiddenAddress, Forged, PaymentRequired
 from b24app.installs import Grant, Installs, vouches
 from b24app.perform import Perform
 from b24app.proving import Claim, Proving
@@ -42,14 +42,14 @@ class Lifecycle:
         self._perform = perform
         self._clock = clock
 
-    def hear(self, post: EventPost) -> None:
+    def hear(self, post: EventPost, address: str) -> None:
         """Do what an event says, once. Raises Forged for one that proves nothing; then nothing was changed."""
         if self._was_carried_out(post):
             return
         if self._is_vouched_for(post):
             self._obey(post)
         elif post.event in (INSTALL, UPDATE) and post.auth.access_token and post.auth.application_token:
-            self._take_up(post, post.auth.access_token, post.auth.application_token)
+            self._take_up(post, post.auth.access_token, post.auth.application_token, address)
         else:
             log.warning("event_refused", event_name=post.event, member_id=post.auth.member_id)
             raise Forged("event_not_proven")
@@ -101,12 +101,12 @@ class Lifecycle:
         with self._store.begin() as db:
             self._perform.resume_portal(db, member_id, PaymentRequired)
 
-    def _take_up(self, post: EventPost, access: str, secret: str) -> None:
+    def _take_up(self, post: EventPost, access: str, secret: str, address: str) -> None:
         """An event with a secret we do not know: the access token in it must prove portal and app."""
         who = post.auth
         try:
-            proven = self._proving.prove(Claim(access, who.member_id, who.domain, who.server_endpoint))
-        except AuthorizationUnavailable:
+            proven = self._proving.prove(Claim(access, who.member_id, who.domain, who.server_endpoint, address))
+        except (AuthorizationUnavailable, ForbiddenAddress):
             log.warning("event_not_verifiable", event_name=post.event, member_id=who.member_id)
             raise Forged("event_not_proven") from None
         if self._is_stale(post):

@@ -8,6 +8,7 @@ from b24app.bitrix.address import Addresses
 from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.rest import Rest, Transport
+from b24app.budget import Budget
 from b24app.calls import Calls
 from b24app.clock import Clock, utcnow
 from b24app.config import Config
@@ -79,7 +80,8 @@ def build(
     tokens = Tokens(store, vault, Rest(wire, clock, Journal(store, Redaction(config.secrets()).text)), oauth, clock)
     queue = Queue(store.url)
     runs = Runs(store, queue, clock)
-    proving = Proving(config.b24_client_id, oauth, addresses)
+    budget = Budget(clock)
+    proving = Proving(config.b24_client_id, oauth, addresses, budget, clock)
     installs = Installs(config.app_url, store, proving, tokens, clock)
     removal = Removal(store, queue, clock)
     calls = Calls(store, clock)
@@ -93,7 +95,7 @@ def build(
         oauth=oauth,
         tokens=tokens,
         installs=installs,
-        signin=SignIn(config, store, oauth, proving, installs, clock),
+        signin=SignIn(config, store, oauth, proving, installs, budget, clock),
         removal=removal,
         lifecycle=Lifecycle(store, proving, installs, removal, perform, clock),
         pages=Pages(tokens, clock),

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from b24app.bitrix.oauth import AuthorizationServers
+from b24app.budget import Budget
 from b24app.clock import Clock
 from b24app.config import Config
 from b24app.errors import Forged, NotFound, SignInRefused
@@ -61,6 +62,7 @@ class SignIn:
         oauth: AuthorizationServers,
         proving: Proving,
         installs: Installs,
+        budget: Budget,
         clock: Clock,
     ) -> None:
         self._signer = Signer(config.session_keys, f"{config.app_url}/oauth", clock)
@@ -68,6 +70,7 @@ class SignIn:
         self._oauth = oauth
         self._proving = proving
         self._installs = installs
+        self._budget = budget
         self._clock = clock
 
     def start(self, domain: str) -> Departure:
@@ -82,18 +85,20 @@ class SignIn:
         state = self._signer.sign(claims, int((self._clock() + LIFE).timestamp()))
         return Departure(self._oauth.authorize_url(portal.client_endpoint.removesuffix("/rest/"), state), browser)
 
-    def finish(self, arrival: Arrival, browser: str, lang: str) -> Opening:
+    def finish(self, arrival: Arrival, browser: str, lang: str, address: str) -> Opening:
         """Gates first, then one exchange, then the same proof as a frame's post.
 
+        address  whose browser it is: codes that are none cost a question each, and those are limited
         Raises SignInRefused, Forged, AuthorizationUnavailable, a PortalError of the exchange.
         """
         member_id = self._spend(arrival.state, browser)
         if arrival.member_id not in (None, member_id):
             raise _another_portal(member_id)
-        pair = self._oauth.exchange(self._server(member_id, arrival.server), arrival.code)
+        with self._budget.question(address, member_id):
+            pair = self._oauth.exchange(self._server(member_id, arrival.server), arrival.code)
         if pair.member_id != member_id:
             raise _another_portal(member_id)
-        proven = self._proving.prove(Claim(pair.access, member_id, arrival.domain, pair.server))
+        proven = self._proving.prove(Claim(pair.access, member_id, arrival.domain, pair.server, None))
         return self._installs.sign_in(proven, pair, lang)
 
     def _server(self, member_id: str, named: str | None) -> str:

@@ -44,6 +44,17 @@ class TurnableClock:
         self.ahead += timedelta(**span)
 
 
+class StandingClock(TurnableClock):
+    """Stands still until it is turned, so that nothing fills or ends while a slow machine works."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.began + self.ahead
+
+
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL for this session of tests, with the migrations applied to a template database."""

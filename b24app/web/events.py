@@ -17,7 +17,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @events.post("/events")
     def hear() -> Response:
-        services.lifecycle.hear(_read_event())
+        services.lifecycle.hear(_read_event(), request.remote_addr or "")
         return replies.json({"status": "ok"})
 
     return events

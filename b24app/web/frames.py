@@ -36,7 +36,7 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
     @frames.post("/install")
     def install() -> Response:
         post = _read_post()
-        opening = services.installs.install(post, g.lang)
+        opening = services.installs.install(post, g.lang, request.remote_addr or "")
         _may_frame(opening)
         problem = None if opening.has_scope else InsufficientScope()
         return replies.html(
@@ -56,14 +56,14 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
     @frames.post("/app")
     def app() -> Response:
         post = _read_post()
-        opening = services.installs.open(post, g.lang)
+        opening = services.installs.open(post, g.lang, request.remote_addr or "")
         _may_frame(opening)
         services.perform.resume_for(opening.user)
         return shell(services, opening, sessions.opened(opening), _start_url(post))
 
     @frames.post("/session")
     def session() -> Response:
-        opening = services.installs.open(_read_post(), g.lang)
+        opening = services.installs.open(_read_post(), g.lang, request.remote_addr or "")
         services.perform.resume_for(opening.user)
         return replies.json({"session_token": sessions.opened(opening)})
 
@@ -88,7 +88,11 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
 def refused_page(problem: Problem) -> Response:
     """The refusal as a page in words, whatever the browser says it accepts."""
     refuse(problem)  # for the log; the person gets the page
-    return replies.html("refused.html", problem.status, problem=facts(problem))
+    known = facts(problem)
+    page = replies.html("refused.html", problem.status, problem=known)
+    if "retry_after" in known:
+        page.headers["Retry-After"] = str(known["retry_after"])
+    return page
 
 
 def shell(services: Services, opening: Opening, token: str, start_url: str) -> Response:

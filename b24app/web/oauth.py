@@ -34,7 +34,7 @@ def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
         browser = request.cookies.get(COOKIE)
         if browser is None:
             raise SignInRefused("state_of_another_browser")
-        opening = services.signin.finish(arrival, browser, g.lang)
+        opening = services.signin.finish(arrival, browser, g.lang, request.remote_addr or "")
         services.perform.resume_for(opening.user)
         reply = shell(services, opening, sessions.opened(opening), START)
         reply.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="Lax")

@@ -35,7 +35,7 @@ FLOORS = (
     {"tokens"},
     {"journal", "log", "metrics", "history", "calls"},
     {"bitrix", "store", "config"},
-    {"moments", "i18n", "signing"},
+    {"moments", "i18n", "signing", "budget"},
     {"errors"},
     {"terms", "clock", "turns"},
 )
