@@ -1,12 +1,15 @@
 """The contract's table "who may": each verb by each kind of person, on a run over two sites that Alice ordered."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
 from b24app.terms import RunState
 from sandbox import StandIn
+from tests.conftest import TurnableClock
 from tests.people import Person
-from tests.portal.conftest import Work
+from tests.portal.conftest import Turn, Work
 
 ON_MAIN, IN_SHOP = 351, 411  # pages of two sites
 LATER = "2030-06-01T10:00:00Z"
@@ -168,3 +171,22 @@ def test_nothing_goes_on_with_the_rights_of_another_who_opens_the_app(
     waits = Person(app, standin.portals[0], "admin").opened().get(f"/runs/{run}").json
     assert waits
     assert waits["state"] == RunState.WAITING
+
+
+def test_a_right_taken_away_before_the_time_fails_the_page_with_the_reason(
+    alice: Person, clock: TurnableClock, turn: Turn, work: Work
+):
+    run = ordered(alice, at=(clock() + timedelta(days=1)).isoformat())
+    alice.portal.rights("editor", 5, ["read"])
+
+    turn(days=1, minutes=1)
+    work()
+
+    done = alice.opened().get(f"/runs/{run}").json
+    assert done
+    assert done["state"] == RunState.PARTIAL
+    assert [(item["lid"], item["state"], item["code"]) for item in done["items"]] == [
+        (ON_MAIN, "succeeded", None),
+        (IN_SHOP, "failed", "ACCESS_DENIED"),
+    ]
+    assert alice.portal.page(IN_SHOP).active
