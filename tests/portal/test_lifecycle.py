@@ -116,11 +116,12 @@ def test_a_forged_install_does_not_replace_the_secret_and_a_forged_removal_is_re
 
 def test_a_token_of_another_portal_proves_no_new_secret(ada: Person, charlie: Person, send, services: Services):
     before = secret_of(services, ada.portal)
-    token = str(charlie.portal.tokens("admin")["access_token"])
+    lies = {
+        "auth[application_token]": OTHER_SECRET, "auth[domain]": charlie.portal.domain,
+        "auth[access_token]": str(charlie.portal.tokens("admin")["access_token"]),
+    }  # fmt: skip
 
-    answer = send(
-        envelope(ada.portal, INSTALL) | {"auth[application_token]": OTHER_SECRET, "auth[access_token]": token}
-    )
+    answer = send(envelope(ada.portal, INSTALL) | lies)
 
     assert answer.status_code == 403
     assert secret_of(services, ada.portal) == before
