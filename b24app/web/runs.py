@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, request, url_for
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from werkzeug.datastructures import MultiDict
 
 from b24app import i18n, metrics
 from b24app.authority import Authority
@@ -18,6 +19,7 @@ from b24app.services import Services
 from b24app.terms import N_, Action, Actor, Kind, RunState
 from b24app.web import previews, replies, times
 from b24app.web.forms import read
+from b24app.web.problems import WORDS_BY_STATUS
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 POLL_SECONDS = 1
@@ -292,19 +294,20 @@ def _body() -> Any:
     if request.is_json:
         sent = request.get_json(silent=True)
         if not isinstance(sent, dict):
-            raise BadForm(status=400)
+            raise BadForm(status=400, words=WORDS_BY_STATUS[400])
         return sent
     if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return request.form
     if request.content_length:
-        raise BadForm(status=415)
+        raise BadForm(status=415, words=WORDS_BY_STATUS[415])
     return request.form
 
 
 def _order_form() -> OrderForm:
     sent = _body()
-    if sum(len(value) if isinstance(value, list) else 1 for value in dict(sent).values()) > MOST_FIELDS:
-        raise BadForm(status=413)
+    values = sent.to_dict(flat=False).values() if isinstance(sent, MultiDict) else sent.values()
+    if sum(len(value) if isinstance(value, list) else 1 for value in values) > MOST_FIELDS:
+        raise BadForm(status=413, words=WORDS_BY_STATUS[413])
     return read(OrderForm, sent, lists=("lids",))
 
 
