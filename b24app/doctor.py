@@ -18,9 +18,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from b24app import config, services
+from b24app.bitrix.oauth import NOBODYS
 from b24app.chores import WORKER_LATE
 from b24app.config import Config
-from b24app.errors import NotGenuine, OperatorError, Problem, SignInAgain
+from b24app.errors import NotGenuine, OperatorError, Problem
 from b24app.rotation import Rotation
 from b24app.services import Services
 from b24app.store.models import WorkerSeen
@@ -30,7 +31,6 @@ from b24app.store.schema import is_current
 FEW_CONNECTIONS = 20
 REACH_SECONDS = 5
 CLOCK_OFF = timedelta(seconds=5)
-MADE_UP = "flask-b24-doctor"  # a refresh token nobody has: a server that refuses it has accepted our credentials
 State = Literal["ok", "note", "wrong"]
 
 
@@ -147,7 +147,7 @@ def _servers(built: Services) -> Iterator[Finding]:
     answering = []
     for server in built.config.oauth_urls:
         try:
-            built.oauth.app_info(server, MADE_UP)
+            built.oauth.app_info(server, NOBODYS)
         except NotGenuine:
             answering.append(server)
             yield Finding("server", "ok", f"{server} answers")
@@ -162,12 +162,10 @@ def _servers(built: Services) -> Iterator[Finding]:
 
 def _credentials(built: Services, server: str) -> Finding:
     try:
-        built.oauth.refresh(server, MADE_UP)
-    except SignInAgain:
-        return Finding("credentials", "ok", "the authorization server accepts them")
+        built.oauth.check_credentials(server)
     except OperatorError as refused:
         name = "B24_CLIENT_ID" if refused.code.lower() == "wrong_client" else "B24_CLIENT_SECRET"
         return Finding("credentials", "wrong", f"{name}: refused ({refused.code}); copy it from the application's card")
     except Problem as unclear:
         return Finding("credentials", "note", f"could not be checked ({unclear.code})")
-    return Finding("credentials", "note", "could not be checked")
+    return Finding("credentials", "ok", "the authorization server accepts them")

@@ -17,13 +17,14 @@ from procrastinate.jobs import Status
 
 from b24app.chores import Chores
 from b24app.keeping import Keeping
+from b24app.recovery import Recovery
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
 from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP
 
 log = structlog.get_logger()
 
-FOLLOW_ZONES, KEEP_ALIVE = "follow_zones", "keep_alive"
+FOLLOW_ZONES, KEEP_ALIVE, RECOVER = "follow_zones", "keep_alive", "recover"
 HEARTBEAT_SECONDS, STALLED_SECONDS = 2, 10
 POLL_SECONDS = 1  # a run set for a time starts at most this much later
 GRACE_SECONDS = 75  # a batch may be in flight for 60
@@ -115,6 +116,13 @@ def _token_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.task(name=KEEP_ALIVE, queueing_lock=KEEP_ALIVE, lock=KEEP_ALIVE)
     def keep_alive(timestamp: int) -> None:
         keeping.keep_alive()
+
+    recovery = Recovery(services.store, services.oauth, services.tokens, services.perform)
+
+    @engine.periodic(cron=EVERY_TEN_MINUTES)
+    @engine.task(name=RECOVER, queueing_lock=RECOVER, lock=RECOVER)
+    def recover(timestamp: int) -> None:
+        recovery.resume()
 
 
 def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:

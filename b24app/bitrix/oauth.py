@@ -48,6 +48,7 @@ from b24app.errors import (
 TOKEN_SECONDS = 5.0  # two tries must fit into the time a waiting thread has for the row
 INFO_SECONDS = 10.0
 LIFE_SECONDS = 3600
+NOBODYS = "is-this-application-known"
 MEMBER = "member_id"
 METHOD = "oauth.token"
 UNEXPECTED = "ERROR_UNEXPECTED_ANSWER"
@@ -135,6 +136,16 @@ class AuthorizationServers:
             server,
             lambda session, url: session.fetch_token(url, grant_type="authorization_code", code=code, stream=True),
         )
+
+    def check_credentials(self, server: str) -> None:
+        """Return when the server accepts our client id and secret: it then refuses a token nobody has, and no more.
+
+        Raises OperatorError when it does not, another PortalError when it cannot be asked.
+        """
+        try:
+            self.refresh(server, NOBODYS)
+        except SignInAgain:
+            return
 
     def authorize_url(self, domain_url: str, state: str) -> str:
         """Where a browser signs in on its portal; Bitrix24 takes only these two parameters."""

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from b24app import jobs
 from b24app.errors import KeyMissing, OperatorError, Unavailable, UserGone
 from b24app.keeping import MOST_AT_ONCE, Keeping
+from b24app.recovery import Recovery
 from b24app.services import Services, build
 from b24app.store.models import Portal, User, UserToken
 from b24app.store.vault import CannotOpen
@@ -483,6 +484,10 @@ def test_the_worker_keeps_tokens_alive(ada: Person, services: Services, clock: T
 # --- in the worker -----------------------------------------------------------------------------------------------
 
 
+def recovery(services: Services) -> Recovery:
+    return Recovery(services.store, services.oauth, services.tokens, services.perform)
+
+
 def state_of(person: Person, run: dict) -> dict:
     return told(person.get(f"/runs/{run['id']}"))
 
@@ -495,7 +500,6 @@ def test_a_wrong_secret_at_deploy_lets_runs_wait_and_loses_nothing(
     alice.portal.expire("editor")
 
     work_until_idle(deployed)
-    deployed.close()
 
     waiting = state_of(alice, run)
     assert (waiting["state"], waiting["problem"]["code"], waiting["problem"]["who"]) == (
@@ -504,11 +508,41 @@ def test_a_wrong_secret_at_deploy_lets_runs_wait_and_loses_nothing(
     assert waiting["counts"]["failed"] == 0
     assert row(services, alice).dead_code is None
 
-    alice.opened()
+    assert recovery(deployed).resume() == 0
+    assert recovery(services).resume() == 1
     work_until_idle(services)
 
     assert state_of(alice, run)["state"] == "succeeded"
     assert not alice.portal.page(PAGE).active
+    deployed.close()
+
+
+def test_a_missing_key_at_deploy_lets_runs_wait_and_loses_nothing(
+    alice: Person, services: Services, environment: dict[str, str]
+):
+    other = base64.urlsafe_b64encode(b"w" * 32).decode()
+    deployed = build(make_config(environment | {"TOKEN_KEYS": other}))
+    run = told(alice.unpublish(PAGE, 352, 353))
+
+    work_until_idle(deployed)
+
+    waiting = state_of(alice, run)
+    assert (waiting["state"], waiting["problem"]["code"]) == ("waiting", "token_key_missing")
+    assert recovery(deployed).resume() == 0
+    assert recovery(services).resume() == 1
+    work_until_idle(services)
+    assert state_of(alice, run)["state"] == "succeeded"
+    deployed.close()
+
+
+def test_nobody_is_asked_while_no_run_waits_for_us(alice: Person, services: Services, standin: StandIn):
+    alice.unpublish(PAGE, 352)
+    alice.portal.expire_refresh("editor")
+    work_until_idle(services)
+    asked = renewals(standin)
+
+    assert recovery(services).resume() == 0
+    assert renewals(standin) == asked
 
 
 def test_a_run_whose_askers_token_died_waits_for_them_and_goes_on_when_they_are_back(alice: Person, services: Services):

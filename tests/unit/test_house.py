@@ -27,7 +27,7 @@ FLOORS = (
     {"web", "jobs"},
     {"services"},
     {"news", "health"},
-    {"authority", "lifecycle", "signin"},
+    {"authority", "lifecycle", "recovery", "signin"},
     {"perform", "schedule", "foresight", "installs", "chores"},
     {"rotation", "care", "keeping", "proving", "removal", "bindings"},
     {"runs", "pace"},
