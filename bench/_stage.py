@@ -17,13 +17,14 @@ from urllib.parse import urlsplit
 import psutil
 import structlog
 from alembic import command
+from alembic.config import Config as AlembicConfig
 from flask.testing import FlaskClient
 
 from b24app import config as settings
 from b24app.clock import Clock, utcnow
 from b24app.services import Services, build
 from b24app.store import embedded
-from b24app.store.schema import alembic_config
+from b24app.store.schema import MIGRATIONS
 from b24app.terms import Actor
 from sandbox import PortalHandle, StandIn
 
@@ -52,7 +53,8 @@ def surroundings(url: str, standin: StandIn) -> dict[str, str]:
 
 def prepared(url: str, environment: dict[str, str], clock: Clock = utcnow) -> Services:
     """The services on a migrated database."""
-    alembic = alembic_config()
+    alembic = AlembicConfig()
+    alembic.set_main_option("script_location", str(MIGRATIONS))
     alembic.attributes["url"] = url
     command.upgrade(alembic, "head")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

@@ -1,0 +1,338 @@
+"""Runs over many pages, beside other clients that do the same work: b24pysdk, fast_bitrix24 and a plain loop.
+
+Every stand-in counts what it was asked, so the figures are its own: how long the work took in the portal's time, how
+many requests acted, how often a limit was met, what was changed twice. "Ideal" is the sum of the work and one round
+trip for each batch of 50. The clients speak to a stand-in over TLS, as they insist on; we speak http.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import aiohttp
+import psutil
+import requests
+from b24pysdk import BitrixApp, BitrixToken
+from fast_bitrix24 import BitrixAsync
+from sqlalchemy import select, text
+
+from b24app import jobs
+from b24app.factory import create_app
+from b24app.moments import Moment
+from b24app.runs import Order
+from b24app.services import Services
+from b24app.store.models import Run
+from b24app.terms import Action, Actor, Kind
+from bench._stage import database, moved_in, prepared, surroundings, worker
+from sandbox import PortalHandle, StandIn
+
+ACT = "landing.landing.unpublic"
+ROUND_TRIP = 0.01  # seconds on loopback, batch of reads included
+WAKE = text("update procrastinate_jobs set scheduled_at = null where status = 'todo' and scheduled_at <= :now")
+PATIENCE_SECONDS = 600
+promises: dict[str, bool] = {}
+
+
+def main() -> int:
+    """Print the figures; 1 when a promise is broken."""
+    quick_pages()
+    slow_pages()
+    many_portals()
+    small_beside_large()
+    operating_budget()
+    overhead()
+    for words, kept in promises.items():
+        print(f"  {'kept  ' if kept else 'BROKEN'} {words}")
+    return 0 if all(promises.values()) else 1
+
+
+# --- 500 pages, 50 ms each -------------------------------------------------------------------------------------------
+
+
+def quick_pages() -> None:
+    pages, seconds = 500, 0.05
+    ideal = pages * seconds + pages / 50 * ROUND_TRIP
+    print(f"  {pages} pages of {seconds * 1000:.0f} ms; the ideal is {ideal:.1f} s")
+    with stage() as (services, standin, actors, environment):
+        lids = slow_down(standin, standin.portals[0], pages, seconds)
+        with worker(environment):
+            spent = timed(services, lambda: ordered(services, actors[0], lids))
+        tell("Sundown", standin, spent, ideal)
+        promises["500 quick pages within 1.06 of the ideal"] = spent <= 1.06 * ideal
+        promises["500 quick pages in at most 14 requests that act"] = acting(standin) <= 14
+        promises["500 quick pages without meeting a limit"] = refused(standin) == 0
+    for name, client in (("b24pysdk", b24pysdk), ("fast_bitrix24", fast)):
+        with others() as standin:
+            lids = slow_down(standin, standin.portals[0], pages, seconds)
+            tell(name, standin, clocked(client, standin, lids), ideal)
+    with StandIn.start() as standin:
+        standin.portals[0].install()
+        lids = slow_down(standin, standin.portals[0], pages, seconds)
+        tell("a plain loop", standin, clocked(plain_loop, standin, lids), ideal)
+
+
+# --- 200 pages, 1.2 s each, on a scaled clock ------------------------------------------------------------------------
+
+
+def slow_pages() -> None:
+    pages, seconds, scale = 200, 1.2, 8.0
+    ideal = pages * seconds + pages / 50 * ROUND_TRIP
+    print(f"  {pages} pages of {seconds} s, {scale:.0f} times as fast; the ideal is {ideal:.0f} s")
+    with stage(scale=scale) as (services, standin, actors, environment):
+        lids = slow_down(standin, standin.portals[0], pages, seconds)
+        with worker(environment):
+            spent = timed(services, lambda: ordered(services, actors[0], lids)) * scale
+        tell("Sundown", standin, spent, ideal)
+        promises["200 slow pages within 1.06 of the ideal"] = spent <= 1.06 * ideal
+        promises["200 slow pages without a cut"] = cut(standin) == 0
+        promises["200 slow pages, none changed twice"] = not standin.world.truth.changed_twice()
+    for name, client in (("b24pysdk", b24pysdk), ("fast_bitrix24", fast)):
+        with others(scale=scale) as standin:
+            lids = slow_down(standin, standin.portals[0], pages, seconds)
+            tell(name, standin, clocked(client, standin, lids) * scale, ideal)
+
+
+# --- many portals ----------------------------------------------------------------------------------------------------
+
+
+def many_portals() -> None:
+    portals, pages, seconds = 20, 100, 0.05
+    with stage(portals=portals) as (services, standin, actors, environment):
+        lids = [slow_down(standin, portal, 2 * pages, seconds) for portal in standin.portals]
+        with worker(environment):
+            alone = timed(services, lambda: ordered(services, actors[0], lids[0][:pages]))
+            together = timed(
+                services,
+                lambda: [ordered(services, actor, mine[pages:]) for actor, mine in zip(actors, lids, strict=True)],
+            )
+    print(f"  one portal with {pages} pages: {alone:.2f} s; {portals} portals: {together:.2f} s")
+    promises["20 portals within 1.3 of one"] = together <= 1.3 * alone
+
+
+def small_beside_large() -> None:
+    with stage() as (services, standin, actors, environment):
+        large = slow_down(standin, standin.portals[0], 5000, 0.05)
+        small = standin.portals[1].add_pages(1)
+        with worker(environment):
+            first = ordered(services, actors[0], large)
+            time.sleep(5)
+            at = datetime.now(UTC)
+            order = Order(Action.UNPUBLISH, Kind.PAGE, tuple(small), Moment(at))
+            run_id, _ = services.runs.plan(actors[1], order, {})
+            wait_for(services, [run_id])
+            run = read(services, run_id)
+            services.runs.cancel(actors[0], first)
+            time.sleep(3)
+    late = (run.started_at - at).total_seconds() if run.started_at else float("inf")
+    print(f"  a run of one page beside one of 5000: started after {late:.2f} s")
+    promises["a small run beside a large one starts within 2 s"] = late <= 2
+
+
+# --- operating time --------------------------------------------------------------------------------------------------
+
+
+def operating_budget() -> None:
+    """The worker's part is played here, since jobs must come due by the portal's clock."""
+    pages, seconds, limit, scale = 3000, 0.3, 450, 30.0
+    with StandIn.start(scale=scale) as standin, database() as url:
+        environment = surroundings(url, standin)
+        services = prepared(url, environment, clock=lambda: datetime.fromtimestamp(standin.world.clock.now(), UTC))
+        actor = moved_in(create_app(services).test_client(use_cookies=False), services, standin.portals[0])
+        lids = slow_down(standin, standin.portals[0], pages, seconds)
+        standin.portals[0].switch(operating_limit=limit)
+        run_id = ordered(services, actor, lids)
+        began = standin.world.clock.now()
+        while not read(services, run_id).state.is_final:
+            with services.store.begin() as db:
+                db.execute(WAKE, {"now": services.clock()})
+            asyncio.run(jobs.work(services, wait=False))
+        took = standin.world.clock.now() - began
+        services.close()
+        met = sum(call.code == "OPERATION_TIME_LIMIT" for call in standin.calls(method=ACT))
+        first_refused = {call.batch for call in standin.calls(method=ACT) if call.code == "OPERATION_TIME_LIMIT"}
+    budget = limit * max(1.0, took / 600)
+    used = pages * seconds / budget
+    print(f"  {pages} pages of {seconds} s with {limit} s of operating time in ten minutes: {took:.0f} s,")
+    print(f"    {used * 100:.1f} % of the budget used, the limit met in {len(first_refused)} request ({met} commands)")
+    promises["at least 95 % of the operating time used"] = used >= 0.95
+    promises["the operating limit met at most once"] = len(first_refused) <= 1
+
+
+# --- overhead --------------------------------------------------------------------------------------------------------
+
+
+def overhead() -> None:
+    with stage() as (services, standin, actors, environment):
+        lids = standin.portals[0].add_pages(10_000)
+        with worker(environment) as process:
+            time.sleep(5)
+            warm = ordered(services, actors[0], lids[:500])
+            wait_for(services, [warm])
+            memory, used, asked = process.memory_info().rss, cpu(process), acting(standin)
+            runs = [ordered(services, actors[0], lids[500:5000]), ordered(services, actors[0], lids[5000:])]
+            wait_for(services, runs)
+            batches = acting(standin) - asked
+            each = (cpu(process) - used) / batches * 1000
+            grown = process.memory_info().rss / memory
+    print(f"  worker: {each:.1f} ms of CPU for a batch; memory after 10,000 pages {grown:.2f} of that after 500")
+    promises["at most 15 ms of CPU for a batch"] = each <= 15
+    promises["the worker's memory grows by less than 10 %"] = grown <= 1.1
+
+
+def cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+# --- the stage -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stage(portals: int = 2, scale: float = 1.0) -> Iterator[tuple[Services, StandIn, list[Actor], dict[str, str]]]:
+    """Everything of ours but the worker, with the editor of each portal in the app."""
+    with StandIn.start(portals=portals, scale=scale) as standin, database() as url:
+        environment = surroundings(url, standin)
+        services = prepared(url, environment)
+        client = create_app(services).test_client(use_cookies=False)
+        actors = [moved_in(client, services, portal) for portal in standin.portals]
+        yield services, standin, actors, environment
+        services.close()
+
+
+@contextmanager
+def others(scale: float = 1.0) -> Iterator[StandIn]:
+    """A stand-in over TLS, to which this process's surroundings lead foreign clients."""
+    with tempfile.TemporaryDirectory() as folder, StandIn.start(tls=folder, scale=scale) as standin:
+        standin.portals[0].install()
+        hosts = {urlsplit(url).hostname for url in (*standin.world.servers, *(each.url for each in standin.portals))}
+        kept = dict(os.environ)
+        os.environ |= {
+            "HTTPS_PROXY": standin.proxy, "NO_PROXY": ",".join(sorted({*map(str, hosts), "127.0.0.102"})),
+            "REQUESTS_CA_BUNDLE": str(Path(folder) / "ca.pem"),
+        }  # fmt: skip
+        yield standin
+        os.environ.clear()
+        os.environ |= kept
+
+
+def slow_down(standin: StandIn, portal: PortalHandle, pages: int, seconds: float) -> list[int]:
+    """New pages of a portal where each unpublish takes so many of the portal's seconds."""
+    standin.fault(portal.index, method=ACT, kind="latency", seconds=seconds, times=-1)
+    return portal.add_pages(pages)
+
+
+def ordered(services: Services, actor: Actor, lids: Sequence[int]) -> UUID:
+    return services.runs.plan(actor, Order(Action.UNPUBLISH, Kind.PAGE, tuple(lids)), {})[0]
+
+
+def timed(services: Services, order: object) -> float:
+    """Seconds from the order to the end of what was ordered."""
+    time.sleep(4)  # the worker starts
+    began = time.perf_counter()
+    made = order()  # type: ignore[operator]
+    wait_for(services, made if isinstance(made, list) else [made])
+    return time.perf_counter() - began
+
+
+def wait_for(services: Services, run_ids: list[UUID]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not all(read(services, run_id).state.is_final for run_id in run_ids):
+        assert time.monotonic() < deadline, "the runs do not end"
+        time.sleep(0.02)
+
+
+def read(services: Services, run_id: UUID) -> Run:
+    with services.store.begin() as db:
+        return db.scalars(select(Run).where(Run.id == run_id)).one()
+
+
+# --- other clients ---------------------------------------------------------------------------------------------------
+
+
+def clocked(client: object, standin: StandIn, lids: list[int]) -> float:
+    began = time.perf_counter()
+    try:
+        client(standin, lids)  # type: ignore[operator]
+    except Exception as gave_up:  # whatever ends a foreign client, its work ends there
+        print(f"      it gave up: {type(gave_up).__name__}: {str(gave_up)[:90]}")
+    return time.perf_counter() - began
+
+
+def b24pysdk(standin: StandIn, lids: list[int]) -> None:
+    pair, portal = standin.portals[0].tokens("editor"), standin.portals[0]
+    app = BitrixApp(client_id=standin.client_id, client_secret=standin.client_secret)
+    token = BitrixToken(
+        domain=portal.domain, auth_token=str(pair["access_token"]), refresh_token=str(pair["refresh_token"]),
+        bitrix_app=app,
+    )  # fmt: skip
+    token.call_batches({f"c{lid}": (ACT, {"lid": lid}) for lid in lids})
+
+
+def fast(standin: StandIn, lids: list[int]) -> None:
+    authority = os.environ["REQUESTS_CA_BUNDLE"]
+
+    async def work() -> None:
+        context = ssl.create_default_context(cafile=authority)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+            client = BitrixAsync(standin.portals[0].webhook, verbose=False, client=session)
+            await client.call(ACT, [{"lid": lid} for lid in lids])
+
+    ended = threading.Thread(target=lambda: asyncio.run(work()))
+    ended.start()
+    ended.join()
+
+
+def plain_loop(standin: StandIn, lids: list[int]) -> None:
+    """One request a page, at the two a second that a portal lets pass; again after a refusal."""
+    portal = standin.portals[0]
+    portal.switch(bucket="50/2")
+    token = str(portal.tokens("editor")["access_token"])
+    for lid in lids:
+        while True:
+            body = {"lid": lid, "auth": token}
+            if requests.post(f"{portal.endpoint}{ACT}", json=body, timeout=70).status_code != 503:
+                break
+            time.sleep(0.5)
+
+
+# --- what the stand-in counted ---------------------------------------------------------------------------------------
+
+
+def acting(standin: StandIn) -> int:
+    """Requests that changed, or tried to change, at least one page."""
+    calls = standin.calls(method=ACT)
+    return len({call.batch for call in calls if call.batch}) + sum(not call.batch for call in calls)
+
+
+def refused(standin: StandIn) -> int:
+    return sum(call.code in ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT") for call in standin.calls())
+
+
+def cut(standin: StandIn) -> int:
+    return sum(call.status == 504 for call in standin.calls(method="batch"))
+
+
+def tell(name: str, standin: StandIn, seconds: float, ideal: float) -> None:
+    down = len({change.lid for change in standin.world.truth.changes})
+    twice = sum(int(str(each["times"])) for each in standin.world.truth.changed_twice())
+    print(
+        f"    {name:14}{seconds:7.1f} s = {seconds / ideal:5.2f} x the ideal; {down} pages down, {acting(standin)} "
+        f"requests that act, {refused(standin)} limits met, {cut(standin)} cut, {twice} pages again",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
