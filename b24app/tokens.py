@@ -170,7 +170,7 @@ class Tokens:
         Runs in the caller's transaction; the user's row must exist. True when it was stored.
         """
         row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)
-        if row is not None and row.dead_code is None and row.expires_at > expires_at:
+        if row is not None and row.expires_at > expires_at and self._lives(row):
             return False
         sealed = self._sealed(user, access, refresh, expires_at)
         if row is None:
@@ -179,6 +179,13 @@ class Tokens:
             _set(row, sealed)
         db.flush()
         return True
+
+    def _lives(self, row: UserToken) -> bool:
+        """Whether the pair can still be renewed, as far as we know."""
+        try:
+            return row.dead_code is None and bool(self._unsealed(row, "refresh"))
+        except KeyMissing:
+            return False
 
     def _sealed(self, user: UserRef, access: str, refresh: str, expires_at: datetime) -> dict[str, object]:
         return {
