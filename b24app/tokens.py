@@ -221,6 +221,9 @@ class Tokens:
             return self._turns.share((user, fingerprint(spent)), lambda: self._renew_or_again(user, spent))
         except TimeoutError as late:
             raise _busy(user) from late
+        except Unavailable as lost:
+            lost.maybe_done = False  # the call it was for was never carried out
+            raise
 
     def keep_alive(self, user: UserRef) -> None:
         """Renew a pair that grows old though no call is due. Raises a PortalError, heeded as that of a call."""
