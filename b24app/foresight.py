@@ -16,7 +16,7 @@ from sqlalchemy import and_, func, or_, select, update
 
 from b24app.bitrix import landing
 from b24app.clock import Clock
-from b24app.errors import AccessDenied, PortalError
+from b24app.errors import AccessDenied, PortalError, PublishTooLate
 from b24app.pages import may
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, RunItem
@@ -51,6 +51,30 @@ class Foresight:
                 return number
             self.look_at(asker)
         return len(askers)
+
+    def recovered(self) -> list[UserRef]:
+        """Askers whose runs wait and could go on now, because what held them up has ended without anybody's doing.
+
+        A withdrawn scope may be back, a closed portal open. One request an asker; none where the token is dead.
+        """
+        query = (
+            select(Run.member_id, Run.acting_as)
+            .join(Portal, Portal.member_id == Run.member_id)
+            .where(Run.state == RunState.WAITING, Portal.uninstalled_at.is_(None), Portal.suspended_code.is_(None))
+            .where(Run.problem["class"].astext != PublishTooLate.__name__)
+            .group_by(Run.member_id, Run.acting_as)
+            .order_by(func.min(Run.waiting_since))
+        )
+        with self.store.begin() as db:
+            askers = [UserRef(member_id, user_id) for member_id, user_id in db.execute(query.limit(ASKERS_AT_ONCE))]
+        return [asker for asker in askers if self._can_work(asker)]
+
+    def _can_work(self, asker: UserRef) -> bool:
+        try:
+            self._rights(asker, ())
+        except PortalError:
+            return False
+        return True
 
     def _askers(self, now: datetime) -> list[UserRef]:
         due = or_(

@@ -107,6 +107,8 @@ def _calendar_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.task(name="look_ahead", queueing_lock="look_ahead")
     def look_ahead(timestamp: int) -> None:
         services.foresight.look_ahead()
+        for asker in services.foresight.recovered():
+            services.perform.resume_for(asker)
 
 
 def _token_tasks(engine: procrastinate.App, services: Services) -> None:

@@ -49,7 +49,8 @@ class Schedule:
     def begin(self, run_id: UUID) -> None:
         """A scheduled run's time has come, or was moved: put it in its portal's turn, or say why not.
 
-        After a while without a worker many are due; the portal's earlier times come first, so that the last order wins.
+        After a while without a worker many are due. The portal's earlier times come first, so that the last order wins:
+        each job starts the earliest run that is due, and there is a job for each.
         """
         now = self.clock()
         with self.store.begin() as db:
@@ -62,17 +63,20 @@ class Schedule:
             due = (Run.member_id == run.member_id, Run.state == RunState.SCHEDULED, Run.at <= now)
             runs = list(db.scalars(select(Run.id).where(*due).order_by(Run.at, Run.created_at)))
         for each in runs:
-            self._begin_due(each, now)
+            if self._begin_due(each, now):
+                return
 
-    def _begin_due(self, run_id: UUID, now: datetime) -> None:
+    def _begin_due(self, run_id: UUID, now: datetime) -> bool:
+        """True when the run is no longer to be begun."""
         with self.store.begin() as db:
             run, first, back = pair(db, run_id)
             if not _is_due(run, now):
-                return
+                return False
             if back is not None and _is_due(back, now):
                 _both_past(db, run, back, now)
             elif first is None or self._may_return(db, run, first, now):
                 self._start(db, run, now)
+            return run.state is not RunState.SCHEDULED
 
     def _start(self, db: Session, run: Run, now: datetime) -> None:
         run.doubt = None

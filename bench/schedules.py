@@ -1,8 +1,8 @@
 """Runs set for a time: ten thousand of them pending cost nothing, each starts in time, and a crowd is served fairly.
 
 A real worker process against a real PostgreSQL and 200 stand-in portals. Promises: due to start at most 2 s; an idle
-worker at most 2 % of a core; 1,000 runs of 200 portals due at one moment all done, and each portal's first run well
-before the last portal is through with all of its own.
+worker at most 2 % of a core; 1,000 runs of 200 portals due at one moment all done, and fairly: when half of them are
+done, at least nine of ten portals have had one.
 """
 
 from __future__ import annotations
@@ -153,6 +153,8 @@ def delays(services: Services, runs: list[UUID]) -> dict[UUID, tuple[float, floa
 def report(share: float, single: list[float], crowd: dict[str, list[tuple[float, float]]]) -> int:
     starts, ends = (sorted(span[which] for spans in crowd.values() for span in spans) for which in (0, 1))
     firsts = sorted(min(end for _, end in spans) for spans in crowd.values())
+    half = ends[len(ends) // 2] if ends else 0.0
+    served = sum(first <= half for first in firsts) / PORTALS
     print(f"  idle worker with {PENDING} pending runs: {share:.2f} % of a core")
     print(f"  {len(ends)} runs of {len(crowd)} portals due at one moment; seconds at the median and at most:")
     for what, spans in (
@@ -160,12 +162,12 @@ def report(share: float, single: list[float], crowd: dict[str, list[tuple[float,
         ("a portal's first ended", firsts),
     ):  # fmt: skip
         print(f"    {what:26}{median(spans):6.2f} {spans[-1]:6.2f}" if spans else f"    {what:26}  none")
+    print(f"  when half of the crowd was done, {served * 100:.0f} % of the portals had had a run done")
     promises = {
         "an idle worker uses at most 2 % of a core": share <= 2,
         "a due run starts within 2 s": len(single) == SINGLE and max(single) <= 2,
         "every run of the crowd was done": len(ends) == CROWD,
-        "each portal's first run was done in two thirds of the time of all": bool(ends)
-        and firsts[-1] <= ends[-1] * 2 / 3,
+        "when half were done, nine of ten portals had had one": served >= 0.9,
     }
     for words, kept in promises.items():
         print(f"  {'kept  ' if kept else 'BROKEN'} {words}")

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from b24app.services import Services
+from b24app.terms import UserRef
 from sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person
@@ -164,6 +165,26 @@ def test_a_portal_that_does_not_answer_raises_no_doubt(
 
     standin.clear_faults()
     assert news(alice.opened())["doubtful"] == []
+
+
+def test_a_run_that_waits_goes_on_by_itself_when_the_cause_has_ended(
+    ada: Person, alice: Person, services: Services, clock: TurnableClock, turn: Turn, work: Work
+):
+    run = scheduled(alice, clock, hours=2)
+    take_scope(alice)
+    turn(hours=2, seconds=1)
+    work()
+    assert services.foresight.recovered() == []
+    alice.portal.scope(["landing"])
+    turn(hours=1)  # tokens know of a granted scope from their next renewal on
+
+    asker = UserRef(alice.portal.member_id, alice.user_id)
+    assert services.foresight.recovered() == [asker]
+    services.perform.resume_for(asker)
+    work()
+
+    assert run_of(ada.opened().get(f"/runs/{run['id']}"))["state"] == "succeeded"
+    assert not alice.portal.page(PAGE).active
 
 
 def test_what_ran_since_is_told_at_the_next_open_until_seen(
