@@ -18,6 +18,7 @@ from requests.adapters import BaseAdapter
 from sqlalchemy import delete, text
 
 from b24app.bitrix.address import Addresses
+from b24app.bitrix.connect import GuardedAdapter
 from b24app.config import Config
 from b24app.services import Services, build
 from b24app.store.models import Run
@@ -319,7 +320,7 @@ def _ended_in_words(ada: Person, order: OrderModel) -> None:
 def test_every_page_ends_as_the_last_valid_order_says(
     services: Services, config: Config, clock: TurnableClock, standin: StandIn, ada: Person, alice: Person
 ) -> None:
-    dying = Dying(Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals).adapter())
+    dying = Dying(GuardedAdapter(Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals)))
     mortal = build(config, clock=clock, transport=dying, jitter=lambda: 0.0)
     world = World(services, mortal, dying, clock, standin, alice, ada)
 
