@@ -3,14 +3,14 @@ PYTHON ?= python3
 PY := .venv/bin/python
 RUN_PORT ?= 8100
 
-.PHONY: help setup run test bench soak lock audit screenshots clean
+.PHONY: help setup run test bench soak lock words audit screenshots clean
 
 help:
 	@echo 'make setup   virtual environment, locked dependencies, built assets (repeatable)'
 	@echo 'make run     the app and a stand-in portal on this machine; RESET=1 starts afresh, RUN_PORT=8100'
 	@echo 'make test    format, lint, types, tests, migrations'
 	@echo 'make bench   measurements        make soak    a long run under faults'
-	@echo 'make lock    lock files anew     make screenshots'
+	@echo 'make lock    lock files anew     make words   catalogs anew     make screenshots'
 	@echo 'make audit   known holes in what is locked (asks PyPI, so it is no part of make test)'
 
 setup:
@@ -30,6 +30,9 @@ soak: setup
 
 screenshots: setup
 	@exec $(PY) scripts/screenshots.py
+
+words: setup
+	@exec $(PY) -m dev.words
 
 lock: setup
 	@exec $(PY) -m dev.lock

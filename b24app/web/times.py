@@ -14,12 +14,12 @@ from b24app.web.words import _, ahead, offset, span, when
 
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
 STILL_TO_COME = {
-    Action.UNPUBLISH: N_("It has its own schedule: it will be unpublished on %(time)s (ordered by %(name)s)."),
-    Action.PUBLISH: N_("It has its own schedule: it will be published again on %(time)s (ordered by %(name)s)."),
+    Action.UNPUBLISH: N_("It has its own schedule: it will be unpublished: %(time)s (ordered by %(name)s)."),
+    Action.PUBLISH: N_("It has its own schedule: it will be published again: %(time)s (ordered by %(name)s)."),
 }
 KEPT = {
-    Action.UNPUBLISH: N_("It keeps its schedule: it will be unpublished on %(time)s."),
-    Action.PUBLISH: N_("It keeps its schedule: it will be published again on %(time)s."),
+    Action.UNPUBLISH: N_("It keeps its schedule: it will be unpublished: %(time)s."),
+    Action.PUBLISH: N_("It keeps its schedule: it will be published again: %(time)s."),
 }
 
 
