@@ -30,8 +30,8 @@ class Order:
 
     @property
     def portal(self) -> PortalHandle:
-        """The portal meant, the first when none is named; raises KeyError for one that is not there."""
-        index = php.integer(self.values.get("portal", 0))
+        """The portal meant, the first when none is named. Raises KeyError for one that is not there."""
+        index = self.number("portal")
         if not 0 <= index < len(self.standin.portals):
             raise KeyError(f"no portal {index}")
         return self.standin.portals[index]
@@ -45,7 +45,10 @@ class Order:
         return php.text(self.values.get(name, default))
 
     def number(self, name: str, default: int = 0) -> int:
-        return php.integer(self.values.get(name, default))
+        found = self.values.get(name, default)
+        if isinstance(found, bool) or not str(found).lstrip("-").isdecimal():
+            raise ValueError(f"{name} is a whole number")
+        return int(str(found))
 
     def flag(self, name: str) -> bool:
         return php.truthy(self.values.get(name))

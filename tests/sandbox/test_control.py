@@ -223,6 +223,13 @@ def test_a_state_file_outlives_a_restart(tmp_path):
         assert portal.state.switches.dialect == "docs"
 
 
+@pytest.mark.parametrize("portal", ["x", True, 1.5, {"a": 1}, ""])
+def test_a_portal_that_is_no_index_is_refused_in_words(standin, portal):
+    answer = requests.post(f"{standin.control}/tokens", json={"portal": portal, "user": 7}, timeout=10)
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "portal is a whole number"})
+
+
 def test_a_broken_state_file_is_left_aside(tmp_path):
     path = tmp_path / "state.json"
     path.write_text("{", encoding="utf-8")
