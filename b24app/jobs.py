@@ -6,6 +6,7 @@ come at any time. A worker that was frozen and pruned by its peers registers ane
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
@@ -20,6 +21,7 @@ from b24app.keeping import Keeping
 from b24app.recovery import Recovery
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
+from b24app.store.holdings import Holdings
 from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP
 
 log = structlog.get_logger()
@@ -138,36 +140,58 @@ def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:
 
 
 async def work(services: Services, *, wait: bool = True) -> None:
-    """Do what is due; with `wait`, until a signal says to stop. Finishes the batches in flight first."""
+    """Do what is due; with `wait`, until SIGTERM or SIGINT. Finishes the batches in flight first."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(services.config.worker_threads, thread_name_prefix="run"))
-    await _again_after_a_lost_connection(lambda: _work_once(services, wait), wait)
+    told_to_stop = asyncio.Event()
+    if wait:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told_to_stop.set)
+    await _again_until_told(lambda: _work_once(services, told_to_stop, wait=wait), told_to_stop, wait=wait)
 
 
-async def _work_once(services: Services, wait: bool) -> None:
-    engine = tasks(services)
-    async with engine.open_async():
-        with contextlib.suppress(AlreadyEnqueued):  # zone rules can have changed while no worker was there
-            await engine.tasks[FOLLOW_ZONES].defer_async(timestamp=0)
-        await engine.run_worker_async(
-            concurrency=services.config.worker_threads,
-            wait=wait,
-            delete_jobs="successful",
-            fetch_job_polling_interval=POLL_SECONDS,
-            update_heartbeat_interval=HEARTBEAT_SECONDS,
-            stalled_worker_timeout=STALLED_SECONDS,
-            shutdown_graceful_timeout=GRACE_SECONDS,
-            listen_notify=wait,
-            install_signal_handlers=wait,
-        )
-
-
-async def _again_after_a_lost_connection(once: Callable[[], Awaitable[None]], wait: bool) -> None:
+async def _again_until_told(once: Callable[[], Awaitable[None]], told_to_stop: asyncio.Event, *, wait: bool) -> None:
+    """The engine ends its worker when the database was away, with or without an error; only a signal ends ours."""
     while True:
         try:
-            return await once()
+            await once()
         except ConnectorException as lost:
             if not wait:
                 raise
             log.warning("worker_lost_its_connection", reason=type(lost).__name__)
-            await asyncio.sleep(AGAIN_SECONDS)
+        if not wait or told_to_stop.is_set():
+            return
+        log.warning("worker_begins_anew")
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _work_once(services: Services, told_to_stop: asyncio.Event, *, wait: bool) -> None:
+    engine, holdings = tasks(services), Holdings()
+    async with engine.open_async():
+        with contextlib.suppress(AlreadyEnqueued):  # zone rules can have changed while no worker was there
+            await engine.tasks[FOLLOW_ZONES].defer_async(timestamp=0)
+        worker = asyncio.create_task(
+            engine.run_worker_async(
+                concurrency=services.config.worker_threads,
+                wait=wait,
+                delete_jobs="successful",
+                fetch_job_polling_interval=POLL_SECONDS,
+                update_heartbeat_interval=HEARTBEAT_SECONDS,
+                stalled_worker_timeout=STALLED_SECONDS,
+                shutdown_graceful_timeout=GRACE_SECONDS,
+                listen_notify=wait,
+                install_signal_handlers=False,
+                worker_middleware=[holdings.note],
+            )
+        )
+        keeper = asyncio.create_task(holdings.keep(engine, HEARTBEAT_SECONDS))
+        stop = asyncio.create_task(told_to_stop.wait())
+        try:
+            await asyncio.wait((worker, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not worker.done():
+                worker.cancel()  # the engine's way to ask for a graceful end
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+        finally:
+            keeper.cancel()
+            stop.cancel()

@@ -70,7 +70,7 @@ def free_at(pace: Pace, now: datetime) -> datetime:
     oldest = min(minutes) if minutes else _minute(now)
     by_ledger = datetime.fromtimestamp(oldest * 60, UTC) + WINDOW
     told = pace.reset_at if pace.reset_at is not None and pace.reset_at > now else None
-    return max(told or by_ledger, now) + timedelta(seconds=1)
+    return min(max(told or by_ledger, now), now + WINDOW) + timedelta(seconds=1)
 
 
 def learn(pace: Pace, cost: Measured, now: datetime) -> None:

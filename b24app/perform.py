@@ -58,6 +58,7 @@ NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 62  # a batch is cut by the po
 LOOK_AGAIN = timedelta(seconds=30)
 MOST_TRIES = 8
 WAITS = (2, 5, 15, 30, 60, 120, 300, 600)  # seconds, after transient failures in a row
+LONGEST_PAUSE = timedelta(minutes=15)  # one that ends later was written by a clock that has gone back since
 OPERATING = "OPERATION_TIME_LIMIT"
 OF_THE_PORTAL = (Blocked, NotInstalled, PaymentRequired)  # end all work of a portal, until somebody opens the app
 OPEN = (ItemState.PENDING, ItemState.RUNNING)
@@ -175,7 +176,7 @@ class Perform:
         if portal.suspended_code is not None:
             self._wait_for_somebody(run, error_for(portal.suspended_code, 403))
             return 0
-        if portal.paused_until is not None and portal.paused_until > now:
+        if portal.paused_until is not None and now < portal.paused_until < now + LONGEST_PAUSE:
             self._queue.step(db, run.id, run.member_id, at=portal.paused_until)
             return 0
         known = db.get(Pace, (run.member_id, landing.METHODS[run.action]))
@@ -495,15 +496,15 @@ def _decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) -
 
 def _seen_done(run: Run, item: RunItem, now: PageState | None) -> Result | None:
     """A request whose answer was lost: it was carried out when the page is as wanted, was not so when ordered, and the
-    last hand on it is the one the run acts for.
+    last hand on it is the one the run acts for. Where the order did not know how the page was, the hand decides.
     """
     planned = item.before or {}
-    if now is None or now.active != _wanted(run) or planned.get("active") in (None, now.active):
+    if now is None or now.active != _wanted(run) or planned.get("active") is now.active:
         return None
-    if now.modified_by not in (None, run.acting_as):
+    if now.modified_by != run.acting_as and (now.modified_by is not None or "active" not in planned):
         return None
     done = _result(item, ItemState.SUCCEEDED, now, after=_kept(now))
-    return replace(done, before=planned)
+    return replace(done, before=item.before)
 
 
 def _outcome(
