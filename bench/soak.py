@@ -33,7 +33,7 @@ from sandbox import StandIn
 PORTALS, PAGES, WORKERS = 5, 120, 2
 ORDER_SECONDS, FAULT_SECONDS, KILL_SECONDS = 1.0, 3.0, 20.0
 SETTLE_SECONDS = 240
-FAULTS: tuple[dict[str, object], ...] = (
+FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "html", "status": 502}, {"kind": "html", "status": 504}, {"kind": "bad_json"}, {"kind": "empty"},
     {"kind": "reset_before"}, {"kind": "reset_after"}, {"kind": "latency", "seconds": 2.0},
     {"kind": "drip", "seconds": 2.0}, {"kind": "error", "code": "QUERY_LIMIT_EXCEEDED", "status": 503},
@@ -109,7 +109,7 @@ def storm(
         if time.monotonic() > fault_at:
             standin.fault(
                 random.randrange(PORTALS), method="batch", times=random.randint(1, 2), **random.choice(FAULTS)
-            )  # type: ignore[arg-type]
+            )
             if random.random() < 0.1:
                 standin.portals[random.randrange(PORTALS)].expire()
             fault_at = time.monotonic() + FAULT_SECONDS
