@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, ScalarSelect, delete, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from b24app.clock import Clock, utcnow
+from b24app.removal import erase
 from b24app.store.db import Store
 from b24app.store.models import ApiCall, Portal, Proof, Run, RunItem, User, UserToken
 from b24app.terms import FINAL_STATES, ItemState, RunState
-
-JOBS_OF = text("delete from procrastinate_jobs where status = 'todo' and (lock = :portal or args->>'run' = any(:runs))")
 
 
 class UnknownPortal(Exception):
@@ -117,10 +116,7 @@ class Care:
     def forget(self, portal: str) -> None:
         """Delete everything of a portal: people, tokens, runs, log, waiting jobs. Raises UnknownPortal."""
         with self._store.begin() as db:
-            member_id = _found(db, portal).member_id
-            runs = [str(run) for run in db.scalars(select(Run.id).where(Run.member_id == member_id))]
-            db.execute(JOBS_OF, {"portal": member_id, "runs": runs})
-            db.execute(delete(Portal).where(Portal.member_id == member_id))
+            erase(db, _found(db, portal))
 
     def forget_calls(self, days: int) -> int:
         """Delete requests and answers that are older; how many."""

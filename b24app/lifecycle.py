@@ -26,6 +26,7 @@ from b24app.terms import UserRef
 log = structlog.get_logger()
 
 INSTALL, UPDATE, UNINSTALL, PAYMENT = "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT"
+YES = ("1", "y", "true")
 REMEMBERED = timedelta(days=1)  # an identical post after that is older than any installation it could harm
 
 
@@ -77,7 +78,7 @@ class Lifecycle:
                 return
             log.info("event", event_name=post.event, member_id=portal.member_id)
             if post.event == UNINSTALL:
-                self._removal.close(db, portal, erase=post.values.get("CLEAN") == "1")
+                self._removal.close(db, portal, erase=post.values.get("CLEAN", "").lower() in YES)
             elif post.event == UPDATE:
                 portal.bound_to = None  # Bitrix24 drops bindings at an update; the next open tells what is new
             elif post.event == INSTALL and post.ts:

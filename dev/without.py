@@ -90,6 +90,14 @@ DEFENCES = (
         (f"{LIFE}::test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back",),
     ),
     Defence(
+        "questions about made-up posts are limited", "b24app/budget.py", "if not self._take(purses):", "if False:",
+        (
+            "tests/portal/test_flood.py::test_a_flood_costs_few_questions_and_no_rows_while_somebody_else_installs",
+            "tests/unit/test_budget.py::"
+            "test_thousands_of_forged_posts_from_one_address_lead_to_a_handful_of_questions",
+        ),
+    ),
+    Defence(
         "a run is looked for in the asker's portal only", "b24app/runs.py",
         "query = select(Run).where(Run.member_id == actor.member_id, Run.id == run_id)",
         "query = select(Run).where(Run.id == run_id)",
