@@ -11,7 +11,7 @@ that used up its time only by the runs that need it. A person's own single page 
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,26 +21,22 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from b24app import pace
+from b24app import outcomes, pace
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.bitrix.rest import Answer, Command
 from b24app.clock import Clock
 from b24app.errors import (
-    AccessDenied,
     Blocked,
     NotFound,
     NotInstalled,
     NotPossibleNow,
-    PageGone,
     PaymentRequired,
     PortalError,
-    PublishRefused,
     Throttled,
-    Unavailable,
-    Unexpected,
     error_for,
 )
+from b24app.outcomes import Result
 from b24app.pace import Measured
 from b24app.runs import Runs, may_change_hands, waits_for_a_decision
 from b24app.store.db import Store
@@ -51,8 +47,6 @@ from b24app.tokens import Tokens
 
 log = structlog.get_logger()
 
-PAGE_LEVEL = (AccessDenied, PageGone, PublishRefused, Unexpected)  # one page fails, the others go on
-ALREADY_SO, CHANGED_SINCE, NOT_RESTORED = "already_so", "changed_since", "state_differs"
 MOST_PAGES = 47  # of the 50 commands of a batch; the others read before, after and the names of sites
 NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 62  # a batch is cut by the portal after 60
 LOOK_AGAIN = timedelta(seconds=30)
@@ -63,26 +57,6 @@ OPERATING = "OPERATION_TIME_LIMIT"
 OF_THE_PORTAL = (Blocked, NotInstalled, PaymentRequired)  # end all work of a portal, until somebody opens the app
 OPEN = (ItemState.PENDING, ItemState.RUNNING)
 MOVING = (RunState.QUEUED, RunState.RUNNING)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one item."""
-
-    position: int
-    state: ItemState
-    code: str | None = None
-    problem: str | None = None
-    title: str | None = None
-    site_id: int | None = None
-    site: str | None = None
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
-
-    def values(self) -> dict[str, Any]:
-        """Columns to write; what was not learnt is left as it was."""
-        learnt = {name: value for name, value in asdict(self).items() if value is not None}
-        return {"code": None, "problem": None, **learnt}
 
 
 @dataclass(frozen=True)
@@ -147,7 +121,7 @@ class Perform:
             looked = self._look(run, items, LOOK_SECONDS)
         except PortalError:
             return None
-        done = [_seen_done(run, item, looked.get(item.lid)) for item in items]
+        done = [outcomes.seen_done(run, item, looked.get(item.lid)) for item in items]
         return Batch([result for result in done if result]) if all(done) else Batch((), error)
 
     def _hand_over(self, run: Run) -> None:
@@ -200,10 +174,11 @@ class Perform:
                 with self._store.begin() as db:
                     self._queue.step(db, run.id, run.member_id, at=self._clock() + LOOK_AGAIN)
                 return
-            results = [_result(item, ItemState.FAILED, None, **_words(error)) for item in items]
+            results = [outcomes.result(item, ItemState.FAILED, None, **outcomes.in_words(error)) for item in items]
         else:
             results = [
-                _seen_done(run, item, looked.get(item.lid)) or _result(item, ItemState.CANCELLED, looked.get(item.lid))
+                outcomes.seen_done(run, item, looked.get(item.lid))
+                or outcomes.result(item, ItemState.CANCELLED, looked.get(item.lid))
                 for item in items
             ]
         self._record(run, Batch(results))
@@ -289,7 +264,7 @@ class Perform:
         if not (look_first or run.action is Action.PUBLISH or any(item.expected for item in items)):
             return self._read_act_read(run, items, {}, seconds)
         looked = self._look(run, items, seconds)
-        settled = {item.position: _decide(run, item, looked.get(item.lid), look_first) for item in items}
+        settled = {item.position: outcomes.decide(run, item, looked.get(item.lid), look_first) for item in items}
         rest = [item for item in items if settled[item.position] is None]
         done = [result for result in settled.values() if result is not None]
         if not rest:
@@ -317,7 +292,7 @@ class Perform:
         problem: PortalError | None = None
         for item in items:
             try:
-                result = _outcome(run, item, answers[f"c{item.lid}"], before.get(item.lid), after.get(item.lid))
+                result = outcomes.outcome(run, item, answers[f"c{item.lid}"], before.get(item.lid), after.get(item.lid))
             except PortalError as stopped:
                 problem = problem or stopped
                 continue
@@ -406,11 +381,6 @@ class Perform:
         return db.get_one(Pace, (run.member_id, row["method"]), with_for_update=True, populate_existing=True)
 
 
-def _words(problem: PortalError) -> dict[str, str]:
-    """A problem as an item keeps it."""
-    return {"code": problem.code, "problem": type(problem).__name__}
-
-
 def _named(problem: PortalError) -> dict[str, Any]:
     """A problem as a run keeps it."""
     return {"code": problem.code, "class": type(problem).__name__, "method": problem.method}
@@ -453,75 +423,3 @@ def _site_titles(answer: Answer | PortalError | None) -> dict[int, str]:
     if answer is None or isinstance(answer, PortalError):
         return {}
     return {site.site_id: site.title for site in landing.read_sites(answer.result)}
-
-
-def _kept(state: PageState | None) -> dict[str, Any] | None:
-    """What is remembered of a page's state: enough to see later whether anybody touched it."""
-    if state is None:
-        return None
-    return {
-        "active": state.active, "public": state.public, "modified_by": state.modified_by,
-        "modified_text": state.modified_text, "published_text": state.published_text,
-    }  # fmt: skip
-
-
-def _as_left(expected: dict[str, Any], now: PageState) -> bool:
-    """Nobody touched the page since; a history without people no longer knows who had touched it last."""
-    kept = _kept(now) or {}
-    return all(kept.get(name) == value for name, value in expected.items())
-
-
-def _wanted(run: Run) -> bool:
-    return run.action is Action.PUBLISH
-
-
-def _result(item: RunItem, state: ItemState, before: PageState | None, **facts: Any) -> Result:
-    title, site_id = (before.title, before.site_id) if before else (None, None)
-    return Result(item.position, state, title=title, site_id=site_id, before=_kept(before), **facts)
-
-
-def _decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) -> Result | None:
-    """After a look: what needs no request any more, or None for what is still to be done."""
-    if now is None:
-        gone = PageGone()
-        return _result(item, ItemState.FAILED, None, **_words(gone))
-    if sent_before and (done := _seen_done(run, item, now)):
-        return done
-    if now.active == _wanted(run):
-        return _result(item, ItemState.SKIPPED, now, code=ALREADY_SO)
-    if item.expected is not None and not _as_left(item.expected, now):
-        return _result(item, ItemState.SKIPPED, now, code=CHANGED_SINCE)
-    return None
-
-
-def _seen_done(run: Run, item: RunItem, now: PageState | None) -> Result | None:
-    """A request whose answer was lost: it was carried out when the page is as wanted, was not so when ordered, and the
-    last hand on it is the one the run acts for. Where the order did not know how the page was, the hand decides.
-    """
-    planned = item.before or {}
-    if now is None or now.active != _wanted(run) or planned.get("active") is now.active:
-        return None
-    if now.modified_by != run.acting_as and (now.modified_by is not None or "active" not in planned):
-        return None
-    done = _result(item, ItemState.SUCCEEDED, now, after=_kept(now))
-    return replace(done, before=item.before)
-
-
-def _outcome(
-    run: Run, item: RunItem, answer: Answer | PortalError, before: PageState | None, after: PageState | None
-) -> Result:
-    """What one command did. Raises the PortalError when the failure is the call's and not the page's."""
-    try:
-        landing.check_done(run.action, answer)
-    except PAGE_LEVEL as refused:
-        if before is not None and before.active == _wanted(run):
-            return _result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
-        return _result(item, ItemState.FAILED, before, **_words(refused))
-    if before is not None and before.active == _wanted(run):
-        return _result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
-    if after is not None and after.active != _wanted(run):
-        return _result(
-            item, ItemState.FAILED, before, code=NOT_RESTORED, problem=Unavailable.__name__, after=_kept(after)
-        )
-    done = _result(item, ItemState.SUCCEEDED, before, after=_kept(after))
-    return done if before is not None else replace(done, before=item.before)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask import Response, jsonify, make_response, render_template, request
 
-from b24app import errors, i18n, perform
+from b24app import errors, i18n, outcomes
 from b24app.errors import AccessDenied, PortalError, error_for
 from b24app.pages import Page
 from b24app.runs import Coming, RunView
@@ -28,8 +28,8 @@ NO_RIGHT = {
     ),
 }
 DETAILS = {
-    perform.CHANGED_SINCE: N_("Somebody changed this page since; it was left as it is."),
-    perform.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Look at it in Bitrix24."),
+    outcomes.CHANGED_SINCE: N_("Somebody changed this page since; it was left as it is."),
+    outcomes.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Look at it in Bitrix24."),
     "not_changed_by_run": N_("The first run did not take this page down, so it was left as it is."),
 }
 ALREADY = {Action.UNPUBLISH: N_("It was already unpublished."), Action.PUBLISH: N_("It was already published.")}

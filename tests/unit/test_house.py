@@ -31,7 +31,7 @@ FLOORS = (
     {"perform", "schedule", "foresight", "installs", "chores"},
     {"rotation", "care", "keeping", "proving", "bindings"},
     {"removal"},
-    {"runs", "pace"},
+    {"runs", "pace", "outcomes"},
     {"pages"},
     {"tokens"},
     {"journal", "log", "metrics", "history", "calls"},
