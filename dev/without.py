@@ -121,7 +121,7 @@ DEFENCES = (
         'aud={"essential": True, "value": self._audience},', "",
         (
             f"{SESSION}::test_what_is_no_token_of_ours_opens_nothing",
-            f"{SIGNIN}::test_a_session_token_is_no_state_and_a_state_no_session_token",
+            f"{SIGNIN}::test_what_was_signed_for_another_purpose_is_no_state",
         ),
     ),
     Defence(
@@ -154,7 +154,8 @@ DEFENCES = (
     ),
     Defence(
         "a portal moves only where the authorization server says", "b24app/tokens.py",
-        "if now.member_id != user.member_id or not same_host(now.client_endpoint, moved.host):", "if False:",
+        "now = self._oauth.app_info(access.server, access.token)",
+        'return ask(Access(f"http://{moved.host}/rest/", access.server, access.token, access.expires_at))',
         (f"{MOVING}::test_a_redirect_to_a_stranger_sends_nothing_there",),
     ),
     Defence(

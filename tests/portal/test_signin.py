@@ -11,7 +11,9 @@ from sqlalchemy import func, select
 
 from b24app.factory import create_app
 from b24app.services import Services, build
+from b24app.signing import Signer
 from b24app.store.models import Portal, Spent, User
+from b24app.store.vault import fingerprint
 from sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import TOKEN, Person
@@ -146,6 +148,22 @@ def test_a_session_token_is_no_state_and_a_state_no_session_token(browser: Flask
     assert browser.get(changed(back, state=ada.token)).status_code == 403
     ada.token = state
     assert ada.get("/pages").status_code == 401
+
+
+def test_what_was_signed_for_another_purpose_is_no_state(browser: FlaskClient, standin: StandIn, services: Services):
+    back = come_back(depart(browser, standin.portals[0].domain))
+    cookie = browser.get_cookie("sundown_sign_in", path="/oauth")
+    assert cookie
+    claims = {"member_id": standin.portals[0].member_id, "browser": fingerprint(cookie.value)}
+    ends = int(services.clock().timestamp()) + 600
+
+    def signed_for(purpose: str) -> str:
+        return Signer(services.config.session_keys, purpose, services.clock).sign(claims, ends)
+
+    own = services.config.app_url
+    assert browser.get(changed(back, state=signed_for(own))).status_code == 403
+    assert browser.get(changed(back, state=signed_for("https://another.example/oauth"))).status_code == 403
+    assert browser.get(changed(back, state=signed_for(f"{own}/oauth"))).status_code == 200
 
 
 def test_a_code_of_another_portal_is_refused(
