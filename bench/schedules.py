@@ -29,7 +29,7 @@ from bench._stage import database, moved_in, prepared, surroundings, worker
 from sandbox import StandIn
 
 PORTALS, PENDING, CROWD, SINGLE = 200, 10_000, 1_000, 20
-IDLE_SECONDS, SETTLE_SECONDS, LEAD_SECONDS, PATIENCE_SECONDS = 20, 8, 12, 120
+IDLE_SECONDS, SETTLE_SECONDS, LEAD_SECONDS, PATIENCE_SECONDS = 20, 8, 30, 150
 COLUMNS = "select column_name from information_schema.columns where table_name = :table"
 KEY = {"runs": "id", "run_items": "run_id"}
 LATER = "+ c.n * interval '1 minute'"
