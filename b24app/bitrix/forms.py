@@ -94,7 +94,7 @@ class _Event(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     event: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{3,64}$")]
-    ts: int = Field(0, ge=0, le=10**12)
+    ts: int = Field(0, ge=0, le=10**10)  # unix seconds, until 2286
     member_id: Member
     domain: Annotated[str, BeforeValidator(plain_host)] | None = None
     server_endpoint: Short | None = None
