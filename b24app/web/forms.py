@@ -3,23 +3,65 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from flask import request
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from b24app.errors import BadForm
+from b24app.web.problems import WORDS_BY_STATUS
 from b24app.web.words import _
 
 Model = TypeVar("Model", bound=BaseModel)
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+BITRIX_LIMIT = 64 * 1024
+
+
+def from_bitrix() -> MultiDict[str, str]:
+    """The form Bitrix24 is said to have posted, at most 64 KiB. Raises BadForm 413 and 415."""
+    request.max_content_length = BITRIX_LIMIT
+    if request.mimetype not in FORM_TYPES:
+        raise BadForm(status=415, words=WORDS_BY_STATUS[415])
+    try:
+        return request.form
+    except RequestEntityTooLarge:
+        raise BadForm(status=413, words=WORDS_BY_STATUS[413]) from None
+
+
+def body() -> MultiDict[str, str] | dict[str, Any]:
+    """The form or JSON object that was sent; an empty form when nothing was. Raises BadForm 400 and 415."""
+    if request.is_json:
+        return _json_object()
+    if request.content_length and request.mimetype not in FORM_TYPES:
+        raise BadForm(status=415, words=WORDS_BY_STATUS[415])
+    return request.form
+
+
+def _json_object() -> dict[str, Any]:
+    try:
+        sent = request.get_json(silent=True)
+    except RecursionError:  # a hundred thousand brackets
+        sent = None
+    if not isinstance(sent, dict):
+        raise BadForm(status=400, words=WORDS_BY_STATUS[400])
+    return sent
 
 
 def read(model: type[Model], sent: MultiDict[str, str] | Mapping[str, Any], lists: tuple[str, ...] = ()) -> Model:
     """The form as `model`; empty fields count as not sent, `lists` names what repeats. Raises BadForm 422."""
+    values = _plain(sent, lists) if isinstance(sent, MultiDict) else dict(sent)
+    for field, value in values.items():
+        if isinstance(value, str) and "\0" in value:  # no column takes it
+            raise _refusal(field)
     try:
-        return model.model_validate(_plain(sent, lists) if isinstance(sent, MultiDict) else dict(sent))
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "form"
-        raise BadForm(words=_("The field “%(field)s” is not as it should be. Nothing was done.", field=field)) from None
+        raise _refusal(".".join(str(part) for part in first["loc"]) or "form") from None
+
+
+def _refusal(field: str) -> BadForm:
+    return BadForm(words=_("The field “%(field)s” is not as it should be. Nothing was done.", field=field))
 
 
 def _plain(sent: MultiDict[str, str], lists: tuple[str, ...]) -> dict[str, Any]:

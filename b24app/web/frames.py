@@ -3,23 +3,20 @@
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, g, redirect, request, url_for
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from b24app import i18n
 from b24app.bindings import PLACEMENT
 from b24app.bitrix.forms import FramePost, parse_frame
-from b24app.errors import AuthorizationUnavailable, BadForm, InsufficientScope, Problem
+from b24app.errors import AuthorizationUnavailable, InsufficientScope, Problem
 from b24app.installs import Changes, Opening
 from b24app.services import Services
 from b24app.store.models import Portal, User
 from b24app.terms import N_, Actor, read_id
 from b24app.web import replies
-from b24app.web.problems import WORDS_BY_STATUS, button, facts, refuse
+from b24app.web.forms import from_bitrix
+from b24app.web.problems import button, facts, refuse
 from b24app.web.session import SessionTokens
 from b24app.web.words import _
-
-FORM_LIMIT = 64 * 1024
-FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
@@ -144,13 +141,7 @@ def _changes(changes: Changes) -> list[dict[str, str]]:
 
 def _read_post() -> FramePost:
     """The frame's post, shape checked. Raises BadForm 400, 413, 415."""
-    request.max_content_length = FORM_LIMIT
-    if request.mimetype not in FORM_TYPES:
-        raise BadForm(status=415, words=WORDS_BY_STATUS[415])
-    try:
-        post = parse_frame(request.args, request.form)
-    except RequestEntityTooLarge:
-        raise BadForm(status=413, words=WORDS_BY_STATUS[413]) from None
+    post = parse_frame(request.args, from_bitrix())
     g.post = post
     g.lang = i18n.language(post.lang)
     return post

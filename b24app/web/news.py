@@ -3,15 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from b24app.authority import Authority
-from b24app.errors import BadForm
 from b24app.news import News
 from b24app.services import Services
 from b24app.web import replies
-from b24app.web.forms import read
+from b24app.web.forms import body, read
 
 
 class Seen(BaseModel):
@@ -44,10 +43,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @news.post("/seen")
     def seen() -> Response:
-        sent = request.get_json(silent=True) if request.is_json else request.form
-        if sent is None or not hasattr(sent, "keys"):
-            raise BadForm(status=400)
-        up_to: datetime | None = read(Seen, sent).as_of
+        up_to: datetime | None = read(Seen, body()).as_of
         found.seen(g.actor, up_to or services.clock())
         return Response(status=204) if replies.wants_json() else replies.html("runs/news.html", any=False)
 

@@ -2,14 +2,13 @@
 
 from typing import Annotated, Literal
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from b24app.errors import BadForm
 from b24app.moments import zone_of
 from b24app.services import Services
 from b24app.store.models import User
-from b24app.web.forms import read
+from b24app.web.forms import body, read
 
 
 class Preferences(BaseModel):
@@ -27,10 +26,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @preferences.put("/preferences")
     def change() -> Response:
-        sent = request.get_json(silent=True) if request.is_json else request.form
-        if sent is None or not hasattr(sent, "keys"):
-            raise BadForm(status=400)
-        wish = read(Preferences, sent)
+        wish = read(Preferences, body())
         if wish.zone is not None:
             zone_of(wish.zone)
         with services.store.begin() as db:

@@ -18,10 +18,11 @@ from b24app.runs import MOST_PAGES, Order, RunFilter, RunView
 from b24app.services import Services
 from b24app.terms import N_, Action, Actor, Kind, RunState
 from b24app.web import previews, replies, times
-from b24app.web.forms import read
+from b24app.web.forms import body, read
 from b24app.web.problems import WORDS_BY_STATUS
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
+YEARS = range(1970, 9999)
 POLL_SECONDS = 1
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
@@ -70,7 +71,10 @@ def day_or_moment(sent: object) -> date | datetime | None:
     """What `from` and `to` say: a day (YYYY-MM-DD), or a moment in ISO 8601."""
     if not isinstance(sent, str) or not sent:
         return None
-    return date.fromisoformat(sent) if len(sent) == len("2026-11-28") else datetime.fromisoformat(sent)
+    said = date.fromisoformat(sent) if len(sent) == len("2026-11-28") else datetime.fromisoformat(sent)
+    if said.year not in YEARS:
+        raise ValueError("a day of our time")
+    return said
 
 
 def start_of(said: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
@@ -204,7 +208,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @runs.post("/<uuid:run_id>/move")
     def move(run_id: UUID) -> Response:
-        form = read(MoveForm, _body())
+        form = read(MoveForm, body())
         if form.zone is not None:
             zone_of(form.zone)
         zone = form.zone or g.actor.zone
@@ -288,23 +292,8 @@ def _run_page(services: Services, view: RunView, status: int, query: ItemsQuery,
     )  # fmt: skip
 
 
-def _body() -> Any:
-    """The form or JSON object that was sent. Raises BadForm 400, 413, 415."""
-    request.max_content_length = ORDER_LIMIT
-    if request.is_json:
-        sent = request.get_json(silent=True)
-        if not isinstance(sent, dict):
-            raise BadForm(status=400, words=WORDS_BY_STATUS[400])
-        return sent
-    if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return request.form
-    if request.content_length:
-        raise BadForm(status=415, words=WORDS_BY_STATUS[415])
-    return request.form
-
-
 def _order_form() -> OrderForm:
-    sent = _body()
+    sent = body()
     values = sent.to_dict(flat=False).values() if isinstance(sent, MultiDict) else sent.values()
     if sum(len(value) if isinstance(value, list) else 1 for value in values) > MOST_FIELDS:
         raise BadForm(status=413, words=WORDS_BY_STATUS[413])
