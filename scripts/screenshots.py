@@ -33,7 +33,7 @@ FLAGS = [
     "--disable-sync",
 ]
 FIRST_PORT = 8180
-EDITOR, READER = 7, 9
+ADMIN, EDITOR, READER = 1, 7, 9
 UNPUBLISH = "landing.landing.unpublic"
 
 
@@ -121,7 +121,7 @@ class Round:
         """Every scene; each begins with a fresh open, so that one does not need the other."""
         scenes = (
             self.pages, self.orders, self.failures, self.lists, self.kinds, self.errors, self.settings, self.reader,
-            self.outside,
+            self.waiting, self.health, self.installer, self.outside, self.many,
         )  # fmt: skip
         for scene in scenes:
             self.tell("/faults/clear")
@@ -174,7 +174,7 @@ class Round:
     def undo(self, frame: Frame) -> None:
         """Put back what the shown run did, and stay until it is done."""
         frame.click("#run-undo")
-        frame.wait_for_selector("#run:not([data-poll]) >> text=published")
+        frame.wait_for_selector(r"#run:not([data-poll]) #run-title >> text=/\d pages? published/")
         frame.wait_for_selector("#run-back")
 
     # --- scenes ----------------------------------------------------------------------------------------------------
@@ -283,9 +283,87 @@ class Round:
         self.open(user=READER)
         self.shoot("19-reader")
 
+    def waiting(self) -> None:
+        """A run that waits for somebody, and how a colleague hears of it; taken over and put back."""
+        frame = self.open()
+        self.tick(frame, 1, 3, 4)
+        self.order(frame, "Unpublish now")
+        self.tell("/fault", method=UNPUBLISH, kind="error", code="user_access_error", status=401, times=-1, user=EDITOR)
+        frame.click("#confirm")
+        frame.wait_for_selector("#run .banner h3 >> text=not open to you")
+        self.shoot("23-waiting")
+        self.tell("/faults/clear")
+        frame = self.open(user=ADMIN)
+        frame.wait_for_selector("#news .told")
+        self.shoot("24-news")
+        frame.locator("#news .told a").first.click()
+        frame.click("#run-takeover")
+        frame.wait_for_selector("#run:not([data-poll]) #run-undo")
+        self.shoot("25-taken-over")
+        self.undo(frame)
+        frame.click("#news-seen")
+
+    def health(self) -> None:
+        """How the app stands, and what it asked the portal."""
+        frame = self.open(user=ADMIN)
+        frame.click("#tabs >> text=Health")
+        frame.wait_for_selector("#repair")
+        self.shoot("26-health")
+        frame.click("#repair")
+        frame.wait_for_selector("#view [role=status] h3")
+        self.shoot("27-repaired")
+        frame.click("#log")
+        frame.wait_for_selector("#view [data-tab=health] table")
+        self.shoot("28-requests")
+
+    def installer(self) -> None:
+        """The installer, with everything granted and without the permission for Sites."""
+        self.post_installer()
+        self.shoot("29-installer")
+        self.tell("/scope", scopes=[])
+        self.post_installer()
+        self.shoot("30-installer-scope")
+        self.tell("/scope", scopes=["landing"])
+
+    def post_installer(self) -> None:
+        """The portal's post to the installer, into the whole window."""
+        asked = requests.post(f"{self.control}/open", json={"portal": 0, "user": ADMIN, "install": True}, timeout=10)
+        post = asked.json()
+        self.page.goto("about:blank")
+        self.page.evaluate(
+            """({ url, form }) => {
+              const sent = Object.assign(document.createElement('form'), { method: 'post', action: url })
+              for (const [name, value] of Object.entries(form)) {
+                sent.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }))
+              }
+              document.body.append(sent)
+              sent.submit()
+            }""",
+            post,
+        )
+        self.page.wait_for_selector("#install .steps")
+
+    def many(self) -> None:
+        """More pages than are taken down without typing their number, and their run in screens."""
+        self.tell("/pages", n=150)
+        frame = self.open()
+        with self.page.expect_response("**/pages?fresh=1"):
+            frame.click("#tabs >> text=Pages")
+        frame.wait_for_selector("#view:not(.htmx-request)")
+        frame.locator("#select-all").evaluate("box => box.click()")
+        frame.locator("#bulk-all").evaluate("button => button.click()")
+        frame.wait_for_selector("#bulk-all", state="hidden")
+        self.order(frame, "Unpublish now")
+        self.shoot("31-confirm-many")
+        frame.fill("#typed", frame.inner_text("#dialog-title").split()[1])
+        frame.click("#confirm")
+        frame.wait_for_selector("#run:not([data-poll]) #run-undo", timeout=60_000)
+        self.shoot("32-many")
+        self.undo(frame)
+
     def outside(self) -> None:
         """What a browser sees outside of a portal."""
-        source = self.frame().url.split("/app", 1)[0]
+        source = self.open().url.split("/app", 1)[0]
         for number, path in ((20, "app"), (21, "privacy"), (22, "licence")):
             self.page.goto(f"{source}/{path}")
             self.shoot(f"{number}-{path}")

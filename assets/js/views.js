@@ -1,4 +1,5 @@
 // What has to happen after something new is on the screen: tabs, focus, the spoken line.
+import htmx from 'htmx.org'
 import { close, open } from './dialog.js'
 import { find, findAll } from './dom.js'
 import { propose } from './moments.js'
@@ -27,6 +28,7 @@ function settle(ctx) {
   if (ctx.target?.id === 'dialog') return open(ctx.sourceElement)
   if (ctx.target?.id !== 'view') return
   close()
+  if (ctx.request.method === 'POST' && find('#news section')) htmx.trigger('#news', 'repeat')
   const next = ctx.sourceEvent?.target?.closest?.('[data-then]')?.dataset.then // htmx forgets a source that was swapped away
   if (next) return find(next)?.focus()
   const isOpening = ctx.sourceEvent?.type === 'load'
