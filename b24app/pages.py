@@ -1,14 +1,15 @@
 """The pages a person may see: read whole, in as few requests as batch allows, and kept for a moment.
 
 `landing.landing.getList` knows no total and no search over kinds, so the compact list of one kind is read whole (sites
-and the first pages in one batch, rights and further pages in the next) and searched here. A list is used again for a
-minute, as long as the app itself changed no page of the portal meanwhile (`pages_version`).
+and the first pages in one batch, rights, folders and further pages in the next) and searched here. A list is used
+again for a minute, as long as the app itself changed no page of the portal meanwhile (`pages_version`).
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from threading import Lock
 
 from b24app.bitrix import landing
@@ -20,6 +21,7 @@ from b24app.terms import Action, Actor, Kind, UserRef
 from b24app.tokens import Tokens
 
 CHUNK = 500  # pages a getList command is asked for
+SITES = 500  # the same of sites
 FIRST_CHUNKS, MORE_CHUNKS = 2, 10
 BATCH = 50
 FRESH = timedelta(seconds=60)
@@ -162,38 +164,48 @@ class Pages:
 
     def _read(self, actor: Actor, kind: Kind) -> PageList:
         sites, states = self._sites_and_pages(actor.user, kind)
-        wanted = [site for site in sites if any(state.site_id == site.site_id for state in states)]
         full = len(states) == FIRST_CHUNKS * CHUNK
-        rights, more = self._rights_and_more(
-            actor.user, kind, wanted if not full else sites, len(states) if full else None
-        )
-        listed = PageList(tuple(_pages(kind, sites, [*states, *more], rights)), tuple(sites), self._clock())
+        with_pages, with_folders = {state.site_id for state in states}, {s.site_id for s in states if s.folder_id}
+        asked = {
+            **{f"r{s.site_id}": landing.rights(kind, s.site_id) for s in sites if full or s.site_id in with_pages},
+            **{f"f{s.site_id}": landing.folders(kind, s.site_id) for s in sites if full or s.site_id in with_folders},
+        }
+        answers, more = self._answers_and_more(actor.user, kind, asked, len(states) if full else None)
+        rights = {int(key[1:]): landing.read_rights(kind, said) for key, said in answers.items() if key[0] == "r"}
+        living = {int(key[1:]): landing.read_living_folders(said) for key, said in answers.items() if key[0] == "f"}
+        kept = [state for state in [*states, *more] if not _is_in_trashed_folder(state, living.get(state.site_id))]
+        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock())
         self._keep((actor.user, kind), actor.pages_version, listed)
         return listed
 
     def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState]]:
-        commands = {"sites": landing.sites(kind)} | _chunks(kind, 0, FIRST_CHUNKS)
+        commands = {"sites": landing.sites(kind, SITES)} | _chunks(kind, 0, FIRST_CHUNKS)
         answers = self._tokens.batch(user, commands)
-        return landing.read_sites(_result(answers["sites"])), _read_chunks(answers)
+        sites, states = landing.read_sites(_result(answers["sites"])), _read_chunks(answers)
+        while sites and len(sites) % SITES == 0:
+            more = landing.sites(kind, SITES, offset=len(sites))
+            found = landing.read_sites(self._tokens.call(user, more.method, more.params).result)
+            if not found:
+                break
+            sites += found
+        return sites, states
 
-    def _rights_and_more(
-        self, user: UserRef, kind: Kind, sites: Sequence[Site], offset: int | None
-    ) -> tuple[dict[int, frozenset[str]], list[PageState]]:
-        """Rights of each site and, from `offset` on, the remaining pages: one request unless there are very many."""
-        rights: dict[int, frozenset[str]] = {}
+    def _answers_and_more(
+        self, user: UserRef, kind: Kind, asked: dict[str, Command], offset: int | None
+    ) -> tuple[dict[str, Answer | PortalError], list[PageState]]:
+        """What was asked and, from `offset` on, the remaining pages: one request unless there is very much."""
+        said: dict[str, Answer | PortalError] = {}
         states: list[PageState] = []
-        asked = list(sites)
-        while asked or offset is not None:
+        while len(said) < len(asked) or offset is not None:
             commands = _chunks(kind, offset, MORE_CHUNKS) if offset is not None else {}
-            now, asked = asked[: BATCH - len(commands)], asked[BATCH - len(commands) :]
-            commands |= {f"r{site.site_id}": landing.rights(kind, site.site_id) for site in now}
+            commands |= dict(islice(asked.items(), len(said), len(said) + BATCH - len(commands)))
             answers = self._tokens.batch(user, commands)
-            rights |= {site.site_id: landing.read_rights(kind, answers[f"r{site.site_id}"]) for site in now}
+            said |= {key: answer for key, answer in answers.items() if key in asked}
             if offset is not None:
                 got = _read_chunks(answers)
                 states += got
                 offset = offset + len(got) if len(got) == MORE_CHUNKS * CHUNK else None
-        return rights, states
+        return said, states
 
     def _keep(self, key: tuple[UserRef, Kind], version: int, listed: PageList) -> None:
         with self._guard:
@@ -224,6 +236,10 @@ def _chunks(kind: Kind, offset: int, count: int) -> dict[str, Command]:
 
 def _read_chunks(answers: dict[str, Answer | PortalError]) -> list[PageState]:
     return [state for key, answer in answers.items() if key[0] == "p" for state in landing.read_pages(_result(answer))]
+
+
+def _is_in_trashed_folder(state: PageState, living: frozenset[int] | None) -> bool:
+    return state.folder_id is not None and living is not None and state.folder_id not in living
 
 
 def _result(answer: Answer | PortalError) -> object:

@@ -115,6 +115,25 @@ def read_rights(kind: Kind, answer: Answer | PortalError) -> frozenset[str]:
     return frozenset(right for right in said if isinstance(right, str))
 
 
+def folders(kind: Kind, site_id: int) -> Command:
+    """The folders of a site outside the trash."""
+    return Command("landing.site.getFolders", {"siteId": site_id, "scope": kind.value})
+
+
+def read_living_folders(answer: Answer | PortalError) -> frozenset[int] | None:
+    """Ids of the folders from which pages are not in the trash; None where the portal cannot tell.
+
+    Without a site in its filter getList lists pages of trashed folders too, which no other method finds (source).
+    """
+    if isinstance(answer, PortalError):
+        return None
+    parents = {int(row["ID"]): read_id(row.get("PARENT_ID")) for row in _rows(answer.result)}
+    living = frozenset(parents)  # those in the trash are only listed when they are asked for
+    while lost := {folder for folder in living if parents[folder] and parents[folder] not in living}:
+        living -= lost
+    return living
+
+
 def act(action: Action, kind: Kind, lid: int) -> Command:
     """Take one page down, or publish its current draft."""
     return Command(METHODS[action], {"lid": lid, "scope": kind.value})
