@@ -219,7 +219,7 @@ def others(scale: float = 1.0) -> Iterator[StandIn]:
         hosts = {urlsplit(url).hostname for url in (*standin.world.servers, *(each.url for each in standin.portals))}
         kept = dict(os.environ)
         os.environ |= {
-            "HTTPS_PROXY": standin.proxy, "NO_PROXY": ",".join(sorted({*map(str, hosts), "127.0.0.102"})),
+            "HTTPS_PROXY": standin.proxy, "NO_PROXY": ",".join(sorted({*map(str, hosts), "127.1.0.2"})),
             "REQUESTS_CA_BUNDLE": str(Path(folder) / "ca.pem"),
         }  # fmt: skip
         yield standin

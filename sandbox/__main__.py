@@ -15,7 +15,7 @@ from sandbox.standin import StandIn
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="A stand-in for Bitrix24 on loopback.")
     parser.add_argument("--port", type=int, default=0, help="first port; the next few are used too (0: any free ones)")
-    parser.add_argument("--portals", type=int, default=2, choices=range(1, 51), metavar="N", help="how many portals")
+    parser.add_argument("--portals", type=int, default=2, choices=range(1, 1001), metavar="N", help="how many portals")
     parser.add_argument(
         "--tls", type=Path, metavar="DIR", help="serve https; the authority to trust is written to DIR/ca.pem"
     )

@@ -17,21 +17,30 @@ class Clock:
     """`now` in unix seconds; `scale` portal seconds go by in one real second."""
 
     def __init__(self, scale: float = 1.0, tick: Callable[[], float] = time.monotonic) -> None:
-        self.scale = scale
+        self._usual = scale
         self._tick = tick
         self.reset()
 
     def reset(self) -> None:
-        """Back to the real time."""
-        self._began = self._tick()
-        self._offset = time.time()
+        """Back to the real time and the speed of the start."""
+        self._line = (self._tick(), time.time(), self._usual)  # replaced in one piece: other threads are reading
+
+    @property
+    def scale(self) -> float:
+        return self._line[2]
 
     def now(self) -> float:
-        return self._offset + (self._tick() - self._began) * self.scale
+        began, then, scale = self._line
+        return then + (self._tick() - began) * scale
+
+    def run(self, scale: float) -> None:
+        """Go on from now at another speed."""
+        self._line = (self._tick(), self.now(), scale)
 
     def advance(self, seconds: float) -> None:
         """Push the time on at once."""
-        self._offset += seconds
+        began, then, scale = self._line
+        self._line = (began, then + seconds, scale)
 
     def real(self, seconds: float) -> float:
         """How many real seconds a span of portal seconds takes."""

@@ -10,10 +10,11 @@ import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sandbox import php
+from sandbox import given, php
 from sandbox.wire import Request, Response, reply
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Order:
 
     @property
     def portal(self) -> PortalHandle:
-        """The portal meant, the first when none is named. Raises KeyError for one that is not there."""
+        """The portal meant, the first when none is named; raises KeyError for one that is not there."""
         index = self.number("portal")
         if not 0 <= index < len(self.standin.portals):
             raise KeyError(f"no portal {index}")
@@ -39,23 +40,37 @@ class Order:
     @property
     def who(self) -> int | str:
         found = self.values.get("user", "admin")
-        return found if isinstance(found, int) else php.text(found)
+        return found if isinstance(found, int) else given.text("user", found)
 
     def text(self, name: str, default: str = "") -> str:
-        return php.text(self.values.get(name, default))
+        return given.text(name, self.values.get(name, default))
 
     def number(self, name: str, default: int = 0) -> int:
-        found = self.values.get(name, default)
-        if isinstance(found, bool) or not str(found).lstrip("-").isdecimal():
-            raise ValueError(f"{name} is a whole number")
-        return int(str(found))
+        return given.number(name, self.values.get(name, default))
 
-    def flag(self, name: str) -> bool:
-        return php.truthy(self.values.get(name))
+    def seconds(self, name: str, default: float) -> float:
+        return given.seconds(name, self.values.get(name, default))
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        return given.flag(name, self.values.get(name, default))
 
     def names(self, name: str) -> list[str]:
-        found = self.values.get(name) or []
-        return [php.text(each) for each in php.values(found)]
+        """A list that has to be there: leaving it out is not the same as `[]`."""
+        return given.names(name, self.values.get(name))
+
+    def site(self) -> int | None:
+        """The site named, if any; raises KeyError for one that is not there."""
+        if self.values.get("site") is None:
+            return None
+        if (found := self.number("site")) not in self.portal.state.sites:
+            raise KeyError(f"no site {found}")
+        return found
+
+    def lid(self) -> int:
+        """The page named; raises KeyError for one that is not there."""
+        if (found := self.number("lid")) not in self.portal.state.pages:
+            raise KeyError(f"no page {found}")
+        return found
 
     def rest(self, *but: str) -> dict[str, object]:
         return {key: value for key, value in self.values.items() if key not in but}
@@ -99,22 +114,32 @@ class Control:
         origin = request.headers.get("origin", "")
         if origin and not is_loopback(origin):
             return reply({"error": "only pages on loopback may call this"}, 403)
-        run = ROUTES.get((request.verb, request.path.rstrip("/") or "/"))
+        path = request.path.rstrip("/") or "/"
+        run = ROUTES.get((request.verb, path))
         if run is None or self.standin is None:
-            return reply({"error": f"no route {request.verb} {request.path}"}, 404)
+            return _no_route(request.verb, path)
         self.standin.world.asked += 1
         try:
             return reply(run(Order(self.standin, _values(request))))
         except KeyError as error:
             return reply({"error": str(error.args[0])}, 404)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             return reply({"error": str(error)}, 400)
+
+
+def _no_route(verb: str, path: str) -> Response:
+    if verbs := [each for each, there in ROUTES if there == path]:
+        return reply({"error": f"{path} wants {' or '.join(verbs)}"}, 405, Allow=", ".join(verbs))
+    return reply({"error": f"no route {verb} {path}; GET / lists them"}, 404)
 
 
 def _values(request: Request) -> dict[str, object]:
     found: dict[str, object] = php.parse(request.query)
     if request.body:
-        body = json.loads(request.body)
+        try:
+            body = json.loads(request.body)
+        except ValueError as error:
+            raise ValueError(f"the body is no JSON: {error}") from None
         if not isinstance(body, dict):
             raise ValueError("a JSON object is wanted")
         found |= body
@@ -122,5 +147,9 @@ def _values(request: Request) -> dict[str, object]:
 
 
 def is_loopback(origin: str) -> bool:
-    host = urlsplit(origin).hostname or ""
-    return host == "localhost" or host.startswith("127.") or host == "::1"
+    """Whether a page of this origin is on this machine; a name that merely begins like an address is not."""
+    try:
+        host = urlsplit(origin).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -60,7 +60,7 @@ def envelope(
         }
     auth |= {
         "domain": portal.domain,
-        "server_endpoint": f"{world.servers[0]}/rest/",
+        "server_endpoint": f"{world.server_of(portal)}/rest/",
         "client_endpoint": portal.endpoint,
         "member_id": portal.member_id,
     }

@@ -10,14 +10,10 @@ import json
 import threading
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
-from typing import Literal, get_args
 
+from sandbox.clock import Clock
 from sandbox.wire import Request, Response, page
 
-FaultKind = Literal[
-    "error", "html", "bad_json", "empty", "close", "reset", "reset_before", "reset_after", "short", "latency",
-    "drip", "hang", "redirect", "missing_field", "wrong_field", "lost",
-]  # fmt: skip
 KINDS: dict[str, str] = {
     "error": "An answer with this error code and status.",
     "html": "The front end's HTML page in place of JSON (502 unless told otherwise).",
@@ -36,6 +32,9 @@ KINDS: dict[str, str] = {
     "wrong_field": "The right answer with one field changed to `value`.",
     "lost": "Inside a batch: the command leaves no trace in the answer.",
 }
+_SPELLINGS = {name: name for name in KINDS} | {
+    "badjson": "bad_json", "slow_drip": "drip", "missing_fields": "missing_field", "wrong_fields": "wrong_field",
+}  # fmt: skip
 IN_COMMANDS = ("error", "latency", "missing_field", "wrong_field", "lost")
 
 
@@ -76,9 +75,14 @@ class Faults:
     _n: int = 0
 
     def add(self, fault: Fault) -> Fault:
-        """Arm a fault; raises ValueError when its kind is unknown."""
-        if fault.kind not in get_args(FaultKind):
-            raise ValueError(f"kind is one of {', '.join(get_args(FaultKind))}")
+        """Arm a fault; raises ValueError when its kind is unknown, or when it would hit nothing."""
+        fault.kind = _SPELLINGS.get(fault.kind.lower().replace("-", "_"), fault.kind)
+        if fault.kind not in KINDS:
+            raise ValueError(f"kind is one of {', '.join(KINDS)}")
+        if fault.times < -1 or fault.times == 0 or fault.skip < 0 or fault.seconds < 0:
+            raise ValueError("times is 1 or more, or -1 until removed; skip and seconds are 0 or more")
+        if fault.where == "oauth" and fault.method.strip("/") in ("oauth/token", "token"):
+            fault.method = "/oauth/token/"
         with self._lock:
             self._n += 1
             fault.id = self._n
@@ -123,8 +127,8 @@ def front_end(status: int) -> Response:
     )
 
 
-def spoil(fault: Fault, request: Request, answer: Response) -> Response:
-    """The answer as the fault leaves it; waiting is done by the caller, outside any lock."""
+def spoil(fault: Fault, request: Request, answer: Response, clock: Clock) -> Response:
+    """The answer as the fault leaves it; other waiting than a drip's is done by the caller, outside any lock."""
     if fault.kind == "html":
         return front_end(fault.status or 502)
     if fault.kind == "bad_json":
@@ -138,7 +142,7 @@ def spoil(fault: Fault, request: Request, answer: Response) -> Response:
     if fault.kind == "short":
         return Response(answer.status, answer.body, answer.headers, manner="short")
     if fault.kind == "drip":
-        return Response(answer.status, answer.body, answer.headers, manner="drip", seconds=fault.seconds)
+        return Response(answer.status, answer.body, answer.headers, manner="drip", seconds=clock.real(fault.seconds))
     if fault.kind in ("missing_field", "wrong_field"):
         return Response(answer.status, _edited(answer.body, fault), answer.headers)
     return answer

@@ -58,7 +58,7 @@ def _form(world: World, portal: Portal, frame: Frame) -> dict[str, str]:
         "AUTH_ID": token.access,
         "AUTH_EXPIRES": str(int(token.expires_at - token.issued_at)),
         "REFRESH_ID": token.refresh,
-        "SERVER_ENDPOINT": f"{world.servers[0]}/rest/",
+        "SERVER_ENDPOINT": f"{world.server_of(portal)}/rest/",
         "APPLICATION_TOKEN": installation.application_token if installation else "",
         "APPLICATION_SCOPE": ",".join(token.scope),
         "member_id": portal.member_id,

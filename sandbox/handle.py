@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sandbox import events, landing, samples
+from sandbox.faults import Fault
 from sandbox.frame import open_frame
 from sandbox.world import RIGHTS, Page, Portal, Site, User
 
@@ -228,6 +229,10 @@ class PortalHandle:
             for name, value in switches.items():
                 self.state.switches.set(name, value)
             self.standin.world.meters.checked.clear()
+
+    def fault(self, method: str = "*", *, kind: str, times: int = 1, **more: object) -> Fault:
+        """Arm a fault for the next `times` calls of a method on this portal: `portal.fault("batch", kind="html")`."""
+        return self.standin.fault(self.index, method, kind=kind, times=times, **more)
 
     def rename(self) -> str:
         """Give the portal a new address; the old one answers 302. The new URL."""

@@ -83,7 +83,7 @@ class AuthorizationServer:
                 patience.wait(fault.seconds)
                 return front_end(504)
             if not fault.after_work and fault.kind != "error":
-                return spoil(fault, request, Response())
+                return spoil(fault, request, Response(), self.world.clock)
             if fault.kind == "error" and not fault.done:
                 call.code = fault.code
                 return reply(Refused(fault.code, 0, fault.description).body(), fault.status or 400)
@@ -92,7 +92,7 @@ class AuthorizationServer:
                 patience.wait(fault.seconds)
             if fault.kind == "error":
                 return reply(Refused(fault.code, 0, fault.description).body(), fault.status or 400)
-            return front_end(504) if fault.kind == "hang" else spoil(fault, request, answer)
+            return front_end(504) if fault.kind == "hang" else spoil(fault, request, answer, self.world.clock)
         except Cut:
             return front_end(504)
 
@@ -261,8 +261,10 @@ def authorize(world: World, portal: Portal, request: Request) -> Response:
         return page("<!doctype html><title>Error</title><h1>Application not found</h1>", 404)
     if portal.installation is None:
         return page("<!doctype html><title>Error</title><h1>The application is not installed</h1>", 403)
+    user = portal.users.get(php.integer(asked.get("user", 1)))
+    if user is None or not user.active or not user.may_use_app:
+        return page("<!doctype html><title>Error</title><h1>Access denied</h1>", 403)
     with world.lock:
-        user = portal.user_named(php.text(asked.get("user")) or 1)
         code = Code(secrets.token_hex(35), portal.index, user.id, world.clock.now() + CODE_SECONDS)
         world.codes[code.code] = code
     back = {
@@ -271,7 +273,7 @@ def authorize(world: World, portal: Portal, request: Request) -> Response:
         "domain": portal.domain,
         "member_id": portal.member_id,
         "scope": ",".join(portal.installation.scope),
-        "server_domain": world.servers[0].partition("://")[2],
+        "server_domain": world.server_of(portal).partition("://")[2],
     }
     address = world.redirect_uri or f"{world.application.url}/app"
     return Response(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
-from sandbox import events, php
+from sandbox import events, given, php
 from sandbox.control import ROUTES, Order, route
 from sandbox.faults import KINDS, Fault
 from sandbox.landing import rights as rights_on
-from sandbox.world import Portal, Site, User
+from sandbox.users import EVENTS
+from sandbox.world import RIGHTS, Page, Portal, PostOffice, Site, User, World
 
 MAX_PAGES = 100_000
+MAX_USERS = 10_000
 
 
 @route("GET", "/")
@@ -62,8 +64,10 @@ def scope(order: Order) -> object:
 @route("POST", "/rights")
 def rights(order: Order) -> object:
     """A user's rights on a site, on all when none is named: {portal, user, site?, rights: […]}."""
-    site = None if order.values.get("site") is None else order.number("site")
-    order.portal.rights(order.who, site, order.names("rights"))
+    codes = order.names("rights")
+    if strange := sorted(set(codes) - set(RIGHTS)):
+        raise ValueError(f"unknown: {', '.join(strange)}; there are {', '.join(RIGHTS)}")
+    order.portal.rights(order.who, order.site(), codes)
     return {"ok": True}
 
 
@@ -72,11 +76,8 @@ def fault(order: Order) -> object:
     """Something goes wrong for the next calls: {portal | "oauth", method, kind, times, …}."""
     where = order.values.get("portal", 0)
     place = php.text(where) if where in ("oauth", "*") else order.portal.index
-    known = {each.name for each in fields(Fault)} - {"where", "struck", "id"}
-    more = order.rest("portal")
-    if strange := sorted(set(more) - known):
-        raise ValueError(f"unknown: {', '.join(strange)}")
-    return asdict(order.standin.world.faults.add(Fault(place, **{"kind": "error", **more})))  # type: ignore[arg-type]
+    more = given.fields(Fault, {"kind": "error", **order.rest("portal")}, but=("where", "struck", "id"))
+    return asdict(order.standin.world.faults.add(Fault(place, **more)))
 
 
 @route("GET", "/faults")
@@ -100,27 +101,30 @@ def pages(order: Order) -> object:
     number = order.number("n", 1)
     if not 1 <= number <= MAX_PAGES:
         raise ValueError(f"n is 1 to {MAX_PAGES}")
-    return order.portal.add_pages(number, None if order.values.get("site") is None else order.number("site"))
+    return order.portal.add_pages(number, order.site())
 
 
 @route("POST", "/page")
 def page(order: Order) -> object:
     """Set fields of a page, as somebody in the editor does: {portal, lid, active?, public?, draft?, deleted? …}."""
-    order.portal.change_page(order.number("lid"), **order.rest("portal", "lid"))
-    return asdict(order.portal.page(order.number("lid")))
+    order.portal.change_page(order.lid(), **given.fields(Page, order.rest("portal", "lid"), but=("id",)))
+    return asdict(order.portal.page(order.lid()))
 
 
 @route("POST", "/user")
 def user(order: Order) -> object:
     """Set fields of a user: {portal, user, active?, may_use_app?, extranet?, opens_sites?, signed_in?, admin? …}."""
-    order.portal.change_user(order.who, **order.rest("portal", "user"))
+    order.portal.change_user(order.who, **given.fields(User, order.rest("portal", "user"), but=("id",)))
     return asdict(order.portal.user(order.who))
 
 
 @route("POST", "/users")
 def users(order: Order) -> object:
     """Make colleagues who read: {portal, n} → their ids."""
-    return order.portal.add_users(order.number("n", 1))
+    number = order.number("n", 1)
+    if not 1 <= number <= MAX_USERS:
+        raise ValueError(f"n is 1 to {MAX_USERS}")
+    return order.portal.add_users(number)
 
 
 @route("POST", "/forget")
@@ -159,7 +163,10 @@ def update(order: Order) -> object:
 @route("POST", "/event")
 def event(order: Order) -> object:
     """Send an event to its bound handlers: {portal, event, values?, user?}."""
-    return {"sent": order.portal.send(order.text("event"), dict(php.items(order.values.get("values"))), order.who)}
+    name = order.text("event").upper()
+    if name not in EVENTS:
+        raise ValueError(f"event is one of {', '.join(EVENTS)}")
+    return {"sent": order.portal.send(name, dict(php.items(order.values.get("values"))), order.who)}
 
 
 @route("POST", "/post")
@@ -167,10 +174,14 @@ def post(order: Order) -> object:
     """How events travel: {delay?, lose?, twice?, hold?}; seconds, the next so many, and whether to hold them back."""
     office = order.standin.world.post
     with order.standin.world.lock:
-        office.delay = float(order.text("delay", str(office.delay)))
+        office.delay = order.seconds("delay", office.delay)
         office.lose = order.number("lose", office.lose)
         office.twice = order.number("twice", office.twice)
-        office.hold = order.flag("hold") if "hold" in order.values else office.hold
+        office.hold = order.flag("hold", office.hold)
+        return _post_office(office)
+
+
+def _post_office(office: PostOffice) -> dict[str, object]:
     return {
         "delay": office.delay,
         "lose": office.lose,
@@ -224,8 +235,12 @@ def world(order: Order) -> object:
         found.application.url = order.text("app_url", found.application.url)
         found.rotation = order.text("rotation", found.rotation)
         found.redirect_uri = order.text("redirect_uri", found.redirect_uri)
-        found.kills_access = order.flag("kills_access") if "kills_access" in order.values else found.kills_access
-        found.oauth_down = order.flag("oauth_down") if "oauth_down" in order.values else found.oauth_down
+        found.kills_access = order.flag("kills_access", found.kills_access)
+        found.oauth_down = order.flag("oauth_down", found.oauth_down)
+        return _for_all(found)
+
+
+def _for_all(found: World) -> dict[str, object]:
     return {
         "app_url": found.application.url,
         "rotation": found.rotation,
@@ -237,10 +252,14 @@ def world(order: Order) -> object:
 
 @route("POST", "/clock")
 def clock(order: Order) -> object:
-    """Push the stand-in's time on: {advance: seconds}."""
+    """The stand-in's time: pushed on, and how fast it goes: {advance?: seconds, scale?}; both hold until a reset."""
+    found = order.standin.world.clock
+    if (scale := order.seconds("scale", found.scale)) <= 0:
+        raise ValueError("scale is more than 0")
     with order.standin.world.lock:
-        order.standin.world.clock.advance(float(order.text("advance", "0")))
-    return {"now": order.standin.world.clock.now(), "scale": order.standin.world.clock.scale}
+        found.run(scale)
+        found.advance(order.seconds("advance", 0.0))
+    return {"now": found.now(), "scale": found.scale}
 
 
 @route("POST", "/rename")
@@ -260,6 +279,8 @@ def state(order: Order) -> object:
             "portals": [_summary(each) for each in standin.world.portals],
             "faults": standin.world.faults.as_json(),
             "fault_kinds": KINDS,
+            "world": _for_all(standin.world),
+            "post": _post_office(standin.world.post),
             "now": standin.world.clock.now(),
         }
 

@@ -32,7 +32,7 @@ class Route:
 
     def __init__(self, path: str) -> None:
         parts = [part for part in path.removeprefix("/rest/").split("/") if part]
-        self.webhook = (parts[0], parts[1]) if len(parts) >= 3 and parts[0].isdigit() else None
+        self.webhook = (parts[0], parts[1]) if len(parts) >= 3 and parts[0].isdecimal() else None
         name = parts[-1].lower() if parts else ""
         self.xml = name.endswith(".xml")
         self.method = name.removesuffix(".json").removesuffix(".xml")
@@ -91,13 +91,13 @@ class Exchange:
         if fault.kind == "error" and not fault.done:
             return self._refuse(RestError(fault.code, fault.description or None, fault.status))
         if not fault.after_work:
-            return spoil(fault, self.request, Response())
+            return spoil(fault, self.request, Response(), self.world.clock)
         answer = self._work()
         if fault.kind in ("latency", "hang"):
             patience.wait(fault.seconds)
         if fault.kind == "error":
             return self._refuse(RestError(fault.code, fault.description or None, fault.status))
-        return front_end(504) if fault.kind == "hang" else spoil(fault, self.request, answer)
+        return front_end(504) if fault.kind == "hang" else spoil(fault, self.request, answer, self.world.clock)
 
     def _work(self) -> Response:
         try:

@@ -264,7 +264,7 @@ def role_set_rights(asked: Asked) -> bool:
         if site == "0":
             asked.portal.default_rights[role] = chosen
         else:
-            asked.portal.rights.setdefault(role, {})[int(site)] = chosen
+            asked.portal.rights.setdefault(role, {})[php.integer(site)] = chosen
     return True
 
 

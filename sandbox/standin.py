@@ -68,7 +68,7 @@ class StandIn:
         state_file  take up what was saved there, and save to it every few seconds and at the end
         """
         hosts = [portal_host(index) for index in range(portals)]
-        spare = [portal_host(index + 100) for index in range(portals)]
+        spare = [portal_host(index, moved=True) for index in range(portals)]
         addresses = sorted({"127.0.0.1", *hosts, *spare})
         context = server_context(Path(tls), addresses, OAUTH_NAMES) if tls is not None else None
         world = samples.build(portals, app_url, Clock(scale))
@@ -181,7 +181,7 @@ class StandIn:
     def rename(self, index: int) -> str:
         """Move a portal to a new address, on which it is found from now on."""
         server = PortalServer(self.world, index, self.control)
-        server.url = self._add(portal_host(index + 100), 0, server).url
+        server.url = self._add(portal_host(index, moved=True), 0, server).url
         with self.world.lock:
             self.world.portals[index].url = server.url
         return server.url
@@ -237,9 +237,10 @@ class StandIn:
         }
 
 
-def portal_host(index: int) -> str:
-    """127.0.0.2, 127.0.0.3 … where the system has them, 127.0.0.1 otherwise (macOS has only that one)."""
-    host = f"127.0.0.{index + 2}"
+def portal_host(index: int, moved: bool = False) -> str:
+    """127.0.0.2, 127.0.0.3 … (127.1.0.2 … after a rename) where the system has them, 127.0.0.1 otherwise (macOS)."""
+    third, last = divmod(index + 2, 250)
+    host = f"127.{int(moved)}.{third}.{last}"
     try:
         with socket.create_server((host, 0)):
             return host

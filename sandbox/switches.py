@@ -17,6 +17,9 @@ class Switches:
     dialect: Annotated[
         Dialect, "Which statuses go with the codes: the module source's, the documentation's or the SDK's."
     ] = "source"
+    second_server: Annotated[
+        bool, "On: a region (by, kz, am …) whose frames, events and callbacks name the second authorization server."
+    ] = False
     self_hosted: Annotated[bool, "A self-hosted portal: no limits, no `operating`, licence xx_selfhosted."] = False
     deleted: Annotated[
         bool, "The public part is closed: every call answers PORTAL_DELETED; the data is still there."

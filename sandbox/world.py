@@ -318,5 +318,9 @@ class World:
         self.tokens = {key: token for key, token in self.tokens.items() if token.portal != portal.index}
         self.refreshes = {key: token for key, token in self.refreshes.items() if token.portal != portal.index}
 
+    def server_of(self, portal: Portal) -> str:
+        """The authorization server a portal names in frames, events and callbacks (section 1.1)."""
+        return self.servers[-1] if portal.switches.second_server else self.servers[0]
+
     def portal_of(self, token: Token) -> Portal:
         return self.portals[token.portal]

@@ -44,7 +44,7 @@ def secure(secure_server, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     standin.reset()
     hosts = {urlsplit(url).hostname for url in (*standin.world.servers, *(each.url for each in standin.portals))}
     monkeypatch.setenv("HTTPS_PROXY", standin.proxy)
-    monkeypatch.setenv("NO_PROXY", ",".join(sorted({*map(str, hosts), "127.0.0.102"})))
+    monkeypatch.setenv("NO_PROXY", ",".join(sorted({*map(str, hosts), "127.1.0.2"})))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
     return standin
 

@@ -63,23 +63,17 @@ def test_a_self_hosted_portal_has_no_limits(portal, editor):
 
 
 def test_a_request_is_cut_after_sixty_seconds_and_what_was_done_stays(portal, editor, standin):
-    """Fifty unpublishes at the documented pace pass 60 s; time here runs a thousand times as fast."""
-    portal.switch(paced=True)
+    """Twenty unpublishes at the documented pace pass ten seconds; time here runs a hundred times as fast."""
     lids = [page.id for page in portal.pages() if page.site_id in (3, 5) and page.active][:20]
-    command = {f"c{lid}": f"landing.landing.unpublic?lid={lid}" for lid in lids}
-    portal.switch(request_seconds=10)
-    standin.world.clock.scale = 1000.0
-    standin.world.clock.reset()
-    try:
-        answer = editor.ask("batch", cmd=command)
-    finally:
-        standin.world.clock.scale = 1.0
-        standin.world.clock.reset()
+    portal.switch(paced=True, request_seconds=10)
+    standin.world.clock.run(100)
+
+    answer = editor.ask("batch", cmd={f"c{lid}": f"landing.landing.unpublic?lid={lid}" for lid in lids})
 
     done = [lid for lid in lids if not portal.page(lid).active]
     assert answer.status_code == 504
     assert answer.headers["Content-Type"].startswith("text/html")
-    assert 4 <= len(done) < 20
+    assert 1 <= len(done) < 20
     assert done == lids[: len(done)]
 
 

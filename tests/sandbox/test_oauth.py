@@ -139,6 +139,60 @@ def test_a_failed_authorize_shows_the_portals_own_page_and_tells_the_app_nothing
     assert "Location" not in {*unknown.headers, *gone.headers}
 
 
+@pytest.mark.parametrize("fields", [{"active": False}, {"may_use_app": False}])
+def test_authorize_is_closed_to_whom_the_administrator_closed_it(standin, portal, fields):
+    portal.change_user("editor", **fields)
+    url = f"{portal.url}/oauth/authorize/?client_id={standin.client_id}&user=7"
+
+    answer = requests.get(url, timeout=10, allow_redirects=False)
+
+    assert (answer.status_code, "Location" in answer.headers) == (403, False)
+
+
+def test_a_code_comes_to_the_address_of_the_apps_card(standin):
+    standin.world.redirect_uri = "https://app.example/oauth/callback"
+    url = f"{standin.portals[0].url}/oauth/authorize/?client_id={standin.client_id}&state=s"
+
+    answer = requests.get(url, timeout=10, allow_redirects=False)
+
+    assert answer.headers["Location"].startswith("https://app.example/oauth/callback?code=")
+
+
+@pytest.mark.parametrize(
+    ("kills", "code", "expected"),
+    [(True, "expired_token", "expired_token"), (True, "invalid_token", "invalid_token"), (False, "invalid_token", "")],
+)
+def test_the_paired_access_token_dies_or_lives_on(tokens, editor, portal, standin, kills, code, expected):
+    standin.world.kills_access = kills
+    portal.switch(dead_token_code=code)
+
+    tokens(grant_type="refresh_token", refresh_token=editor.tokens["refresh_token"])
+
+    assert editor.error("profile")[1] == expected
+
+
+@pytest.mark.parametrize(("takes", "scope"), [(True, "landing,im"), (False, "landing")])
+def test_a_renewed_token_has_what_was_granted_since_or_has_not(tokens, editor, portal, takes, scope):
+    portal.switch(refresh_takes_new_scopes=takes)
+    portal.scope(["landing", "im"])
+
+    pair = tokens(grant_type="refresh_token", refresh_token=editor.tokens["refresh_token"])
+
+    assert pair.json()["scope"] == scope
+
+
+def test_a_portal_of_another_region_names_the_second_server_everywhere(standin, portal):
+    portal.switch(second_server=True)
+    second = standin.world.servers[1]
+
+    _, form = portal.open("editor")
+    back = sign_in(standin)
+
+    assert form["SERVER_ENDPOINT"] == f"{second}/rest/"
+    assert back["server_domain"] == second.partition("://")[2]
+    assert standin.portals[1].open("editor")[1]["SERVER_ENDPOINT"] == f"{standin.oauth}/rest/"
+
+
 def test_app_info_says_whose_token_it_is_on_either_server(standin, portal, editor):
     for server in standin.world.servers:
         answer = requests.get(f"{server}/rest/app.info", params={"auth": editor.access}, timeout=10).json()["result"]

@@ -21,7 +21,7 @@ def test_each_portal_has_an_address_of_its_own(standin):
 
 
 def test_where_there_is_one_loopback_address_the_ports_differ(monkeypatch):
-    monkeypatch.setattr(module, "portal_host", lambda index: "127.0.0.1")
+    monkeypatch.setattr(module, "portal_host", lambda index, moved=False: "127.0.0.1")
     with StandIn.start(portals=3) as standin:
         hosts = {urlsplit(each.url).hostname for each in standin.portals}
         answers = [requests.get(each.webhook + "profile", timeout=10).status_code for each in standin.portals]
@@ -78,3 +78,21 @@ def test_it_knows_nothing_of_the_app():
 
     assert "b24app" not in imported
     assert {"flask", "requests", "sqlalchemy"} & imported == set()
+
+
+def test_a_crowd_of_portals_stands_in_one(session):
+    with StandIn.start(portals=260) as crowd:
+        said = [session.get(f"{each.webhook}profile", timeout=10).json()["result"]["ID"] for each in crowd.portals]
+
+        assert said == ["1"] * 260
+        assert len({each.member_id for each in crowd.portals}) == len({each.url for each in crowd.portals}) == 260
+        crowd.portals[255].rename()
+        assert session.get(f"{crowd.portals[255].webhook}profile", timeout=10).status_code == 200
+
+
+def test_one_portal_of_many_can_misbehave_alone(standin, portal, session):
+    portal.fault("profile", kind="html", times=1)
+
+    said = [session.get(f"{each.webhook}profile", timeout=10).status_code for each in standin.portals]
+
+    assert said == [502, 200]
