@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 import click
+import structlog
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from b24app import config
@@ -77,8 +78,6 @@ def worker() -> None:
     """Carry out runs until SIGTERM or Ctrl-C says to stop; batches in flight are finished first."""
     import asyncio
 
-    import structlog
-
     from b24app import jobs, log, services
 
     settings = config.load()
@@ -93,6 +92,7 @@ def worker() -> None:
 @contextmanager
 def _care() -> Iterator[Care]:
     """The operator's orders on the database of the environment; its failures become one line."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was asked
     store = Store(_database_url(), pool=1)
     try:
         with _in_words():

@@ -243,6 +243,8 @@ def test_purging_a_portal_asks_first_and_then_leaves_nothing_of_it(
 
     assert done.returncode == 0, done.stderr
     assert "2 people, 1 runs" in done.stdout
+    assert "portal_erased" in done.stderr
+    assert "portal_erased" not in done.stdout
     assert alice.get("/runs").status_code == 401
     assert charlie.get("/runs").status_code == 200
     with services.store.begin() as db:
