@@ -1,5 +1,6 @@
 """Installation and removal by events in a real envelope: forged, late, lost, repeated; and what is left of a portal."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -53,6 +54,14 @@ def portal_row(services: Services, portal: PortalHandle) -> Portal | None:
 def secret_of(services: Services, portal: PortalHandle) -> str | None:
     row = portal_row(services, portal)
     return row.application_token_sha256 if row else None
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for what is about to happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def everything(services: Services) -> str:
@@ -302,17 +311,24 @@ def test_removal_stops_what_was_set_for_later(alice: Person, history: str, send,
         assert set(db.scalars(select(RunItem.state).where(RunItem.lid == 352))) == {ItemState.CANCELLED}
 
 
-def test_the_same_removal_five_times_at_once_has_one_effect(alice: Person, send, services: Services):
-    form = envelope(alice.portal, UNINSTALL, CLEAN="0")
+def waiting_for_a_row(services: Services) -> int:
+    """How many connections to this database wait for a lock now."""
+    waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    with services.store.begin() as db:
+        return db.scalar(text(waits)) or 0
+
+
+@pytest.mark.parametrize("clean", ["0", "1"])
+def test_the_same_removal_five_times_at_once_has_one_effect(alice: Person, send, services: Services, clean: str):
+    """All five are proven and stand before the portal's row at the same moment; then it is let go."""
+    form = envelope(alice.portal, UNINSTALL, CLEAN=clean)
     before = portal_row(services, alice.portal)
-    together = Barrier(5)
-
-    def deliver(_: int) -> int:
-        together.wait()
-        return send(form).status_code
-
     with ThreadPoolExecutor(5) as threads:
-        statuses = list(threads.map(deliver, range(5)))
+        with services.store.begin() as db:
+            db.get_one(Portal, alice.portal.member_id, with_for_update=True)
+            sent = [threads.submit(send, form) for _ in range(5)]
+            until(lambda: waiting_for_a_row(services) == 5)
+        statuses = [answer.result().status_code for answer in sent]
 
     after = portal_row(services, alice.portal)
     assert before is not None
