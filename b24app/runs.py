@@ -16,11 +16,20 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.errors import BadForm, KeyReused, NotFound, NothingToBringBack, NotPossibleNow, Problem, PublishTooLate
+from b24app.errors import (
+    BadForm,
+    KeyReused,
+    NotFound,
+    NothingToBringBack,
+    NotPossibleNow,
+    Problem,
+    PublishTooLate,
+    SessionExpired,
+)
 from b24app.moments import Moment
 from b24app.pages import Page
 from b24app.store.db import Store
-from b24app.store.models import Run, RunItem
+from b24app.store.models import Portal, Run, RunItem
 from b24app.store.queue import Queue
 from b24app.terms import N_, Action, Actor, ItemState, Kind, RunState
 
@@ -141,6 +150,10 @@ class Runs:
         return run.id, True
 
     def _write(self, db: Session, actor: Actor, run: Run, items: list[RunItem], order: Order) -> None:
+        """Raises SessionExpired where the app was removed a moment ago: the order must not outlive it."""
+        portal = db.get(Portal, actor.member_id, with_for_update={"read": True, "key_share": True})
+        if portal is None or not portal.is_open:
+            raise SessionExpired()
         db.add(run)
         db.flush()
         if order.until is not None:

@@ -11,10 +11,12 @@ from flask import Flask
 from sqlalchemy import func, select, text
 from werkzeug.test import TestResponse
 
+from b24app.errors import SessionExpired
 from b24app.lifecycle import INSTALL, PAYMENT, UNINSTALL, UPDATE
+from b24app.runs import Order
 from b24app.services import Services
 from b24app.store.models import ApiCall, Base, Portal, Proof, Run, RunItem, Spent, User, UserToken
-from b24app.terms import ItemState, RunState
+from b24app.terms import Action, Actor, ItemState, Kind, RunState
 from sandbox import PortalHandle, StandIn
 from sandbox import events as post_office
 from tests.people import Person
@@ -339,6 +341,28 @@ def test_the_same_removal_five_times_at_once_has_one_effect(alice: Person, send,
         jobs = text("select count(*) from procrastinate_jobs where task_name = 'forget_portal'")
         assert db.scalar(jobs) == 1
         assert db.scalar(select(func.count()).select_from(Spent)) == 1
+
+
+@pytest.mark.parametrize("clean", ["0", "1"])
+def test_an_order_that_meets_the_removal_is_not_written_after_it(
+    alice: Person, send, services: Services, clean: str
+):  # fmt: skip
+    """The person's session was good when the order came; the removal is through before the run is written."""
+    asker = Actor(alice.portal.member_id, alice.user_id, "Alice", "en", "light", None, alice.portal.domain, 0)
+    order = Order(Action.UNPUBLISH, Kind.PAGE, (351, 352))
+    with ThreadPoolExecutor(1) as threads:
+        with services.store.begin() as db:
+            portal = db.get_one(Portal, alice.portal.member_id, with_for_update=True)
+            late = threads.submit(services.runs.plan, asker, order, {})
+            until(lambda: waiting_for_a_row(services) == 1)
+            services.removal.close(db, portal, erase=clean == "1")
+        refused = late.exception()
+    work_until_idle(services)
+
+    assert isinstance(refused, SessionExpired)
+    with services.store.begin() as db:
+        assert db.scalar(select(func.count()).select_from(Run)) == 0
+    assert alice.portal.page(351).active
 
 
 def test_the_same_install_five_times_at_once_makes_one_portal(standin: StandIn, send, services: Services):
