@@ -134,9 +134,9 @@ class Healths:
         now = self.look(actor)
         answers = self._installs.bind(actor.user)
         with self._store.begin() as db:
-            causes = (*OF_THE_PORTAL, InsufficientScope) if now.has_scope else OF_THE_PORTAL
-            resumed = sum(self._perform.resume_portal(db, actor.member_id, cause) for cause in causes)
-            cleared = self._clear(db, actor)  # after the runs: everybody who holds both takes them in this order
+            cleared = self._clear(db, actor)
+        causes = (*OF_THE_PORTAL, InsufficientScope) if now.has_scope else OF_THE_PORTAL
+        resumed = sum(self._perform.resume_portal(actor.member_id, cause) for cause in causes)
         log.info("repaired", member_id=actor.member_id, user_id=actor.user_id, cleared=cleared, resumed=resumed)
         return Repair({name: _binding(answer) for name, answer in answers.items()}, cleared, resumed)
 

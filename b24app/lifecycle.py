@@ -99,8 +99,7 @@ class Lifecycle:
             portal = db.get(Portal, member_id, with_for_update=True)
             if portal is not None and (portal.suspended_code or "").upper() == PaymentRequired.code:
                 portal.suspended_code = None
-        with self._store.begin() as db:
-            self._perform.resume_portal(db, member_id, PaymentRequired)
+        self._perform.resume_portal(member_id, PaymentRequired)
 
     def _take_up(self, post: EventPost, access: str, secret: str, address: str) -> None:
         """An event with a secret we do not know: the access token in it must prove portal and app."""

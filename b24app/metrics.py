@@ -30,9 +30,15 @@ def worker_seen(store: Store) -> datetime | None:
         raise NotReady("no_database") from None
 
 
-def exposed(db: Session) -> bytes:
+def exposed(store: Store) -> bytes:
     """All gauges in Prometheus' text format."""
     registry = CollectorRegistry()
+    with store.begin() as db:
+        _fill(registry, db)
+    return generate_latest(registry)
+
+
+def _fill(registry: CollectorRegistry, db: Session) -> None:
     runs = Gauge("sundown_runs", "Runs by state", ["state"], registry=registry)
     for state, number in db.execute(select(Run.state, func.count()).group_by(Run.state)):
         runs.labels(state=state.value).set(number)
@@ -44,7 +50,6 @@ def exposed(db: Session) -> bytes:
     _set(registry, "sundown_dead_tokens", "User tokens that cannot be renewed", db.scalar(dead) or 0)
     seen = db.scalar(select(func.extract("epoch", func.max(WorkerSeen.at))))
     _set(registry, "sundown_worker_seen_seconds", "Unix time a worker was last seen", float(seen or 0))
-    return generate_latest(registry)
 
 
 def _number(db: Session, condition: object) -> int:

@@ -200,12 +200,16 @@ class Perform:
             self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
             if db.get_one(Portal, user.member_id).suspended_code is None:
                 for cause in OF_THE_PORTAL:
-                    self.resume_portal(db, user.member_id, cause)
+                    self._resume_waiting(db, user.member_id, cause)
             doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
             db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
 
-    def resume_portal(self, db: Session, member_id: str, cause: type[PortalError]) -> int:
+    def resume_portal(self, member_id: str, cause: type[PortalError]) -> int:
         """What a portal's runs waited for has come: those that waited for just this go on; how many."""
+        with self._store.begin() as db:
+            return self._resume_waiting(db, member_id, cause)
+
+    def _resume_waiting(self, db: Session, member_id: str, cause: type[PortalError]) -> int:
         waiting = (Run.member_id == member_id, Run.state == RunState.WAITING)
         because = Run.problem["class"].astext == cause.__name__
         runs = db.scalars(select(Run).where(*waiting, because).with_for_update()).all()

@@ -36,10 +36,7 @@ class Recovery:
         return self._resume_after(OperatorError, self._accepted()) + self._resume_after(KeyMissing, self._opening())
 
     def _resume_after(self, cause: type[PortalError], portals: Iterable[str]) -> int:
-        resumed = 0
-        for member_id in portals:
-            with self.store.begin() as db:
-                resumed += self.perform.resume_portal(db, member_id, cause)
+        resumed = sum(self.perform.resume_portal(member_id, cause) for member_id in portals)
         if resumed:
             log.info("runs_resumed", cause=cause.__name__, runs=resumed)
         return resumed

@@ -20,6 +20,7 @@ from b24app.journal import Journal
 from b24app.lifecycle import Lifecycle
 from b24app.log import Redaction
 from b24app.pages import Pages
+from b24app.people import People
 from b24app.perform import Perform
 from b24app.proving import Proving
 from b24app.removal import Removal
@@ -48,6 +49,7 @@ class Services:
     removal: Removal
     lifecycle: Lifecycle
     signin: SignIn
+    people: People
     pages: Pages
     runs: Runs
     history: History
@@ -95,6 +97,7 @@ def build(
         oauth=oauth,
         tokens=tokens,
         installs=installs,
+        people=People(store),
         signin=SignIn(config, store, oauth, proving, installs, budget, clock),
         removal=removal,
         lifecycle=Lifecycle(store, proving, installs, removal, perform, clock),

@@ -10,8 +10,7 @@ from b24app.bitrix.forms import FramePost, parse_frame
 from b24app.errors import AuthorizationUnavailable, InsufficientScope, Problem
 from b24app.installs import Changes, Opening
 from b24app.services import Services
-from b24app.store.models import Portal, User
-from b24app.terms import N_, Actor, read_id
+from b24app.terms import N_, read_id
 from b24app.web import replies
 from b24app.web.forms import from_bitrix
 from b24app.web.problems import button, facts, refuse
@@ -94,31 +93,18 @@ def refused_page(problem: Problem) -> Response:
 
 def shell(services: Services, opening: Opening, token: str, start_url: str) -> Response:
     """The app's own page: everything in it is fetched by the page itself, with the session token."""
-    with services.store.begin() as db:
-        user = db.get_one(User, (opening.user.member_id, opening.user.user_id))
-        portal = db.get_one(Portal, opening.user.member_id)
-    actor = Actor(
-        user.member_id,
-        user.user_id,
-        user.name,
-        user.language,
-        user.theme,
-        user.zone,
-        portal.domain,
-        portal.pages_version,
-    )
+    actor = services.people.actor(opening.user)
     missing = [] if opening.has_scope else [InsufficientScope()]
     changes = services.installs.changes(opening.user)
     if changes.scope and opening.has_scope:
-        with services.store.begin() as db:
-            services.perform.resume_portal(db, opening.user.member_id, InsufficientScope)
+        services.perform.resume_portal(opening.user.member_id, InsufficientScope)
     return replies.html(
         "frame.html",
         title="Sundown",
         session_token=token,
         lang=actor.language,
         theme=actor.theme,
-        actor={"name": actor.name, "user_id": actor.user_id, "admin": user.is_admin},
+        actor={"name": actor.name, "user_id": actor.user_id, "admin": actor.was_admin},
         start_url=start_url,
         scheduled=services.runs.scheduled_count(actor),
         zone=actor.zone,
@@ -170,10 +156,9 @@ def _may_show_refusal(services: Services, problem: Problem) -> None:
     post: FramePost | None = g.get("post")
     if post is None:
         return
-    with services.store.begin() as db:
-        portal = db.get(Portal, post.member_id)
-    if portal is not None and portal.is_open and portal.domain == post.domain:
-        parts = urlsplit(portal.client_endpoint)
+    known = services.people.portal_address(post.member_id, post.domain)
+    if known is not None:
+        parts = urlsplit(known)
         g.frame_ancestor = f"{parts.scheme}://{parts.netloc}"
     elif isinstance(problem, AuthorizationUnavailable):
         g.frame_ancestor = f"{'https' if post.protocol else 'http'}://{post.domain}"

@@ -42,8 +42,7 @@ def blueprint(services: Services) -> Blueprint:
             reply = replies.json({"status": "metrics need their token"}, 401)
             reply.headers["WWW-Authenticate"] = "Bearer"
             return reply
-        with services.store.begin() as db:
-            return Response(metrics.exposed(db), content_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.exposed(services.store), content_type=CONTENT_TYPE_LATEST)
 
     return ops
 

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from b24app.moments import zone_of
 from b24app.services import Services
-from b24app.store.models import User
 from b24app.web.forms import body, read
 
 
@@ -29,9 +28,7 @@ def blueprint(services: Services) -> Blueprint:
         wish = read(Preferences, body())
         if wish.zone is not None:
             zone_of(wish.zone)
-        with services.store.begin() as db:
-            user = db.get_one(User, (g.actor.member_id, g.actor.user_id))
-            user.theme, user.zone = wish.theme or user.theme, wish.zone or user.zone
+        services.people.prefer(g.actor.user, wish.theme, wish.zone)
         return Response(status=204)
 
     return preferences

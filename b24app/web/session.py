@@ -15,8 +15,7 @@ from b24app.errors import SessionExpired
 from b24app.installs import Opening
 from b24app.services import Services
 from b24app.signing import BadSignature, Signer
-from b24app.store.models import Portal, User
-from b24app.terms import Actor, UserRef
+from b24app.terms import UserRef
 
 LIFE, RENEW_AFTER, HARD_END = timedelta(hours=1), timedelta(minutes=10), timedelta(hours=12)
 
@@ -75,22 +74,7 @@ def require_session(services: Services, tokens: SessionTokens) -> None:
     if scheme.lower() != "bearer" or not token:
         raise SessionExpired()
     g.claims = tokens.read(token.strip())
-    g.actor = load_actor(services, g.claims)
-
-
-def load_actor(services: Services, claims: Claims) -> Actor:
-    """Who the claims mean, if portal and user still stand as they did. Raises SessionExpired."""
-    with services.store.begin() as db:
-        portal = db.get(Portal, claims.user.member_id)
-        user = db.get(User, (claims.user.member_id, claims.user.user_id))
-    if portal is None or user is None or not portal.is_open:
-        raise SessionExpired()
-    if (portal.epoch, user.epoch) != (claims.portal_epoch, claims.user_epoch):
-        raise SessionExpired()
-    return Actor(
-        member_id=portal.member_id, user_id=user.user_id, name=user.name, language=user.language, theme=user.theme,
-        zone=user.zone, domain=portal.domain, pages_version=portal.pages_version,
-    )  # fmt: skip
+    g.actor = services.people.in_session(g.claims.user, g.claims.portal_epoch, g.claims.user_epoch)
 
 
 def hand_out_fresh_token(tokens: SessionTokens, answer: Response) -> Response:

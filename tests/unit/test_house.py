@@ -31,7 +31,7 @@ FLOORS = (
     {"perform", "schedule", "foresight", "installs", "chores"},
     {"rotation", "care", "keeping", "proving", "bindings"},
     {"removal"},
-    {"runs", "pace", "outcomes"},
+    {"runs", "pace", "outcomes", "people"},
     {"pages"},
     {"tokens"},
     {"journal", "log", "metrics", "history", "calls"},
@@ -107,6 +107,12 @@ def test_no_sql_at_the_doors() -> None:
     assert {
         module for module, target in APP if target.split(".")[0] == "sqlalchemy" and part(module) in NO_SQL
     } == set()
+
+
+def test_the_doors_open_no_transaction() -> None:
+    opened = {named(path) for path in modules("b24app/web") if "store.begin" in path.read_text(encoding="utf-8")}
+
+    assert opened == set()
 
 
 def test_bitrix_and_store_do_not_know_each_other() -> None:
