@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Frame
 
 from tests.browser.app_support import (  # noqa: F401  # fixtures
     Tab,
@@ -18,40 +16,17 @@ from tests.browser.app_support import (  # noqa: F401  # fixtures
     tab_fixture,
     tick,
 )
+from tests.browser.looking import Looker, faults_of
 from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
 
 pytestmark = pytest.mark.browser
 
-WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 WIDTHS = (320, 360, 390, 480, 600, 760, 761, 900, 1024, 1280)
 PAYLOADS = (
     "<script>alert(1)</script>", "</script><script>alert(2)</script>", '"><img src=x onerror=alert(3)>', "{{7*7}}",
     "${7*7}", "<svg onload=alert(4)>", "javascript:alert(5)", "' onmouseover='alert(6)", "<b>bold</b> & more",
     "\u202egnp.exe", "<hx-partial hx-target=body>x</hx-partial>", "<style>*{display:none}</style>", "</template><p>",
 )  # fmt: skip
-
-
-def faults_of(frame: Frame) -> list[str]:
-    """Violations of WCAG A and AA as short lines, and whether the frame is wider than its window."""
-    found = Axe().run(frame, options=WCAG).response["violations"]
-    lines = [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
-    wide, window = frame.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    return [*lines, *([f"{wide} px wide in a window of {window} px"] if wide > window else [])]
-
-
-class Looker:
-    """Collects what is wrong with each view on the way."""
-
-    def __init__(self, theme: str) -> None:
-        self.theme = theme
-        self.wrong: dict[str, list[str]] = {}
-
-    def look(self, frame: Frame, view: str) -> None:
-        assert frame.evaluate("document.documentElement.dataset.theme") == self.theme
-        frame.page.mouse.move(0, 0)
-        faults = faults_of(frame)
-        if faults:
-            self.wrong[view] = faults
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
