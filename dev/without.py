@@ -85,6 +85,15 @@ DEFENCES = (
         "return False", (f"{LIFE}::test_a_removal_repeated_later_is_welcome_and_changes_nothing",),
     ),
     Defence(
+        "runs are held before their portal", "b24app/lifecycle.py", "lock_runs(db, post.auth.member_id)", "pass",
+        (f"{LIFE}::test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out",),
+    ),
+    Defence(
+        "an order does not outlive the app's removal", "b24app/runs.py",
+        "if portal is None or not portal.is_open:", "if False:",
+        (f"{LIFE}::test_an_order_that_meets_the_removal_is_not_written_after_it",),
+    ),
+    Defence(
         "epochs of an erased portal do not come again", "b24app/installs.py",
         '"epoch": secrets.randbits(EPOCH_BITS)}', '"epoch": 1}',
         (f"{LIFE}::test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back",),

@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from werkzeug.test import TestResponse
 
 from b24app.errors import SessionExpired
@@ -341,6 +341,25 @@ def test_the_same_removal_five_times_at_once_has_one_effect(alice: Person, send,
         jobs = text("select count(*) from procrastinate_jobs where task_name = 'forget_portal'")
         assert db.scalar(jobs) == 1
         assert db.scalar(select(func.count()).select_from(Spent)) == 1
+
+
+def test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out(
+    alice: Person, history: str, send, services: Services
+):
+    """A batch's record holds its run and then marks the portal; the removal takes them in the same order."""
+    with ThreadPoolExecutor(1) as threads:
+        with services.store.begin() as db:
+            query = select(Run).where(Run.state == RunState.SCHEDULED, Run.returns_run.is_not(None))
+            db.scalars(query.with_for_update()).one()
+            removal = threads.submit(send, envelope(alice.portal, UNINSTALL, CLEAN="0"))
+            until(lambda: waiting_for_a_row(services) == 1)
+            marked = update(Portal).where(Portal.member_id == alice.portal.member_id)
+            db.execute(marked.values(pages_version=Portal.pages_version + 1))
+        answer = removal.result()
+
+    assert answer.status_code == 200
+    with services.store.begin() as db:
+        assert not db.scalars(select(Run).where(Run.state == RunState.SCHEDULED)).all()
 
 
 @pytest.mark.parametrize("clean", ["0", "1"])
