@@ -1,6 +1,7 @@
 """Puts the web application together: services, blueprints, headers, the `flask b24` commands."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ logger = structlog.get_logger()
 ROOT = Path(__file__).parent
 MANIFEST = ROOT / "static" / "dist" / "manifest.json"
 UNTOLD = ("static", "ops.lives", "ops.ready", "ops.figures")  # asked all the time, and nobody would read it
+BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
 YEAR = 365 * 24 * 3600
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -93,8 +95,8 @@ def _finish_headers(sessions: SessionTokens) -> Callable[[Response], Response]:
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "no-referrer"
         answer.headers["X-Request-Id"] = g.get("request_id", "")
-        if request.endpoint == "static":
-            answer.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
+        if request.endpoint == "static" and answer.status_code < 400:
+            answer.headers["Cache-Control"] = _kept_as_long_as(request.path)
         else:
             answer.headers.setdefault("Cache-Control", "no-store")
         if request.endpoint not in UNTOLD:
@@ -102,6 +104,11 @@ def _finish_headers(sessions: SessionTokens) -> Callable[[Response], Response]:
         return hand_out_fresh_token(sessions, answer)
 
     return finish
+
+
+def _kept_as_long_as(path: str) -> str:
+    """A built file carries its hash in its name and never changes; any other is asked for again."""
+    return f"public, max-age={YEAR}, immutable" if BUILT.search(path) else "no-cache"
 
 
 def _milliseconds() -> int:

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-from flask import Response, stream_with_context
+from flask import Response, request, stream_with_context
 
 MARK = "\ufeff"
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -19,7 +19,9 @@ def csv_file(name: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) 
     """The rows as a file to save. What goes wrong before the first row is still a problem answer of its own."""
     coming = iter(rows)
     first = list(islice(coming, 1))
-    answer = Response(stream_with_context(_lines(heads, chain(first, coming))), content_type="text/csv; charset=utf-8")
+    lines = _lines(heads, chain(first, coming))
+    body = stream_with_context(lines) if request.method == "GET" else ()  # nobody would end the stream of a HEAD
+    answer = Response(body, content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -227,6 +227,14 @@ def test_another_portals_run_has_no_file(alice: Person, charlie: Person):
     assert table(charlie.get("/runs.csv"))[1:] == []
 
 
+def test_only_the_head_of_a_file_may_be_asked_for(alice: Person):
+    head = alice.client.head("/runs.csv", headers=alice.headers())
+
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.content_type == "text/csv; charset=utf-8"
+    assert table(alice.get("/runs.csv"))[1:] == []
+
+
 def test_a_file_hands_out_a_fresh_session_token_too(alice: Person, clock: TurnableClock):
     clock.tick(minutes=20)
 
