@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
@@ -55,8 +56,9 @@ def test_every_scene_can_be_played(page, portal, probe):
     panel(page, portal)
 
     for button in page.get_by_role("button", name="Play: ").all():
+        before = page.locator("#news").inner_text()
         button.click()
-        expect(page.locator("#news")).to_be_visible()
+        expect(page.locator("#news")).not_to_have_text(before)
         assert not page.locator("#news.bad").is_visible(), page.locator("#news").inner_text()
 
 
@@ -67,6 +69,56 @@ def test_a_switch_is_turned_and_says_so(page, portal, probe):
 
     expect(page.get_by_role("switch", name="payment expired")).to_have_attribute("aria-checked", "true")
     assert portal.state.switches.payment_expired is True
+
+
+def test_the_switches_that_are_folded_away_turn_too_and_keep_the_focus(page, portal, probe):
+    panel(page, portal)
+    page.get_by_text("All other switches").click()
+    toggle = page.get_by_role("switch", name="html allowed")
+
+    toggle.click()
+
+    expect(toggle).to_have_attribute("aria-checked", "false")
+    expect(toggle).to_be_focused()
+    assert portal.state.switches.html_allowed is False
+
+
+def test_events_are_held_back_let_go_and_shown_with_what_came_back(page, standin, portal, probe):
+    admin = portal.tokens("admin")["access_token"]
+    bound = {"auth": admin, "event": "ONAPPPAYMENT", "handler": f"{probe.url}/events"}
+    requests.post(f"{portal.endpoint}event.bind", json=bound, timeout=10)
+    panel(page, portal)
+
+    page.get_by_role("switch", name="Hold events back").click()
+    expect(page.get_by_role("switch", name="Hold events back")).to_have_attribute("aria-checked", "true")
+    portal.send("ONAPPPAYMENT", {"STATUS": "S"})
+    page.reload()
+    expect(page.locator("#events")).to_contain_text("1 held back")
+    page.get_by_role("button", name="Last one first").click()
+
+    expect(page.locator("#sent")).to_contain_text(re.compile(r"ONAPPPAYMENT\s*200"))
+    expect(page.locator("#events")).not_to_contain_text("held back")
+
+
+def test_how_tokens_are_renewed_is_chosen_for_all_portals(page, standin, portal, probe):
+    panel(page, portal)
+
+    page.get_by_label("A refresh token works").select_option("grace")
+    expect(page.locator("#news")).to_have_text("A refresh token works: grace")
+
+    assert standin.world.rotation == "grace"
+
+
+def test_what_was_done_twice_is_told(page, portal, probe):
+    auth = portal.tokens("admin")["access_token"]
+    panel(page, portal)
+
+    for _ in range(2):
+        requests.post(
+            f"{portal.endpoint}landing.landing.unpublic", json={"auth": auth, "lid": 351}, timeout=10
+        ).raise_for_status()
+
+    expect(page.locator("#twice")).to_have_text("page 351: unpublish once more than needed")
 
 
 def test_a_trap_is_set_by_form_and_removed(page, standin, portal, probe):

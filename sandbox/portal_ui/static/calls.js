@@ -24,6 +24,11 @@ function pretty(text) {
   try { return JSON.stringify(JSON.parse(shown), null, 2) } catch { return shown }
 }
 
+// A command's query as a person reads it.
+function readable(query) {
+  try { return decodeURIComponent(query.replaceAll('+', ' ')) } catch { return query }
+}
+
 // root: an <ol>; who(call): the person's name; wanted(call): whether it is shown
 export class CallList {
   constructor(root, { who, wanted = () => true, most = KEPT, onchange = () => {} }) {
@@ -103,6 +108,7 @@ export class CallList {
     if (inner.length) {
       body.append(element('ul', { className: 'commands' }, ...inner.map((each) => element('li', {},
         element('span', { className: 'method', textContent: each.method }),
+        element('span', { className: 'who', textContent: readable(each.asked) }),
         element('span', { className: `status ${failed(each) ? 'bad' : 'good'}`, textContent: each.code ?? 'ok' })))))
     }
     body.append(

@@ -4,6 +4,7 @@ import { control } from './control.js'
 import { people } from './people.js'
 import { scenes } from './scenes.js'
 import { MAIN, switchRow } from './switches.js'
+import { eventRows, sentRows, serverRows, twiceWords } from './world.js'
 
 const boot = JSON.parse(document.getElementById('standin').textContent)
 const $ = (id) => document.getElementById(id)
@@ -37,14 +38,27 @@ async function refresh() {
   const portal = state.portals[here]
   boot.portals[here] = { ...described(), ...('url' in portal ? { url: portal.url } : {}) }
   $('open-portal').href = `${described().url}/`
-  $('people').replaceChildren(...people(portal, boot.app.scope, control, here, act))
+  fill('people', people(portal, boot.app.scope, control, here, act))
   const byName = new Map(portal.switches.map((each) => [each.name, each]))
   const row = (each) => switchRow(each, (value) => act(() => control.switch(here, each.name, value), `${each.name.replaceAll('_', ' ')}: ${value === true ? 'on' : value === false ? 'off' : value || 'none'}`))
-  $('switches').replaceChildren(renameRow(), ...MAIN.filter((name) => byName.has(name)).map((name) => row(byName.get(name))))
-  const open = $('more-switches').contains(document.activeElement)
-  if (!open) $('more-switches').replaceChildren(...portal.switches.filter((each) => !MAIN.includes(each.name)).map(row))
+  fill('switches', [renameRow(), ...MAIN.filter((name) => byName.has(name)).map((name) => row(byName.get(name)))])
+  fill('more-switches', portal.switches.filter((each) => !MAIN.includes(each.name)).map(row))
+  fill('server', serverRows(state.world, control, act))
+  fill('events', eventRows(state.post, control, act))
   traps(state.faults)
   kinds(state.fault_kinds)
+}
+
+// New rows in a box: what was open stays open, the focus stays where it was, and nobody is disturbed while typing.
+function fill(id, rows) {
+  const box = $(id)
+  const active = box.contains(document.activeElement) ? document.activeElement : null
+  if (active?.matches('input:not([type="checkbox"])') && active.value !== active.defaultValue) return
+  const open = [...box.querySelectorAll('details')].map((each) => each.open)
+  const place = active && [...box.querySelectorAll('button, input, select, summary')].indexOf(active)
+  box.replaceChildren(...rows)
+  box.querySelectorAll('details').forEach((each, n) => { each.open = open[n] ?? false })
+  if (active) box.querySelectorAll('button, input, select, summary')[place]?.focus()
 }
 
 function renameRow() {
@@ -106,6 +120,8 @@ const list = new CallList($('calls'), {
     drawLanes($('lanes'), calls, now)
     $('count').textContent = `${list.rows.size} shown`
     $('most').textContent = Object.entries(said.most_at_once ?? {}).map(([portal, n]) => `${portal === 'oauth' ? 'authorization server' : boot.portals[portal]?.title ?? portal}: at most ${n} at once`).join(' · ')
+    $('twice').textContent = twiceWords(said.changed_twice ?? [])
+    $('sent').replaceChildren(...sentRows(said.events ?? []))
     $('nothing').hidden = list.rows.size > 0
     if (said.calls.length) refreshSoon()
   },

@@ -37,6 +37,30 @@ export const scenes = [
     said: 'The next batch is done, but its answer never arrives.',
   },
   {
+    title: 'The answer of a renewal is lost',
+    words: 'The refresh token is used up and the new pair never arrives. The chain is dead; only opening the app again, or another chain of the same person, helps.',
+    play: async (control, { portal }) => {
+      await control.fault({ portal: 'oauth', method: '/oauth/token/', kind: 'reset_after', times: 1 })
+      await control.expire(portal)
+    },
+    said: 'All access tokens have expired, and the answer of the next renewal will be lost.',
+  },
+  {
+    title: 'Removed, and nobody tells the app',
+    words: 'The event of the removal gets lost; it is never sent again. The app learns of it only from ERROR_OAUTH or NOT_INSTALLED at its next call.',
+    play: async (control, { portal }) => {
+      await control.post({ lose: 1 })
+      await control.uninstall(portal, true)
+    },
+    said: 'The app is removed. Install it again under “People and rights”.',
+  },
+  {
+    title: 'Ten minutes of work are used up',
+    words: 'Each method may work so many seconds in ten minutes; here three. Beyond that it answers OPERATION_TIME_LIMIT (429) until the oldest minute has left. Slow down before, by what operating says.',
+    play: (control, { portal }) => control.switch(portal, 'operating_limit', 3),
+    said: 'Twenty unpublishes of one page each are about three seconds. Lift it with the switch “operating limit”.',
+  },
+  {
     title: 'A crowded Monday morning',
     words: 'The next five calls are refused with QUERY_LIMIT_EXCEEDED (503), as when many apps share one address. Wait longer each time, do not hammer.',
     play: (control, { portal }) => control.fault({ portal, kind: 'error', code: 'QUERY_LIMIT_EXCEEDED', times: 5 }),

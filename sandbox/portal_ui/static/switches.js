@@ -7,8 +7,7 @@ const element = (tag, properties = {}, ...children) => {
   return made
 }
 
-export function switchRow({ name, value, default: usual, words, choices }, change) {
-  const title = name.replaceAll('_', ' ')
+export function switchRow({ name, title = name.replaceAll('_', ' '), value, default: usual, words, choices }, change) {
   const label = element('div', {}, element('b', { textContent: title, id: `s-${name}` }), element('p', { textContent: words }))
   const row = element('div', { className: `row${value === usual ? '' : ' changed'}` }, label)
   row.append(typeof value === 'boolean' ? toggle(name, value, change) : choices.length ? select(name, value, choices, change) : field(name, value, change))
@@ -29,7 +28,11 @@ function select(name, value, choices, change) {
 
 function field(name, value, change) {
   const number = typeof value === 'number'
-  const input = element('input', { type: number ? 'number' : 'text', value: String(value), placeholder: number ? '0' : 'none', onchange: ({ target }) => change(number ? Number(target.value) : target.value) })
+  const input = element('input', { type: number ? 'number' : 'text', defaultValue: String(value), placeholder: number ? '0' : 'none' })
+  input.addEventListener('change', () => {
+    input.defaultValue = input.value
+    change(number ? Number(input.value) : input.value)
+  })
   input.setAttribute('aria-labelledby', `s-${name}`)
   return input
 }
