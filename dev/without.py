@@ -30,6 +30,7 @@ class Defence:
 
 OPENING, EVENTS, LIFE = "tests/portal/test_opening.py", "tests/portal/test_events.py", "tests/portal/test_lifecycle.py"
 WALLS, SESSION, SIGNIN = "tests/portal/test_walls.py", "tests/portal/test_session.py", "tests/portal/test_signin.py"
+RENEWAL = "tests/portal/test_renewal.py"
 MOVING, RACES, WHO = "tests/portal/test_moving.py", "tests/portal/test_races.py", "tests/portal/test_who_may.py"
 DEFENCES = (
     Defence(
@@ -179,6 +180,38 @@ DEFENCES = (
         (
             "tests/unit/test_vault.py::test_a_ciphertext_moved_to_another_row_or_column_does_not_open",
             "tests/portal/test_renewal.py::test_a_ciphertext_moved_to_another_row_does_not_open",
+        ),
+    ),
+    Defence(
+        "a frozen process loses its row", "b24app/store/db.py",
+        "idle_in_transaction_session_timeout=12s", "idle_in_transaction_session_timeout=0",
+        (f"{RACES}::test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well",),
+    ),
+    Defence(
+        "few renewals hold a connection at once", "b24app/tokens.py",
+        "RENEWALS_AT_ONCE = 4 ", "RENEWALS_AT_ONCE = 100 ",
+        (f"{RACES}::test_renewals_of_many_people_while_the_server_hangs_leave_connections_to_the_others",),
+    ),
+    Defence(
+        "a renewed pair must be the same person's", "b24app/tokens.py",
+        "return pair if belongs_to(pair, user) else", "return pair if True else",
+        (f"{RENEWAL}::test_tokens_moved_to_a_system_user_are_not_used_on_anybodys_behalf",),
+    ),
+    Defence(
+        "credentials of ours that are wrong condemn no token", "b24app/tokens.py",
+        "except (SignInAgain, UserGone) as refused:", "except (SignInAgain, UserGone, OperatorError) as refused:",
+        (
+            f"{RENEWAL}::test_a_wrong_secret_at_deploy_harms_nobody_and_is_told_to_the_operator",
+            f"{RENEWAL}::test_a_wrong_secret_at_deploy_lets_runs_wait_and_loses_nothing",
+        ),
+    ),
+    Defence(
+        "whatever is logged is searched for secrets", "b24app/log.py",
+        "structlog.processors.format_exc_info, Redaction(config.secrets()), last]",
+        "structlog.processors.format_exc_info, last]",
+        (
+            "tests/unit/test_log.py::test_everything_a_process_writes_goes_the_same_way",
+            "tests/portal/test_redaction.py::test_no_secret_comes_out_anywhere",
         ),
     ),
 )  # fmt: skip
