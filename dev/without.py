@@ -119,8 +119,8 @@ DEFENCES = (
         (f"{WHO}::test_who_may_steer",),
     ),
     Defence(
-        "a session ends with the epoch", "b24app/web/session.py",
-        "if (portal.epoch, user.epoch) != (claims.portal_epoch, claims.user_epoch):", "if False:",
+        "a session ends with the epoch", "b24app/people.py",
+        "if (portal.epoch, person.epoch) != (portal_epoch, user_epoch):", "if False:",
         (
             f"{SESSION}::test_the_end_of_a_portals_epoch_ends_every_session_there_and_none_elsewhere",
             f"{SESSION}::test_the_end_of_a_users_epoch_ends_their_sessions_only",
