@@ -343,3 +343,22 @@ def test_a_first_run_resumed_after_its_end_does_nothing_any_more(
     assert alice.portal.page(PAGE).active
     work()
     assert seen(alice, first)["problem"]["code"] == "both_times_past"
+
+
+def test_a_schedule_is_moved_and_cancelled_by_its_asker_an_administrator_or_one_who_may_publish_there(
+    alice: Person, ada: Person, bob: Person, clock: TurnableClock
+):
+    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    later = {"at": inside(clock, hours=2)}
+    ada.opened()
+    refused = [bob.post(f"/runs/{run['id']}/move", later), bob.post(f"/runs/{run['id']}/cancel")]
+    bob.portal.rights(bob.user_id, alice.portal.page(PAGE).site_id, ["read", "public"])
+    bob.get("/pages?fresh=1")
+
+    allowed = [person.post(f"/runs/{run['id']}/move", later) for person in (alice, ada, bob)]
+
+    assert [answer.status_code for answer in refused] == [403, 403]
+    assert [run_of(answer)["code"] for answer in refused] == ["not_allowed", "not_allowed"]
+    assert [answer.status_code for answer in allowed] == [200, 200, 200]
+    assert bob.post(f"/runs/{run['id']}/cancel").status_code == 200
+    assert alice.post(f"/runs/{run['id']}/cancel").status_code == 409
