@@ -7,10 +7,11 @@ every order must have ended, in words.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from requests import PreparedRequest, Response
@@ -35,6 +36,22 @@ some_pages = st.lists(st.integers(0, PAGES - 1), min_size=1, max_size=PAGES, uni
 actions = st.sampled_from(["unpublish", "publish"])
 soon = st.integers(1, 300).map(lambda minutes: timedelta(minutes=minutes))
 OPPOSITE = {"unpublish": "publish", "publish": "unpublish"}
+
+
+class StillClock(TurnableClock):
+    """Moves only when it is turned, so that nothing becomes due while the app and the model look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.began + self.ahead
+
+
+@pytest.fixture
+def clock() -> TurnableClock:
+    return StillClock()
 
 
 class Killed(BaseException):
