@@ -32,9 +32,10 @@ from b24app.errors import (
 )
 from b24app.installs import Installs
 from b24app.metrics import worker_seen
+from b24app.pace import used
 from b24app.perform import Perform
 from b24app.store.db import Store
-from b24app.store.models import Portal, User, UserToken
+from b24app.store.models import Pace, Portal, UserToken
 from b24app.terms import APP_SCOPE, Actor
 from b24app.tokens import Tokens
 
@@ -45,18 +46,28 @@ OF_THE_PORTAL = (NotInstalled, PaymentRequired, RestRefused, ConfirmNeeded, Port
 
 
 @dataclass(frozen=True)
+class Operating:
+    """How much of the portal's time one method took in the last ten minutes; `limit` where the portal showed one."""
+
+    method: str
+    seconds: float
+    limit: float | None
+
+
+@dataclass(frozen=True)
 class Health:
     """One look. `events` tells for each event whether the portal will send it to this app's address."""
 
     portal: Portal
-    user: User
     token: UserToken
     scopes: tuple[str, ...]
     events: Mapping[str, bool]
     placement: bool
     worker_seen: datetime | None
     worker_late: bool
+    paused_until: datetime | None
     usage: Usage
+    operating: tuple[Operating, ...]
 
     @property
     def has_scope(self) -> bool:
@@ -109,21 +120,22 @@ class Healths:
         answers = {name: _result(answer) for name, answer in self._tokens.batch(actor.user, asked).items()}
         if answers["admin"] is not True:
             raise NotAllowed()
-        seen = worker_seen(self._store)
+        seen, now = worker_seen(self._store), self._clock()
         with self._store.begin() as db:
             portal = db.get_one(Portal, actor.member_id)
-            user = db.get_one(User, (actor.member_id, actor.user_id))
+            paces = db.scalars(select(Pace).where(Pace.member_id == actor.member_id).order_by(Pace.method)).all()
             token = db.get_one(UserToken, (actor.member_id, actor.user_id))
         return Health(
             portal=portal,
-            user=user,
             token=token,
             scopes=_words(answers["scope"]),
             events=self._bound(answers["events"]),
             placement=portal.bound_to == self._config.app_url,
             worker_seen=seen,
-            worker_late=seen is None or seen < self._clock() - WORKER_LATE,
+            worker_late=seen is None or seen < now - WORKER_LATE,
+            paused_until=portal.paused_until if portal.paused_until and portal.paused_until > now else None,
             usage=self._calls.usage(actor),
+            operating=tuple(Operating(each.method, used(each, now), each.operating_limit) for each in paces),
         )
 
     def repair(self, actor: Actor) -> Repair:

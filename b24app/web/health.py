@@ -118,8 +118,12 @@ def _shape(seen: Health) -> dict[str, Any]:
         "placement": {"placement": PLACEMENT, "bound": seen.placement},
         "worker": {"last_seen": replies.iso(seen.worker_seen), "late": seen.worker_late},
         "limits": {
-            "paused_until": replies.iso(portal.paused_until), "requests_10_min": seen.usage.requests,
+            "paused_until": replies.iso(seen.paused_until), "requests_10_min": seen.usage.requests,
             "seconds_10_min": round(seen.usage.seconds, 2), "refused_10_min": seen.usage.limited,
+            "methods": [
+                {"method": each.method, "operating_seconds": round(each.seconds, 2), "limit": each.limit}
+                for each in seen.operating
+            ],
         },
         "suspended": stopped and facts(error_for(stopped, 401)),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """GET /health and POST /health/repair: administrators see how the app stands on their portal, and put it right."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import update
 from b24app.bindings import EVENTS
 from b24app.chores import Chores
 from b24app.services import Services
-from b24app.store.models import Portal
+from b24app.store.models import Pace, Portal
 from sandbox import StandIn
 from sandbox.world import Installation
 from tests.conftest import TurnableClock
@@ -170,6 +170,25 @@ def test_a_worker_that_fell_silent_is_late(ada: Person, services: Services, cloc
 
     assert worker["late"] is True
     assert worker["last_seen"] is not None
+
+
+def test_the_limits_tell_what_was_used_and_until_when_work_is_paused(
+    ada: Person, alice: Person, services: Services, clock: TurnableClock, standin: StandIn
+):
+    standin.fault(0, "batch", kind="error", code="QUERY_LIMIT_EXCEEDED", status=503)
+    alice.get("/pages")
+    with services.store.begin() as db:
+        minutes = {str(int(clock().timestamp()) // 60): 12.5}
+        db.add(Pace(member_id=ada.portal.member_id, method="landing.landing.unpublic", minutes=minutes))
+        db.execute(update(Portal).values(paused_until=clock() + timedelta(minutes=2)))
+
+    limits = ada.read("/health")["limits"]
+
+    assert limits["refused_10_min"] == 1
+    assert limits["methods"] == [{"method": "landing.landing.unpublic", "operating_seconds": 12.5, "limit": None}]
+    assert datetime.fromisoformat(limits["paused_until"]) > clock()
+    clock.tick(minutes=3)
+    assert ada.read("/health")["limits"]["paused_until"] is None
 
 
 def test_the_page_shows_the_same(ada: Person):
