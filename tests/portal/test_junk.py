@@ -1,5 +1,6 @@
 """Junk over every form and body the app takes: an answer by the contract's table, no failure, nothing done by it."""
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -105,6 +106,27 @@ def test_a_length_that_is_none_or_not_true_is_no_failure(app: Flask, standin: St
         assert answer.status_code in (400, 411, 413), said
 
     assert standin.oauth_asked("app.info") == 0
+
+
+class BrokenOff(io.RawIOBase):
+    """A body whose sender goes away in the middle."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        raise ConnectionResetError(104, "gone")
+
+
+@pytest.mark.parametrize("route", [*POSTS, "/runs"])
+def test_a_body_that_breaks_off_is_no_failure(alice: Person, route: str):
+    for kind in (FORM, BOUNDARY, JSON):
+        answer = alice.client.post(
+            route, content_type=kind, headers=alice.headers(),
+            environ_overrides={"wsgi.input": BrokenOff(), "CONTENT_LENGTH": "500"},
+        )  # fmt: skip
+
+        assert answer.status_code in (400, 415), kind
 
 
 @pytest.mark.parametrize("route", ["/install", "/app"])
