@@ -52,6 +52,7 @@ NOBODYS = "is-this-application-known"
 MEMBER = "member_id"
 METHOD = "oauth.token"
 UNEXPECTED = "ERROR_UNEXPECTED_ANSWER"
+UNREADABLE = (KeyError, ValueError, TypeError, ArithmeticError, OSError)  # what odd values do to int and datetime
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class AuthorizationServers:
         except Unavailable as unusable:
             unusable.method = METHOD
             raise
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, *UNREADABLE) as error:
             broken = lost(error)
             broken.method = METHOD
             raise broken from None
@@ -251,7 +252,7 @@ def _pair(answer: Mapping[str, Any], server: str, now: datetime) -> TokenPair:
             status=str(answer.get("status") or "")[:16],
             server=server,
         )
-    except (KeyError, ValueError, TypeError, ArithmeticError):
+    except UNREADABLE:
         raise _unreadable() from None
 
 
@@ -271,7 +272,7 @@ def _app_info(result: object, now: datetime) -> AppInfo:
             client_id=str(result["client_id"]),
             member_id=str(install[MEMBER]),
             user_id=int(result["user_id"]),
-            domain=plain_host(str(install["domain"])),
+            domain=plain_host(install["domain"]),
             client_endpoint=plain_endpoint(str(install["client_endpoint"])),
             scope=scopes(install.get("scope") or result.get("scope")),
             status=str(install.get("status") or "")[:16],
@@ -279,7 +280,7 @@ def _app_info(result: object, now: datetime) -> AppInfo:
             version=int(install.get("version") or 0),
             expires_at=_moment(result.get("expires"), now),
         )
-    except (KeyError, ValueError, TypeError, ArithmeticError, OSError):
+    except UNREADABLE:
         raise Unavailable(UNEXPECTED, method="app.info") from None
 
 
