@@ -50,7 +50,7 @@ log = structlog.get_logger()
 MOST_PAGES = 47  # of the 50 commands of a batch; the others read before, after and the names of sites
 NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 62  # a batch is cut by the portal after 60
 LOOK_AGAIN = timedelta(seconds=30)
-MOST_TRIES = 8
+MOST_TRIES, PAGE_TRIES, MOST_HALVINGS = 8, 3, 3
 WAITS = (2, 5, 15, 30, 60, 120, 300, 600)  # seconds, after transient failures in a row
 LONGEST_PAUSE = timedelta(minutes=15)  # one that ends later was written by a clock that has gone back since
 OPERATING = "OPERATION_TIME_LIMIT"
@@ -67,6 +67,8 @@ class Batch:
     problem: PortalError | None = None
     cost: Measured | None = None
     sent: int = 0  # commands that act, in a request of which nothing was heard
+    refused: Sequence[int] = ()  # positions of items that were surely not changed, so need no look
+    unwell: Sequence[Result] = ()  # what to write of them if it is the pages at which the portal fails, again and again
 
 
 class Perform:
@@ -102,7 +104,9 @@ class Perform:
         try:
             batch: Batch | None = self._work(run, items, look_first, NOW_SECONDS)
         except PortalError as error:
-            batch = self._after_failed_call(run, items, error)
+            batch = Batch((), error)
+        if batch and batch.problem is not None:
+            batch = self._after_failed_call(run, items, batch.problem)
         if batch is None:
             self._hand_over(run)
         elif batch.problem is not None:
@@ -140,7 +144,8 @@ class Perform:
         try:
             batch = self._work(run, items, look_first, BATCH_SECONDS)
         except PortalError as error:
-            batch = Batch((), error, sent=len(items))
+            new = [item.position for item in items if item.state is ItemState.PENDING]
+            batch = Batch((), error, sent=len(items), refused=() if error.maybe_done else new)
         self._record(run, batch)
 
     def _pages_now(self, db: Session, run: Run) -> int:
@@ -155,6 +160,8 @@ class Perform:
             return 0
         known = db.get(Pace, (run.member_id, landing.METHODS[run.action]))
         pages = pace.pages_now(known, now, MOST_PAGES)
+        if run.problem is not None and run.problem["class"] == Unavailable.__name__:
+            pages = pages and max(1, pages >> min(run.tries, MOST_HALVINGS))
         if known is not None and pages == 0:
             run.problem = _named(Throttled(OPERATING, method=known.method))
             self._queue.ensure(db, run.id, at=pace.free_at(known, now))
@@ -237,6 +244,7 @@ class Perform:
     def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> tuple[Run, list[RunItem], bool]:
         """The next items of the run, marked as sent; True when an earlier request for them may have worked.
 
+        Each item still says what it was: running when such a request was for it.
         pages  how many at most, asked only of a run that is to go on
         """
         with self._store.begin() as db:
@@ -254,10 +262,9 @@ class Perform:
             if not items:
                 return run, [], False
             run.state, run.started_at = RunState.RUNNING, run.started_at or self._clock()
-            look_first = any(item.state is ItemState.RUNNING for item in items)
-            for item in items:
-                item.state = ItemState.RUNNING
-            return run, items, look_first
+            sent = update(RunItem).where(RunItem.run_id == run_id, RunItem.position.in_([i.position for i in items]))
+            db.execute(sent.values(state=ItemState.RUNNING), execution_options={"synchronize_session": False})
+            return run, items, any(_sent(item) for item in items)
 
     # --- the call --------------------------------------------------------------------------------------------------
 
@@ -268,7 +275,7 @@ class Perform:
         if not (look_first or run.action is Action.PUBLISH or any(item.expected for item in items)):
             return self._read_act_read(run, items, {}, seconds)
         looked = self._look(run, items, seconds)
-        settled = {item.position: outcomes.decide(run, item, looked.get(item.lid), look_first) for item in items}
+        settled = {item.position: outcomes.decide(run, item, looked.get(item.lid), _sent(item)) for item in items}
         rest = [item for item in items if settled[item.position] is None]
         done = [result for result in settled.values() if result is not None]
         if not rest:
@@ -293,17 +300,18 @@ class Perform:
         after = _states(answers.get("after"))
         sites = _site_titles(answers.get("sites"))
         results: list[Result] = []
-        problem: PortalError | None = None
+        stopped: dict[int, PortalError] = {}
         for item in items:
             try:
                 result = outcomes.outcome(run, item, answers[f"c{item.lid}"], before.get(item.lid), after.get(item.lid))
-            except PortalError as stopped:
-                problem = problem or stopped
-                continue
-            results.append(replace(result, site=sites.get(result.site_id or 0)))
+            except PortalError as error:
+                stopped[item.position] = error
+            else:
+                results.append(replace(result, site=sites.get(result.site_id or 0)))
         acts = [answers[f"c{item.lid}"] for item in items]
         timings = [answer.timing for answer in acts if isinstance(answer, Answer)]
-        return Batch(results, problem, pace.measured(timings, len(items), wall) if timings else None)
+        cost = pace.measured(timings, len(items), wall) if timings else None
+        return _unread(_stopped(results, stopped, items), answers["after"], cost)
 
     # --- the record ------------------------------------------------------------------------------------------------
 
@@ -314,8 +322,14 @@ class Perform:
             )
             if moved is None:
                 return  # somebody else already recorded this step
+            if batch.unwell and run.tries >= PAGE_TRIES and self._has_settled(db, run):
+                batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
             if batch.results:
                 db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
+            if batch.refused:
+                back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
+                again = update(RunItem).where(RunItem.run_id == run.id, RunItem.position.in_(batch.refused))
+                db.execute(again.values(state=back))
             self._learn(db, run, batch)
             if any(result.state is ItemState.SUCCEEDED for result in batch.results):
                 _pages_changed(db, run.actor)
@@ -324,6 +338,12 @@ class Perform:
                 self._interrupt(db, fresh, batch.problem)
             elif not fresh.state.is_final:
                 self._go_on(db, fresh)
+
+    def _has_settled(self, db: Session, run: Run) -> bool:
+        """Some page of the run went well, so it is not the portal as a whole that is unwell."""
+        good = (ItemState.SUCCEEDED, ItemState.SKIPPED)
+        query = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state.in_(good)).limit(1)
+        return db.scalar(query) is not None
 
     def _go_on(self, db: Session, run: Run) -> None:
         run.tries, run.problem, run.waiting_since = 0, None, None
@@ -383,6 +403,33 @@ class Perform:
         row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
         db.execute(insert(Pace).values(row).on_conflict_do_nothing())
         return db.get_one(Pace, (run.member_id, row["method"]), with_for_update=True, populate_existing=True)
+
+
+def _sent(item: RunItem) -> bool:
+    """An earlier request for it may have been carried out."""
+    return item.state is ItemState.RUNNING
+
+
+def _stopped(results: list[Result], stopped: dict[int, PortalError], items: Sequence[RunItem]) -> Batch:
+    """A batch some commands of which failed as calls. Those the portal itself answered for changed nothing."""
+    refused = [position for position, error in stopped.items() if not error.maybe_done]
+    of_pages = all(isinstance(error, Unavailable) and not error.maybe_done for error in stopped.values())
+    unwell = [
+        outcomes.result(item, ItemState.FAILED, None, **outcomes.in_words(stopped[item.position]))
+        for item in items
+        if of_pages and item.position in stopped
+    ]
+    return Batch(results, next(iter(stopped.values()), None), refused=refused, unwell=unwell)
+
+
+def _unread(batch: Batch, after: Answer | PortalError, cost: Measured | None) -> Batch:
+    """Where the reading after it failed, what was done counts as sent only: it is looked at before it is written."""
+    if isinstance(after, Answer) or not any(result.state is ItemState.SUCCEEDED for result in batch.results):
+        return replace(batch, cost=cost)
+    lost = Unavailable(after.code, method=after.method) if not after.transient else after
+    lost.maybe_done = True
+    known = [result for result in batch.results if result.state is not ItemState.SUCCEEDED]
+    return replace(batch, results=known, problem=batch.problem or lost, unwell=(), cost=cost)
 
 
 def _named(problem: PortalError) -> dict[str, Any]:
