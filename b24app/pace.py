@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from statistics import median
 
 from b24app.bitrix.rest import Timing
 from b24app.store.models import Pace
@@ -31,6 +33,7 @@ class Measured:
     mean: float
     slowest: float
     counted: float
+    each: float | None = None  # operating seconds of one command, which are not those on the wall
     operating: float | None = None
     reset_at: datetime | None = None
 
@@ -42,12 +45,15 @@ def measured(timings: Sequence[Timing], commands: int, wall_seconds: float) -> M
         share = wall_seconds / max(commands, 1)
         return Measured(commands, share, share, wall_seconds if share >= COUNTED_FROM else 0.0)
     told = next((timing for timing in reversed(timings) if timing.operating is not None), Timing())
+    course = [timing.operating for timing in timings if timing.operating is not None]
+    grown = [later - sooner for sooner, later in pairwise(course) if later > sooner]  # less: a minute left the window
     reset = told.operating_reset_at
     return Measured(
         commands=len(spans),
         mean=sum(spans) / len(spans),
         slowest=max(spans),
         counted=sum(span for span in spans if span >= COUNTED_FROM),
+        each=median(grown) if grown else None,
         operating=told.operating,
         reset_at=datetime.fromtimestamp(reset, UTC) if reset else None,
     )
@@ -59,8 +65,9 @@ def pages_now(pace: Pace | None, now: datetime, most: int) -> int:
         return min(FIRST, most)
     by_time = min(AIM_SECONDS / max(pace.mean, 0.001), MOST_SECONDS / max(pace.slowest, 0.001))
     pages = max(1, min(int(by_time), most))
-    if pace.operating_limit is not None and pace.mean >= COUNTED_FROM:
-        pages = min(pages, math.ceil((pace.operating_limit - used(pace, now)) / pace.mean))
+    each = pace.operating_each or (pace.mean if pace.mean >= COUNTED_FROM else None)
+    if pace.operating_limit is not None and each:
+        pages = min(pages, math.ceil((pace.operating_limit - used(pace, now)) / each))
     return max(pages, 0)
 
 
@@ -79,10 +86,12 @@ def learn(pace: Pace, cost: Measured, now: datetime) -> None:
     pace.slowest = max(cost.slowest, FORGOTTEN * (pace.slowest or 0.0))
     minutes = _living(pace, now)
     minutes[_minute(now)] = minutes.get(_minute(now), 0.0) + cost.counted
+    if cost.each is not None:
+        pace.operating_each = cost.each
     if cost.operating is not None:
         _agree(minutes, cost.operating, _minute(now))
         pace.reset_at = cost.reset_at
-        _raise_limit(pace, cost.operating, cost.slowest)
+        _raise_limit(pace, cost.operating, max(cost.slowest, cost.each or 0.0))
     pace.minutes = {str(minute): seconds for minute, seconds in minutes.items() if seconds > 0}
 
 
@@ -106,7 +115,8 @@ def learn_limit(pace: Pace, now: datetime) -> None:
     """The portal refused more operating time: its limit is what was used until now, less the page that went over."""
     spent = used(pace, now)
     if spent > 0:
-        pace.operating_limit = min(pace.operating_limit or spent, max(spent - (pace.slowest or 0.0), 0.0))
+        over = pace.operating_each or pace.slowest or 0.0
+        pace.operating_limit = min(pace.operating_limit or spent, max(spent - over, 0.0))
 
 
 def used(pace: Pace, now: datetime) -> float:

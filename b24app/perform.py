@@ -34,6 +34,7 @@ from b24app.errors import (
     PaymentRequired,
     PortalError,
     Throttled,
+    Unavailable,
     error_for,
 )
 from b24app.outcomes import Result

@@ -41,6 +41,10 @@ from sandbox import PortalHandle, StandIn
 ACT = "landing.landing.unpublic"
 ROUND_TRIP = 0.01  # seconds on loopback, batch of reads included
 WAKE = text("update procrastinate_jobs set scheduled_at = null where status = 'todo' and scheduled_at <= :now")
+DUE = text(
+    "select min(coalesce(scheduled_at, now())) from procrastinate_jobs where status = 'todo' and args->>'run' = :run"
+)
+OPERATING_SECONDS = 0.15  # of an unpublish, as the documentation measured it
 PATIENCE_SECONDS = 600
 promises: dict[str, bool] = {}
 
@@ -144,30 +148,37 @@ def small_beside_large() -> None:
 
 
 def operating_budget() -> None:
-    """The worker's part is played here, since jobs must come due by the portal's clock."""
-    pages, seconds, limit, scale = 3000, 0.3, 450, 30.0
-    with StandIn.start(scale=scale) as standin, database() as url:
+    """Both clocks are turned, and the worker's part is played here: jobs must come due by the portal's clock."""
+    pages, limit = 3000, 228
+    with StandIn.start() as standin, database() as url:
         environment = surroundings(url, standin)
         services = prepared(url, environment, clock=lambda: datetime.fromtimestamp(standin.world.clock.now(), UTC))
         actor = moved_in(create_app(services).test_client(use_cookies=False), services, standin.portals[0])
-        lids = slow_down(standin, standin.portals[0], pages, seconds)
+        lids = standin.portals[0].add_pages(pages)
         standin.portals[0].switch(operating_limit=limit)
         run_id = ordered(services, actor, lids)
         began = standin.world.clock.now()
         while not read(services, run_id).state.is_final:
             with services.store.begin() as db:
                 db.execute(WAKE, {"now": services.clock()})
-            asyncio.run(jobs.work(services, wait=False))
-        took = standin.world.clock.now() - began
+                due = db.scalar(DUE, {"run": str(run_id)})
+            if due is not None and due > services.clock():
+                standin.world.clock.advance((due - services.clock()).total_seconds())
+            else:
+                asyncio.run(jobs.work(services, wait=False))
+        windows = 1 + round((standin.world.clock.now() - began) / 600)
         services.close()
-        met = sum(call.code == "OPERATION_TIME_LIMIT" for call in standin.calls(method=ACT))
-        first_refused = {call.batch for call in standin.calls(method=ACT) if call.code == "OPERATION_TIME_LIMIT"}
-    budget = limit * max(1.0, took / 600)
-    used = pages * seconds / budget
-    print(f"  {pages} pages of {seconds} s with {limit} s of operating time in ten minutes: {took:.0f} s,")
-    print(f"    {used * 100:.1f} % of the budget used, the limit met in {len(first_refused)} request ({met} commands)")
+        calls = standin.calls(method=ACT)
+    refusals = [call for call in calls if call.code == "OPERATION_TIME_LIMIT"]
+    met = len({call.batch for call in refusals})
+    used = pages * OPERATING_SECONDS / (limit * windows)
+    print(f"  {pages} pages of {OPERATING_SECONDS} s of operating time, {limit} s of it in ten minutes:")
+    print(
+        f"    done in {windows} windows, {used * 100:.1f} % of them used; "
+        f"the limit met by {met} request ({len(refusals)} commands)"
+    )
     promises["at least 95 % of the operating time used"] = used >= 0.95
-    promises["the operating limit met at most once"] = len(first_refused) <= 1
+    promises["the operating limit met at most once"] = met <= 1
 
 
 # --- overhead --------------------------------------------------------------------------------------------------------

@@ -232,6 +232,7 @@ class Pace(Base):
     method: Mapped[str] = mapped_column(Text, primary_key=True)
     mean: Mapped[float | None]  # seconds a page takes
     slowest: Mapped[float | None]  # seconds the slowest page took lately
+    operating_each: Mapped[float | None]  # operating seconds of a page
     minutes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # unix minute to operating seconds
     reset_at: Mapped[datetime | None]  # operating_reset_at as last told
     operating_limit: Mapped[float | None]  # operating seconds at which the portal refused; None: never seen

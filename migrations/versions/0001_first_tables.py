@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("mean", sa.Double(), nullable=True),
         sa.Column("slowest", sa.Double(), nullable=True),
+        sa.Column("operating_each", sa.Double(), nullable=True),
         sa.Column(
             "minutes",
             postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),

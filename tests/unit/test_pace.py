@@ -139,6 +139,17 @@ def test_a_long_run_uses_nearly_all_operating_time_and_meets_the_limit_once(limi
     assert spent >= 0.95 * possible
 
 
+def test_operating_time_is_less_than_the_time_on_the_wall_and_counts_as_the_portal_tells():
+    known = fresh()
+    known.operating_limit = 100.0
+    timings = [Timing(1.2, 50.0 + 0.15 * number) for number in range(16)]
+
+    pace.learn(known, measured(timings, 16, 20.0), NOON)
+
+    assert known.operating_each == pytest.approx(0.15)
+    assert pace.pages_now(known, NOON, MOST) == 16, "not held back: there is room for 318 of 0.15 s"
+
+
 def test_the_window_frees_what_left_it_and_no_more():
     known = fresh()
     known.operating_limit = 100.0
