@@ -5,15 +5,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Message
 
-from b24app import errors
-from dev.words import ROOT, extracted
+from b24app import errors, i18n
+from dev.words import CATALOGS, ROOT, catalog, extracted, missing
 
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 READ_ALOUD = ("aria-label", "alt", "title", "placeholder")
 NAMES = {"Sundown", "CSV"}  # the same in every language
 ATTRIBUTES = re.compile(r"""[\w-]+=("[^"]*"|'[^']*')""")  # a macro may give only these
+PLACEHOLDER = re.compile(r"%\(\w+\)s")
 LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -61,3 +63,33 @@ def test_every_problem_speaks_through_the_catalogs() -> None:
     untold = {text for kind in kinds for text in (kind.title, kind.words, kind.remedy) if text not in known}
 
     assert untold == set()
+
+
+def texts_of(message: Message) -> list[tuple[str, str]]:
+    """Each text with its translation; both forms of a plural."""
+    said = message.string if isinstance(message.string, tuple | list) else (message.string or "",)
+    asked = message.id if isinstance(message.id, tuple | list) else (message.id,)
+    return list(zip(asked, said, strict=True))
+
+
+@pytest.mark.parametrize("language", i18n.languages()[1:])
+def test_a_language_is_complete_and_says_nothing_that_is_gone(language: str) -> None:
+    kept = catalog(CATALOGS / language / "LC_MESSAGES" / "messages.po")
+
+    assert missing(kept) == []
+    assert {message.id for message in kept} == {message.id for message in extracted()}
+    assert not any(message.fuzzy for message in kept if message.id)
+
+
+@pytest.mark.parametrize("language", i18n.languages()[1:])
+def test_a_translation_fills_in_what_the_original_does(language: str) -> None:
+    kept = catalog(CATALOGS / language / "LC_MESSAGES" / "messages.po")
+    pairs = [pair for message in kept if message.id for pair in texts_of(message)]
+
+    wrong = [asked for asked, said in pairs if set(PLACEHOLDER.findall(asked)) != set(PLACEHOLDER.findall(said))]
+
+    assert wrong == []
+
+
+def test_german_is_there() -> None:
+    assert i18n.languages() == ["en", "de"]
