@@ -1,0 +1,51 @@
+"""Health and requests, as an administrator sees them in the portal's frame; nobody else is offered them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.app_support import (  # noqa: F401  # fixtures
+    Tab,
+    door_fixture,
+    environment_fixture,
+    served_fixture,
+    tab_fixture,
+)
+from tests.browser.looking import Looker
+from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_an_administrator_looks_repairs_and_reads_the_requests(tab: Tab, ada, theme: str, width: int):
+    ada.opened()
+    assert ada.put("/preferences", {"theme": theme}).status_code == 204
+    tab.page.set_viewport_size({"width": width, "height": 760})
+    looker = Looker(theme)
+
+    frame = tab.open("admin")
+    frame.click("#tabs >> text=Health")
+    frame.wait_for_selector("#tabs [aria-current] >> text=Health")
+    looker.look(frame, "health")
+    frame.click("#repair")
+    frame.wait_for_selector("#view .banner >> text=What was done")
+    looker.look(frame, "repaired")
+    frame.click("#log")
+    frame.wait_for_selector("#calls tbody tr")
+    looker.look(frame, "requests")
+    frame.select_option("#by-method", "batch")
+    frame.wait_for_selector("#calls:not(.htmx-request)")
+    with tab.page.expect_download() as saving:
+        frame.click("#log-csv")
+    frame.click("#to-health")
+    frame.wait_for_selector("#repair")
+
+    assert looker.wrong == {}
+    assert saving.value.suggested_filename == "sundown-log.csv"
+
+
+def test_nobody_else_is_offered_it(tab: Tab):
+    frame = tab.open("editor")
+
+    assert frame.locator("#tabs a").all_inner_texts() == ["Pages", "Scheduled", "History"]
