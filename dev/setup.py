@@ -56,6 +56,8 @@ def make_environment() -> None:
     except ImportError:
         sys.exit("setup: this Python cannot make virtual environments; on Debian: apt-get install python3-venv")
     say("making .venv")
+    if VENV.is_symlink():
+        VENV.unlink()  # another checkout's: to be left as it is
     run([sys.executable, "-m", "venv", "--clear", VENV])
     stamp("environment", str(ROOT))
 
