@@ -194,6 +194,23 @@ def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_deploy_goes_on(
     done_once_and_one_way(standin, lids)
 
 
+def test_a_worker_that_still_finishes_its_batch_is_not_taken_for_dead(
+    alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
+):
+    slowly(0.9)
+    with quick(environment) as leaving:
+        run = run_of(alice.unpublish(*lids))
+        in_flight(alice, lids)
+        leaving.send(signal.SIGTERM)
+        with quick(environment):
+            assert leaving.popen.wait(PATIENCE_SECONDS) == 0, "after its batch, longer than a dead one is waited for"
+            standin.clear_faults()
+            ended(services, run)
+
+    assert alice.portal.asked(ACT) == PAGES
+    done_once_and_one_way(standin, lids)
+
+
 def test_a_frozen_worker_is_passed_by_and_thaws_into_work_again(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
