@@ -50,14 +50,14 @@ class Schedule:
         """A scheduled run's time has come, or was moved: put it in its portal's turn, or say why not.
 
         After a while without a worker many are due. The portal's earlier times come first, so that the last order wins:
-        each job starts the earliest run that is due, and there is a job for each.
+        each job starts the earliest run that is due, its own or another's, and there is a job for each.
         """
         now = self.clock()
         with self.store.begin() as db:
             run = db.get(Run, run_id)
-            if run is None or run.state is not RunState.SCHEDULED or run.at is None:
+            if run is None:
                 return
-            if run.at > now:
+            if run.state is RunState.SCHEDULED and run.at is not None and run.at > now:
                 self._wake(db, run, run.at - now)
                 return
             due = (Run.member_id == run.member_id, Run.state == RunState.SCHEDULED, Run.at <= now)

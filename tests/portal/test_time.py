@@ -11,6 +11,7 @@ from sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person
 from tests.portal.conftest import Turn
+from tests.worker import pump
 
 PAGE, OTHER = 351, 352
 
@@ -326,6 +327,17 @@ def test_after_a_while_without_a_worker_the_portals_earlier_times_come_first(
 
     assert seen(alice, earlier)["state"] == "succeeded"
     assert not alice.portal.page(PAGE).active
+
+
+def test_each_due_run_is_started_by_some_job_whichever_comes_first(
+    alice: Person, services: Services, clock: TurnableClock, turn: Turn
+):
+    runs = [run_of(alice.unpublish(PAGE, at=inside(clock, minutes=minutes))) for minutes in (50, 30, 40)]
+    turn(hours=1)
+
+    pump(services)
+
+    assert [seen(alice, run)["state"] for run in runs] == ["succeeded"] * 3
 
 
 def test_a_first_run_resumed_after_its_end_does_nothing_any_more(
