@@ -23,6 +23,8 @@ from sandbox import StandIn
 
 ROUNDS = 400
 THREADS = 20
+CROWD = 100
+PORTALS = 200
 
 
 class Quiet(WSGIRequestHandler):
@@ -68,6 +70,29 @@ def crowd(url: str, path: str, body: object) -> float:
     return ROUNDS * 4 / (time.perf_counter() - began)
 
 
+def waiting(standin: StandIn, path: str, body: object) -> float:
+    """Seconds until a hundred calls that take 0.2 s each have all been answered, made at once."""
+    standin.fault(0, "*", kind="latency", times=CROWD, seconds=0.2)
+
+    def work(_: int) -> None:
+        client = Client(standin.portals[0].url)
+        client.post(path, body)
+        client.connection.close()
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CROWD) as threads:
+        list(threads.map(work, range(CROWD)))
+    return time.perf_counter() - began
+
+
+def many_portals() -> tuple[float, float]:
+    """Milliseconds to start two hundred portals, and to put them back as they were."""
+    began = time.perf_counter()
+    with StandIn.start(portals=PORTALS) as standin:
+        started = (time.perf_counter() - began) * 1000
+        return started, each(standin.reset, 3)
+
+
 def bare() -> tuple[float, float]:
     """A server that does nothing: milliseconds of one call, calls in a second of many."""
     server = make_server(
@@ -101,9 +126,11 @@ def main() -> int:
     batch_ms = each(lambda: client.post("/rest/batch", {"auth": auth, "cmd": down}), 40)
     listing = {"auth": auth, "params": {"select": ["ID", "TITLE", "ACTIVE"], "order": {"ID": "ASC"}, "limit": 500}}
     list_ms = each(lambda: client.post("/rest/landing.landing.getList", listing), 20)
+    waited = waiting(standin, "/rest/profile", {"auth": auth})
     reset_ms = each(standin.reset, 10)
     client.connection.close()
     standin.stop()
+    start_many, reset_many = many_portals()
 
     print(
         f"  a server that does nothing   {bare_ms:6.2f} ms a call, {bare_rate:6.0f} a second from {THREADS} connections"
@@ -111,10 +138,15 @@ def main() -> int:
     print(f"  profile                      {call_ms:6.2f} ms, {call_ms / bare_ms:.1f} times that; {rate:6.0f} a second")
     print(f"  batch of 50 unpublishes      {batch_ms:6.2f} ms, {batch_ms / 50 / call_ms:.2f} of a call each")
     print(f"  500 of 3,000 pages           {list_ms:6.2f} ms")
-    print(f"  start {start_ms:.0f} ms, reset {reset_ms:.1f} ms")
+    print(f"  {CROWD} calls of 0.2 s at once    {waited:6.2f} s until all are answered")
+    print(
+        f"  start {start_ms:.0f} ms, reset {reset_ms:.1f} ms;"
+        f" with {PORTALS} portals {start_many:.0f} ms and {reset_many:.0f} ms"
+    )
     promises = {
         "a call costs at most 1.5 times nothing": call_ms <= 1.5 * bare_ms,
         "twenty connections get at least two thirds of what nothing gives": rate >= bare_rate * 2 / 3,
+        "slow calls wait side by side, not one after the other": waited <= 0.2 * CROWD / 10,
         "a command of a batch costs at most half a call": batch_ms / 50 <= call_ms / 2,
     }
     for words, kept in promises.items():
