@@ -5,6 +5,9 @@ from __future__ import annotations
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Frame
 
+from tests.browser.app_support import settles
+
+NO_SCROLLBAR = "document.documentElement.scrollHeight <= innerHeight"
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 
 
@@ -26,6 +29,10 @@ class Looker:
     def look(self, frame: Frame, view: str) -> None:
         assert frame.evaluate("document.documentElement.dataset.theme") == self.theme
         frame.page.mouse.move(0, 0)
+        frame.wait_for_selector("#view.htmx-request, #grid.htmx-request", state="detached")
+        frame.page.wait_for_timeout(200)  # what was dimmed meanwhile comes back
         faults = faults_of(frame)
+        if frame.page.viewport_size and frame.page.viewport_size["width"] >= 1280 and not settles(frame, NO_SCROLLBAR):
+            faults.append("a scrollbar in the frame")
         if faults:
             self.wrong[view] = faults

@@ -6,7 +6,7 @@ Every tab of these tests must stay without a complaint of the console and withou
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Frame
+from playwright.sync_api import Frame, ViewportSize
 
 from sandbox import PortalHandle, StandIn
 from tests.browser.app_support import (  # noqa: F401  # fixtures
@@ -25,7 +25,7 @@ from tests.people import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("worker")]
 
-DESK, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
+DESK, PHONE = ViewportSize(width=1280, height=720), ViewportSize(width=390, height=844)
 LOOKS = [(DESK, "light"), (PHONE, "dark"), (DESK, "dark"), (PHONE, "light")]
 UNPUBLISH = "landing.landing.unpublic"
 
@@ -37,6 +37,13 @@ def look(request: pytest.FixtureRequest, tab: Tab, alice: Person) -> str:
     alice.put("/preferences", {"theme": theme})
     tab.page.set_viewport_size(size)
     return str(theme)
+
+
+@pytest.fixture
+def phone(tab: Tab, alice: Person) -> None:
+    """In the hand, and dark."""
+    alice.put("/preferences", {"theme": "dark"})
+    tab.page.set_viewport_size(PHONE)
 
 
 def heading(frame: Frame) -> str:
@@ -117,6 +124,7 @@ def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, standin: StandIn):
     assert settles(frame, "document.querySelectorAll('#history tbody tr').length === 1")
 
 
+@pytest.mark.usefixtures("phone")
 def test_a_page_goes_down_until_a_time_and_its_return_is_moved_and_cancelled(tab: Tab, portal: PortalHandle):
     frame = tab.open()
     lid = portal.pages("PAGE")[1].id
@@ -146,6 +154,7 @@ def test_a_page_goes_down_until_a_time_and_its_return_is_moved_and_cancelled(tab
     assert settles(frame, "document.querySelector('#scheduled-count').textContent === ''")
 
 
+@pytest.mark.usefixtures("phone")
 def test_a_schedule_is_made_with_a_ready_time_and_the_zone_is_named(tab: Tab, portal: PortalHandle, alice: Person):
     alice.put("/preferences", {"zone": "Europe/Riga"})
     frame = tab.open()
@@ -166,6 +175,7 @@ def test_a_schedule_is_made_with_a_ready_time_and_the_zone_is_named(tab: Tab, po
     assert frame.input_value("#move-at").endswith("T18:00")
 
 
+@pytest.mark.usefixtures("phone")
 def test_a_colleague_takes_over_in_a_window_of_their_own(tab: Tab, portal: PortalHandle, standin: StandIn):
     frame = tab.open()
     tick(frame, 1, 2, 3)
@@ -189,6 +199,7 @@ def test_a_colleague_takes_over_in_a_window_of_their_own(tab: Tab, portal: Porta
     ends(frame, "All 3 pages unpublished")
 
 
+@pytest.mark.usefixtures("phone")
 def test_page_settings_open_that_page_and_everything_is_done_from_there(tab: Tab, portal: PortalHandle):
     page = portal.pages("KNOWLEDGE")[1]
     options = f'{{"LID":"{page.id}","SITE_ID":"{page.site_id}"}}'
