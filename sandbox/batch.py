@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from sandbox import php
 from sandbox.errors import RestError
-from sandbox.methods import Asked, Paged, rest_method
+from sandbox.methods import Asked, Lost, Paged, rest_method
 from sandbox.truth import Call, excerpt
 
 LENGTH = 50
@@ -49,8 +49,6 @@ def run_batch(asked: Asked, outer: Call, run: Run) -> dict[str, object]:
 def _one(
     asked: Asked, outer: Call, run: Run, place: int, key: str, command: str, maps: dict[str, dict[str, object]]
 ) -> None:
-    from sandbox.rest import Lost  # the two stand on one another: a batch runs calls, a call may be a batch
-
     if place >= LENGTH:
         raise RestError("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded", 400)
     path, _, query = command.partition("?")

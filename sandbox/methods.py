@@ -65,6 +65,10 @@ class Asked:
             raise denied("Access denied! Administrator permissions required.")
 
 
+class Lost(Exception):
+    """A command of a batch that was done and leaves no trace in the answer."""
+
+
 @dataclass(frozen=True)
 class Paged:
     """An answer of a generic list: its rows, how many there are, and where the next page starts (section 4.3)."""

@@ -18,7 +18,7 @@ from sandbox.clock import iso
 from sandbox.errors import RestError, denied
 from sandbox.faults import Fault, edit, front_end, spoil
 from sandbox.limits import Cut, Patience, check_operating, count_operating, operating, pour
-from sandbox.methods import Asked, Method, Paged, Process, rest_method
+from sandbox.methods import Asked, Lost, Method, Paged, Process, rest_method
 from sandbox.truth import Call, excerpt
 from sandbox.wire import Request, Response, reply
 from sandbox.world import Portal, Token, User, World
@@ -193,10 +193,6 @@ def run_command(asked: Asked, name: str, call: Call) -> tuple[object, dict[str, 
     if fault is not None and fault.kind == "lost":
         raise Lost
     return result, timing(world, portal, name, began)
-
-
-class Lost(Exception):
-    """The command was done and left no trace in the answer."""
 
 
 def perform(asked: Asked, method: Method) -> object:
