@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
 from sandbox import orm, php
 from sandbox.clock import Moment
 from sandbox.landing import folders_above, kinds, landing_method, public_url, rights
@@ -9,12 +11,73 @@ from sandbox.methods import Asked
 from sandbox.world import Page, Portal
 
 ENTITY = r"\Bitrix\Landing\Internals\Landing"
-PAGE_FIELDS = (
-    "ID", "CODE", "RULE", "ACTIVE", "PUBLIC", "DELETED", "TITLE", "XML_ID", "DESCRIPTION", "TPL_ID", "TPL_CODE",
-    "SITE_ID", "SITEMAP", "FOLDER", "FOLDER_ID", "SEARCH_CONTENT", "INITIATOR_APP_CODE", "VIEWS", "VERSION",
-    "HISTORY_STEP", "SYS", "CREATED_BY_ID", "MODIFIED_BY_ID", "DATE_CREATE", "DATE_MODIFY", "DATE_PUBLIC",
-    "DOMAIN_ID",
-)  # fmt: skip
+Field = Callable[[Portal, Page], object]
+
+
+def _yes(flag: bool) -> str:
+    return "Y" if flag else "N"
+
+
+def _when(portal: Portal, moment: float | None) -> Moment | None:
+    return None if moment is None else Moment(moment, portal.lang)
+
+
+def _public_at(portal: Portal, page: Page) -> object:
+    """Text as documented, or the object that the source forgets to print."""
+    if page.public_at is not None and portal.switches.public_date == "object":
+        return {}
+    return _when(portal, page.public_at)
+
+
+# A page's fields as REST prints them: numbers as text, times in the portal's culture.
+PAGE_FIELDS: dict[str, Field] = {
+    "ID": lambda _, page: str(page.id),
+    "CODE": lambda _, page: page.code,
+    "RULE": lambda _, page: None,
+    "ACTIVE": lambda _, page: _yes(page.active),
+    "PUBLIC": lambda _, page: _yes(page.public),
+    "DELETED": lambda _, page: _yes(page.deleted),
+    "TITLE": lambda _, page: page.title,
+    "XML_ID": lambda _, page: None,
+    "DESCRIPTION": lambda _, page: page.description or None,
+    "TPL_ID": lambda _, page: None,
+    "TPL_CODE": lambda _, page: None,
+    "SITE_ID": lambda _, page: str(page.site_id),
+    "SITEMAP": lambda _, page: _yes(page.sitemap),
+    "FOLDER": lambda _, page: "N",
+    "FOLDER_ID": lambda _, page: None if page.folder_id is None else str(page.folder_id),
+    "SEARCH_CONTENT": lambda _, page: f"{page.title} {page.draft}".lower(),
+    "INITIATOR_APP_CODE": lambda _, page: None,
+    "VIEWS": lambda _, page: str(page.views),
+    "VERSION": lambda _, page: str(page.version),
+    "HISTORY_STEP": lambda _, page: str(page.history_step),
+    "SYS": lambda _, page: _yes(page.sys),
+    "CREATED_BY_ID": lambda _, page: str(page.created_by),
+    "MODIFIED_BY_ID": lambda _, page: str(page.modified_by),
+    "DATE_CREATE": lambda portal, page: _when(portal, page.created_at),
+    "DATE_MODIFY": lambda portal, page: _when(portal, page.modified_at),
+    "DATE_PUBLIC": _public_at,
+    "DOMAIN_ID": lambda _, page: str(page.site_id),
+}
+
+
+class PageRow(Mapping[str, object]):
+    """A page as a row of a list, each field made only when it is looked at: a list filters many and shows few."""
+
+    __slots__ = ("_page", "_portal")
+
+    def __init__(self, portal: Portal, page: Page) -> None:
+        self._portal = portal
+        self._page = page
+
+    def __getitem__(self, name: str) -> object:
+        return PAGE_FIELDS[name](self._portal, self._page)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PAGE_FIELDS)
+
+    def __len__(self) -> int:
+        return len(PAGE_FIELDS)
 
 
 @landing_method("landing.landing.getList", arrays=("params",), cost=0.12, wall=0.3)
@@ -28,8 +91,8 @@ def get_list(asked: Asked) -> list[dict[str, object]]:
     pages = _candidates(asked, given)
     rows = orm.query(
         {**params, "select": _with_domain(params.get("select")), "filter": given},
-        [row_of(asked.portal, page) for page in pages],
-        PAGE_FIELDS,
+        [PageRow(asked.portal, page) for page in pages],
+        tuple(PAGE_FIELDS),
         ENTITY,
     )
     return [_with_extras(asked.portal, dict(row), params) for row in rows]
@@ -59,49 +122,6 @@ def _candidates(asked: Asked, given: dict[str, object]) -> list[Page]:
         and (asks_trash or not page.deleted)
         and not (by_site and any(folder.deleted for folder in folders_above(portal, page.folder_id)))
     ]
-
-
-def row_of(portal: Portal, page: Page) -> dict[str, object]:
-    """A page's fields as REST prints them: numbers as text, times in the portal's culture."""
-
-    def when(moment: float | None) -> Moment | None:
-        return None if moment is None else Moment(moment, portal.lang)
-
-    def yes(flag: bool) -> str:
-        return "Y" if flag else "N"
-
-    public_at: object = when(page.public_at)
-    if page.public_at is not None and portal.switches.public_date == "object":
-        public_at = {}
-    return {
-        "ID": str(page.id),
-        "CODE": page.code,
-        "RULE": None,
-        "ACTIVE": yes(page.active),
-        "PUBLIC": yes(page.public),
-        "DELETED": yes(page.deleted),
-        "TITLE": page.title,
-        "XML_ID": None,
-        "DESCRIPTION": page.description or None,
-        "TPL_ID": None,
-        "TPL_CODE": None,
-        "SITE_ID": str(page.site_id),
-        "SITEMAP": yes(page.sitemap),
-        "FOLDER": "N",
-        "FOLDER_ID": None if page.folder_id is None else str(page.folder_id),
-        "SEARCH_CONTENT": f"{page.title} {page.draft}".lower(),
-        "INITIATOR_APP_CODE": None,
-        "VIEWS": str(page.views),
-        "VERSION": str(page.version),
-        "HISTORY_STEP": str(page.history_step),
-        "SYS": yes(page.sys),
-        "CREATED_BY_ID": str(page.created_by),
-        "MODIFIED_BY_ID": str(page.modified_by),
-        "DATE_CREATE": when(page.created_at),
-        "DATE_MODIFY": when(page.modified_at),
-        "DATE_PUBLIC": public_at,
-        "DOMAIN_ID": str(page.site_id),
-    }
 
 
 def _with_extras(portal: Portal, row: dict[str, object], params: dict[str, object]) -> dict[str, object]:
