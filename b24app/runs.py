@@ -178,7 +178,7 @@ class Runs:
         back.at, back.at_wall, back.until, back.until_wall = order.until.instant, order.until.wall, None, None
         db.add(back)
         db.flush()
-        db.add_all(_of(back, [_item(item.position, item.lid, None, item.title, item.site) for item in items]))
+        db.add_all(_of(back, [_copy(item.position, item, undo=False) for item in items]))
         self._queue.begin(db, back.id, at=back.at)
         return back
 
@@ -270,7 +270,8 @@ class Runs:
         """Ids of the sites whose pages are in the run, as far as they are known."""
         with self._store.begin() as db:
             run = self._get(db, actor, run_id)
-            sites = db.scalars(select(RunItem.site_id).where(RunItem.run_id == run.id).distinct())
+            mine = RunItem.run_id.in_([run_id for run_id in (run.id, run.undoes) if run_id is not None])
+            sites = db.scalars(select(RunItem.site_id).where(mine).distinct())
             return frozenset(site for site in sites if site is not None)
 
     def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
@@ -401,7 +402,7 @@ class Runs:
             run.undoes, run.retries = (old.id, None) if undo else (None, old.id)
             if order.is_one_page_now:
                 run.state, run.started_at = RunState.RUNNING, self._clock()
-            self._write(db, actor, run, [_copy(position, row, undo) for position, row in enumerate(rows)], order)
+            self._write(db, actor, run, [_copy(position, row, undo=undo) for position, row in enumerate(rows)], order)
             return run.id
 
     def _is_undone(self, db: Session, run: Run) -> bool:
@@ -442,9 +443,9 @@ def drop_idle_return(db: Session, first: Run, back: Run, now: datetime) -> None:
         end(db, back, RunState.CANCELLED, now, NothingToBringBack)
 
 
-def _item(position: int, lid: int, page: Page | None, title: str = "", site: str = "") -> RunItem:
+def _item(position: int, lid: int, page: Page | None) -> RunItem:
     if page is None:
-        return RunItem(position=position, lid=lid, state=ItemState.PENDING, title=title, site=site)
+        return RunItem(position=position, lid=lid, state=ItemState.PENDING, title="", site="")
     before = {"active": page.published, "site_active": page.site_active, "planned": True}
     return RunItem(
         position=position, lid=lid, state=ItemState.PENDING, title=page.title, site=page.site, site_id=page.site_id,
@@ -452,7 +453,7 @@ def _item(position: int, lid: int, page: Page | None, title: str = "", site: str
     )  # fmt: skip
 
 
-def _copy(position: int, row: RunItem, undo: bool) -> RunItem:
+def _copy(position: int, row: RunItem, *, undo: bool) -> RunItem:
     return RunItem(
         position=position, lid=row.lid, state=ItemState.PENDING, title=row.title, site=row.site, site_id=row.site_id,
         expected=row.after if undo else None,

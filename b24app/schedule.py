@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.errors import BothTimesPast, NothingToBringBack, PublishTooLate, TimeIsUp, WaitedTooLong
+from b24app.errors import BothTimesPast, NothingToBringBack, PublishTooLate, TimeIsUp, Unavailable, WaitedTooLong
 from b24app.moments import nearest, zone_names
 from b24app.runs import drop_idle_return, end, pair
 from b24app.store.db import Store
@@ -187,18 +187,23 @@ def _both_past(db: Session, first: Run, back: Run, now: datetime) -> None:
 
 
 def _take_back_only_what_changed(db: Session, back: Run) -> None:
-    """The return of a "down until": only pages the first run changed, and only while they are as it left them."""
-    changed = {
-        row.lid: row.after
-        for row in db.scalars(
-            select(RunItem).where(RunItem.run_id == back.undoes, RunItem.state == ItemState.SUCCEEDED)
-        )
-    }
+    """The return of a "down until": only pages the first run changed, and only while they are as it left them.
+
+    A request of the first whose answer never came counts as done where it had something to change: the return looks at
+    each page before it acts.
+    """
+    rows = {row.lid: row for row in db.scalars(select(RunItem).where(RunItem.run_id == back.undoes))}
     for item in db.scalars(select(RunItem).where(RunItem.run_id == back.id)):
-        if item.lid in changed:
-            item.expected = changed[item.lid]
+        row = rows.get(item.lid)
+        if row is not None and item.site_id is None:  # the first run was ordered before its page was ever read
+            item.title, item.site, item.site_id = row.title, row.site, row.site_id
+        if row is not None and (row.state is ItemState.SUCCEEDED or _may_have_changed(row, back)):
+            item.expected = row.after
         else:
             item.state, item.code = ItemState.SKIPPED, "not_changed_by_run"
+    for row in rows.values():
+        if row.state is ItemState.RUNNING:
+            row.state, row.code, row.problem = ItemState.FAILED, Unavailable.code, Unavailable.__name__
 
 
 def _may_have_changed(row: RunItem, back: Run) -> bool:

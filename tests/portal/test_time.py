@@ -329,6 +329,21 @@ def test_after_a_while_without_a_worker_the_portals_earlier_times_come_first(
     assert not alice.portal.page(PAGE).active
 
 
+def test_a_late_return_can_be_taken_over_because_the_sites_of_its_pages_are_known(
+    alice: Person, ada: Person, clock: TurnableClock, turn: Turn, work
+):
+    first = run_of(alice.unpublish(PAGE, until=inside(clock, hours=1)))  # of a page no list was read for
+    turn(hours=3)
+    work()
+    assert seen(ada, {"id": first["returns_run"]})["problem"]["code"] == "too_late_to_publish"
+
+    taken = ada.post(f"/runs/{first['returns_run']}/takeover")
+    work()
+
+    assert taken.status_code == 200
+    assert alice.portal.page(PAGE).active
+
+
 def test_each_due_run_is_started_by_some_job_whichever_comes_first(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn
 ):
