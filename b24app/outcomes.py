@@ -4,7 +4,7 @@ A verdict never trusts an answer alone: `publication` answers null without the r
 the work was done. What is written as done was read to be so, or was answered and could not be read.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from b24app.bitrix import landing
@@ -34,7 +34,7 @@ class Result:
 
     def values(self) -> dict[str, Any]:
         """Columns to write; what was not learnt is left as it was."""
-        learnt = {name: value for name, value in asdict(self).items() if value is not None}
+        learnt = {name: value for name, value in vars(self).items() if value is not None}
         return {"code": None, "problem": None, **learnt}
 
 
