@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 KEPT = 50_000
 EXCERPT = 4000
+CHANGES_SHOWN = 2000
 
 
 @dataclass
@@ -123,7 +124,7 @@ class Truth:
             "calls": [asdict(call) for call in calls],
             "next": calls[-1].n if calls else after,
             "most_at_once": self.most_at_once(),
-            "changes": [asdict(change) for change in self.changes[-2000:]],
+            "changes": [asdict(change) for change in self.changes[-(limit or CHANGES_SHOWN) :]],
             "changed_twice": self.changed_twice(),
             "events": [asdict(sent) for sent in self.sent[-500:]],
         }

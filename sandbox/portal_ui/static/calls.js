@@ -46,7 +46,7 @@ export class CallList {
   // Calls under way are asked for again until they have ended.
   async look() {
     let said
-    try { said = await control.truth(this.next, this.next ? undefined : this.most) } catch { return this.onchange(null) }
+    try { said = await control.truth(this.next, this.most) } catch { return this.onchange(null) }
     for (const call of said.calls) this.take(call)
     if (said.next < this.last) this.clear() // the stand-in was reset
     this.last = said.next

@@ -15,7 +15,7 @@ async function send(verb, path, body) {
 export const control = {
   connect(url) { base = url.replace(/\/$/, '') },
   state: () => send('GET', '/state'),
-  truth: (after, limit) => send('GET', `/truth?${new URLSearchParams({ after, ...(limit ? { limit } : {}) })}`),
+  truth: (after, limit) => send('GET', `/truth?${new URLSearchParams({ after, limit })}`),
   expire: (portal, user) => send('POST', '/expire', user ? { portal, user } : { portal }),
   scope: (portal, scopes) => send('POST', '/scope', { portal, scopes }),
   rights: (portal, user, site, rights) => send('POST', '/rights', { portal, user, site, rights }),

@@ -44,5 +44,6 @@ export function sentRows(sent) {
 
 // What was done to a page that was so already: the same order carried out twice, whosever fault it was.
 export function twiceWords(changes) {
-  return changes.map((each) => `page ${each.lid}: ${each.action} ${each.times === 1 ? 'once' : `${each.times} times`} more than needed`).join(', ')
+  const named = changes.slice(0, 3).map((each) => `page ${each.lid}: ${each.action} ${each.times === 1 ? 'once' : `${each.times} times`} more than needed`)
+  return [...named, ...(changes.length > 3 ? [`and ${changes.length - 3} pages more`] : [])].join(', ')
 }
