@@ -2,7 +2,8 @@
 
 Own time is that of a whole request less what was waited for at the wire, that is for the stand-in, which runs in a
 process of its own; how much of it the processor was busy says what a less loaded machine would give. The database is
-real. Memory is the resident set of a gunicorn process.
+real. Memory is the resident set of a gunicorn process with the packages that are deployed: of the tools beside them
+structlog would load one.
 """
 
 from __future__ import annotations
@@ -177,9 +178,15 @@ def measure(app: Flask, wire: Wire, portal: Portal) -> dict[str, Figures]:
     return found
 
 
+def hide_tools(folder: str) -> str:
+    """A folder in which the tool is missing, as it is where only the requirements are installed."""
+    (Path(folder) / "rich.py").write_text("raise ImportError")
+    return folder
+
+
 def memory(environment: Mapping[str, str], portal: Portal) -> tuple[float, float, float]:
     """Megabytes of gunicorn's working process: at rest, after people worked in it, and after they listed thousands."""
-    with Web(environment) as web:
+    with TemporaryDirectory() as folder, Web({**environment, "PYTHONPATH": hide_tools(folder)}) as web:
         (worker,) = psutil.Process(web.pid).children()
 
         def use(user: object, times: int = 20) -> float:
