@@ -174,7 +174,7 @@ class Round:
     def undo(self, frame: Frame) -> None:
         """Put back what the shown run did, and stay until it is done."""
         frame.click("#run-undo")
-        frame.wait_for_selector(r"#run:not([data-poll]) #run-title >> text=/\d pages? published/")
+        frame.wait_for_selector(r"#run:not([data-poll]) #run-title >> text=/\d pages? published/", timeout=120_000)
         frame.wait_for_selector("#run-back")
 
     # --- scenes ----------------------------------------------------------------------------------------------------
@@ -301,7 +301,6 @@ class Round:
         frame.wait_for_selector("#run:not([data-poll]) #run-undo")
         self.shoot("25-taken-over")
         self.undo(frame)
-        frame.click("#news-seen")
 
     def health(self) -> None:
         """How the app stands, and what it asked the portal."""
