@@ -5,6 +5,7 @@ made due in the database.
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -43,8 +44,11 @@ def work_until_idle(services: Services) -> None:
     raise AssertionError("jobs come back without end")
 
 
-def pump(services: Services) -> None:
-    """As `work_until_idle`, without starting an engine: due jobs one after the other, in the engine's own order."""
+def pump(services: Services, between: Callable[[], None] = lambda: None) -> None:
+    """As `work_until_idle`, without starting an engine: due jobs one after the other, in the engine's own order.
+
+    between  done after each job
+    """
     verbs = {BEGIN: services.schedule.begin, STEP: services.perform.step, ENSURE: services.perform.ensure}
     for _ in range(MOST_JOBS):
         with services.store.begin() as db:
@@ -54,4 +58,5 @@ def pump(services: Services) -> None:
         verbs[job.task_name](UUID(job.args["run"]))
         with services.store.begin() as db:
             db.execute(DONE, {"id": job.id})
+        between()
     raise AssertionError("jobs come back without end")
