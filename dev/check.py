@@ -15,7 +15,7 @@ STEPS = (
     ("ruff", "format", "--check", "--quiet", "."),
     ("ruff", "check", "--quiet", "."),
     ("mypy", "--no-error-summary"),
-    ("pytest", "-n", "2", "--dist", "loadfile", "-q"),
+    ("pytest", "-n", "3", "--dist", "loadfile", "-q"),
 )
 
 

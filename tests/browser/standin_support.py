@@ -133,5 +133,5 @@ def app_frame(page: Page, number: int = 0) -> Frame:
     element = page.locator(".app-layout iframe").nth(number).element_handle()
     frame = element.content_frame()
     assert frame is not None
-    frame.wait_for_function("window.ready && window.ready.then(Boolean)")
+    frame.wait_for_function("() => window.ready && window.ready.then(Boolean)")
     return frame

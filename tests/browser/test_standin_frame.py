@@ -175,7 +175,7 @@ def test_another_copy_of_the_app_opens_in_a_slider_and_its_closing_is_the_answer
     expect(page.locator(".slider-title")).to_have_text("One page")
     assert frame.evaluate("gone") is False
     page.keyboard.press("Escape")
-    frame.wait_for_function("window.gone")
+    frame.wait_for_function("() => window.gone")
     expect(page.locator(".slider")).to_have_count(0)
 
 
@@ -197,7 +197,7 @@ def test_paths_of_sites_cannot_be_opened_and_those_of_crm_tell_when_they_close(p
     page.get_by_role("button", name="Close", exact=True).click()
 
     assert json.loads(sites) == {"result": "error", "errorCode": "PATH_NOT_AVAILABLE"}
-    frame.wait_for_function("window.answer")
+    frame.wait_for_function("() => window.answer")
     assert json.loads(frame.evaluate("answer")) == {"result": "close"}
 
 
@@ -209,7 +209,7 @@ def test_the_chosen_people_are_the_answer(page, portal, probe):
     page.get_by_role("checkbox", name="Ana Ruiz").check()
     page.get_by_role("button", name="Select", exact=True).click()
 
-    frame.wait_for_function("window.people")
+    frame.wait_for_function("() => window.people")
     assert frame.evaluate("people.map((one) => one.id)") == ["7", "9"]
 
 
