@@ -18,7 +18,8 @@ WORKER = "worker"
 ENDED = [state for state in RunState if state.is_final]
 WORKER_LATE = timedelta(minutes=2)
 LIVING_JOBS = text(
-    "select args->>'run' from procrastinate_jobs where status in ('todo', 'doing') and args->>'run' is not null"
+    "select args->>'run' from procrastinate_jobs "
+    "where status in ('todo', 'doing') and task_name in ('step_run', 'ensure_run')"
 )
 
 

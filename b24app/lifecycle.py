@@ -18,7 +18,8 @@ from b24app.errors import AuthorizationUnavailable, ForbiddenAddress, Forged, Pa
 from b24app.installs import Grant, Installs, vouches
 from b24app.perform import Perform
 from b24app.proving import Claim, Proving
-from b24app.removal import Removal, lock_runs
+from b24app.removal import Removal
+from b24app.runs import lock_runs
 from b24app.store.db import Store
 from b24app.store.models import Portal, Spent
 from b24app.terms import UserRef

@@ -90,7 +90,9 @@ def seen_done(run: Run, item: RunItem, now: PageState | None) -> Result | None:
     planned = item.before or {}
     if now is None or now.active != _wanted(run) or planned.get("active") is now.active:
         return None
-    if now.modified_by != run.acting_as and (now.modified_by is not None or "active" not in planned):
+    if now.modified_by not in (run.acting_as, run.created_by) and (
+        now.modified_by is not None or "active" not in planned
+    ):
         return None
     done = result(item, ItemState.SUCCEEDED, now, after=kept(now))
     return replace(done, before=item.before)

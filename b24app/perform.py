@@ -39,7 +39,7 @@ from b24app.errors import (
 )
 from b24app.outcomes import Result
 from b24app.pace import Measured
-from b24app.runs import Runs, may_change_hands, waits_for_a_decision
+from b24app.runs import Runs, lock_runs, may_change_hands, waits_for_a_decision
 from b24app.store.db import Store
 from b24app.store.models import Pace, Portal, Run, RunItem
 from b24app.store.queue import Queue
@@ -201,10 +201,11 @@ class Perform:
     def resume_for(self, user: UserRef) -> None:
         """The person is back with a living token: what waited for them goes on."""
         with self._store.begin() as db:
+            lock_runs(db, user.member_id, (RunState.WAITING,))
             mine = (Run.member_id == user.member_id, Run.acting_as == user.user_id)
             # in the order of their times, so that the last one wins
             query = select(Run).where(*mine, Run.state == RunState.WAITING).order_by(Run.at, Run.created_at)
-            waiting = db.scalars(query.with_for_update()).all()
+            waiting = db.scalars(query).all()
             self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
             if db.get_one(Portal, user.member_id).suspended_code is None:
                 for cause in OF_THE_PORTAL:
@@ -215,12 +216,13 @@ class Perform:
     def resume_portal(self, member_id: str, cause: type[PortalError]) -> int:
         """What a portal's runs waited for has come: those that waited for just this go on; how many."""
         with self._store.begin() as db:
+            lock_runs(db, member_id, (RunState.WAITING,))
             return self._resume_waiting(db, member_id, cause)
 
     def _resume_waiting(self, db: Session, member_id: str, cause: type[PortalError]) -> int:
         waiting = (Run.member_id == member_id, Run.state == RunState.WAITING)
         because = Run.problem["class"].astext == cause.__name__
-        runs = db.scalars(select(Run).where(*waiting, because).with_for_update()).all()
+        runs = db.scalars(select(Run).where(*waiting, because)).all()
         self._resume(db, runs)
         return len(runs)
 
@@ -391,7 +393,8 @@ class Perform:
         log.info("run_waits", run=str(run.id), code=problem.code)
 
     def _learn(self, db: Session, run: Run, batch: Batch) -> None:
-        lost = batch.problem is not None and batch.problem.code == "portal_timeout"
+        problem = batch.problem
+        lost = problem is not None and problem.code == "portal_timeout" and problem.maybe_done
         if batch.cost is None and not (lost and batch.sent):
             return
         known = self._pace(db, run)
@@ -468,10 +471,16 @@ def _states(answer: Answer | PortalError | None) -> dict[int, PageState]:
     """A read that failed inside the batch teaches nothing; it does not undo what the batch did."""
     if answer is None or isinstance(answer, PortalError):
         return {}
-    return {state.lid: state for state in landing.read_pages(answer.result)}
+    try:
+        return {state.lid: state for state in landing.read_pages(answer.result)}
+    except Unavailable:
+        return {}
 
 
 def _site_titles(answer: Answer | PortalError | None) -> dict[int, str]:
     if answer is None or isinstance(answer, PortalError):
         return {}
-    return {site.site_id: site.title for site in landing.read_sites(answer.result)}
+    try:
+        return {site.site_id: site.title for site in landing.read_sites(answer.result)}
+    except Unavailable:
+        return {}

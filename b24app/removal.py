@@ -76,12 +76,6 @@ class Removal:
         return len(portals)
 
 
-def lock_runs(db: Session, member_id: str) -> None:
-    """Hold the portal's open runs: those before their return runs, as elsewhere."""
-    open_ones = select(Run.id).where(Run.member_id == member_id, Run.state.not_in(FINAL_STATES))
-    db.scalars(open_ones.order_by(Run.returns_run.is_(None), Run.id).with_for_update()).all()
-
-
 def erase(db: Session, portal: Portal) -> None:
     """Nothing of the portal is left: people, tokens, proofs, runs, calls and waiting jobs go with it."""
     runs = [str(run) for run in db.scalars(select(Run.id).where(Run.member_id == portal.member_id))]

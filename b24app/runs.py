@@ -40,6 +40,9 @@ IS_UNDOING = Run.state.not_in((RunState.CANCELLED, RunState.FAILED, RunState.SCH
 OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
 
 
+OPEN_STATES = tuple(state for state in RunState if not state.is_final)
+
+
 @dataclass(frozen=True)
 class Order:
     """What a person asks for; the same order gives the same digest."""
@@ -178,7 +181,7 @@ class Runs:
         back.at, back.at_wall, back.until, back.until_wall = order.until.instant, order.until.wall, None, None
         db.add(back)
         db.flush()
-        db.add_all(_of(back, [_copy(item.position, item, undo=False) for item in items]))
+        db.add_all(_of(back, [_copy(item.position, item, None, undo=False) for item in items]))
         self._queue.begin(db, back.id, at=back.at)
         return back
 
@@ -375,17 +378,23 @@ class Runs:
             run.at, run.at_wall, run.zone = at.instant, at.wall, zone or run.zone
             if first is not None:
                 first.until, first.until_wall = at.instant, at.wall
-            self._queue.begin(db, run.id, at=run.at)
+            self._queue.begin_instead(db, run.id, at=run.at)
 
-    def retry(self, actor: Actor, run_id: UUID) -> UUID:
-        """A new run, as the actor, over the pages that failed. Raises NotPossibleNow when there are none."""
-        return self._again(actor, run_id, ItemState.FAILED, undo=False)
+    def retry(self, actor: Actor, run_id: UUID, readable: Collection[int] | None) -> tuple[UUID, bool]:
+        """A new run, as the actor, over the pages that failed; True when it is to be done while the person waits.
 
-    def undo(self, actor: Actor, run_id: UUID) -> UUID:
-        """A new run, as the actor, that turns back exactly what this run changed and nobody changed since."""
-        return self._again(actor, run_id, ItemState.SUCCEEDED, undo=True)
+        readable  ids of the sites the actor reads, None for all: of other pages the new run knows no more than numbers
+        Raises NotPossibleNow when there are none.
+        """
+        return self._again(actor, run_id, ItemState.FAILED, readable, undo=False)
 
-    def _again(self, actor: Actor, run_id: UUID, which: ItemState, *, undo: bool) -> UUID:
+    def undo(self, actor: Actor, run_id: UUID, readable: Collection[int] | None) -> tuple[UUID, bool]:
+        """As `retry`, but turns back exactly what this run changed and nobody changed since."""
+        return self._again(actor, run_id, ItemState.SUCCEEDED, readable, undo=True)
+
+    def _again(
+        self, actor: Actor, run_id: UUID, which: ItemState, readable: Collection[int] | None, *, undo: bool
+    ) -> tuple[UUID, bool]:
         with self._store.begin() as db:
             old = self._get(db, actor, run_id, lock=True)
             if not old.state.is_final or (undo and self._is_undone(db, old)):
@@ -402,11 +411,18 @@ class Runs:
             run.undoes, run.retries = (old.id, None) if undo else (None, old.id)
             if order.is_one_page_now:
                 run.state, run.started_at = RunState.RUNNING, self._clock()
-            self._write(db, actor, run, [_copy(position, row, undo=undo) for position, row in enumerate(rows)], order)
-            return run.id
+            items = [_copy(position, row, readable, undo=undo) for position, row in enumerate(rows)]
+            self._write(db, actor, run, items, order)
+            return run.id, order.is_one_page_now
 
     def _is_undone(self, db: Session, run: Run) -> bool:
         return db.scalar(select(Run.id).where(Run.undoes == run.id, IS_UNDOING).limit(1)) is not None
+
+
+def lock_runs(db: Session, member_id: str, states: Collection[RunState] = OPEN_STATES) -> None:
+    """Hold the portal's open runs, or those in some states: firsts before their returns, as everybody takes them."""
+    held = select(Run.id).where(Run.member_id == member_id, Run.state.in_(states))
+    db.scalars(held.order_by(Run.returns_run.is_(None), Run.id).with_for_update()).all()
 
 
 def pair(db: Session, run_id: UUID) -> tuple[Run, Run | None, Run | None]:
@@ -453,9 +469,11 @@ def _item(position: int, lid: int, page: Page | None) -> RunItem:
     )  # fmt: skip
 
 
-def _copy(position: int, row: RunItem, *, undo: bool) -> RunItem:
+def _copy(position: int, row: RunItem, readable: Collection[int] | None, *, undo: bool) -> RunItem:
+    shown = readable is None or row.site_id in readable
     return RunItem(
-        position=position, lid=row.lid, state=ItemState.PENDING, title=row.title, site=row.site, site_id=row.site_id,
+        position=position, lid=row.lid, state=ItemState.PENDING, title=row.title if shown else "",
+        site=row.site if shown else "", site_id=row.site_id,
         expected=row.after if undo else None,
     )  # fmt: skip
 

@@ -143,7 +143,7 @@ class Schedule:
             run.at = _meant(run.at_wall, run.zone, run.at)
             if first is not None:
                 first.until = run.at
-            self.queue.begin(db, run.id, at=run.at)
+            self.queue.begin_instead(db, run.id, at=run.at)
             log.info("run_moved_with_its_zone", run=str(run.id), zone=run.zone)
             return True
 

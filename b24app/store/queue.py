@@ -10,9 +10,13 @@ from functools import cached_property
 from uuid import UUID
 
 import procrastinate
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 BEGIN, STEP, ENSURE, FORGET = "begin_run", "step_run", "ensure_run", "forget_portal"
+NO_BEGIN = text(
+    "delete from procrastinate_jobs where status = 'todo' and task_name = 'begin_run' and args->>'run' = :run"
+)
 
 
 class Queue:
@@ -28,6 +32,11 @@ class Queue:
     def begin(self, db: Session, run: UUID, at: datetime | None = None) -> None:
         """Look at the run at its time, or as soon as a worker is free."""
         self._defer(db, BEGIN, run, at=at)
+
+    def begin_instead(self, db: Session, run: UUID, at: datetime) -> None:
+        """As `begin`, in place of the job for the time before: that one would look like work still to come."""
+        db.execute(NO_BEGIN, {"run": str(run)})
+        self.begin(db, run, at)
 
     def step(self, db: Session, run: UUID, member_id: str, at: datetime | None = None) -> None:
         """Do one batch of the run, in the portal's turn, not before `at`."""

@@ -220,11 +220,11 @@ def blueprint(services: Services) -> Blueprint:
 
     @runs.post("/<uuid:run_id>/retry")
     def retry(run_id: UUID) -> Response:
-        return _do_again(services.runs.retry(g.actor, run_id))
+        return _do_again(*services.runs.retry(g.actor, run_id, _readable(run_id)))
 
     @runs.post("/<uuid:run_id>/undo")
     def undo(run_id: UUID) -> Response:
-        return _do_again(services.runs.undo(g.actor, run_id))
+        return _do_again(*services.runs.undo(g.actor, run_id, _readable(run_id)))
 
     @runs.post("/<uuid:run_id>/takeover")
     def takeover(run_id: UUID) -> Response:
@@ -235,8 +235,11 @@ def blueprint(services: Services) -> Blueprint:
     def _sites(run_id: UUID) -> frozenset[int]:
         return services.runs.sites_of(g.actor, run_id)
 
-    def _do_again(run_id: UUID) -> Response:
-        if services.runs.get(g.actor, run_id).state is RunState.RUNNING:
+    def _readable(run_id: UUID) -> frozenset[int] | None:
+        return authority.readable_sites(g.actor, services.runs.get(g.actor, run_id))
+
+    def _do_again(run_id: UUID, is_one_page_now: bool) -> Response:
+        if is_one_page_now:
             services.perform.now(run_id)
         return _answer(run_id, 201)
 
