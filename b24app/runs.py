@@ -442,13 +442,12 @@ def pair(db: Session, run_id: UUID) -> tuple[Run, Run | None, Run | None]:
 def end(db: Session, run: Run, state: RunState, now: datetime, why: type[Problem] | None = None) -> None:
     """End a run without doing what is left of it; `why` is what people read about it.
 
-    A request that is on its way writes its own results. While a run waits there is none.
+    A request that is on its way writes its own results; where its answer was lost, a worker looks what it did.
     """
-    left = (ItemState.PENDING, ItemState.RUNNING) if run.state is RunState.WAITING else (ItemState.PENDING,)
     run.state, run.finished_at = state, now
     if why is not None:
         run.problem = {"code": why.code, "class": why.__name__, "method": ""}
-    undone = (RunItem.run_id == run.id, RunItem.state.in_(left))
+    undone = (RunItem.run_id == run.id, RunItem.state == ItemState.PENDING)
     db.execute(update(RunItem).where(*undone).values(state=ItemState.CANCELLED))
 
 

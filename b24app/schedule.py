@@ -162,7 +162,7 @@ class Schedule:
             run, _first, back = pair(db, run_id)
             if run.state is not RunState.WAITING or run.waiting_since is None or run.waiting_since >= now - PATIENCE:
                 return
-            left = (RunItem.run_id == run.id, RunItem.state.in_((ItemState.PENDING, ItemState.RUNNING)))
+            left = (RunItem.run_id == run.id, RunItem.state == ItemState.PENDING)
             words = {"code": WaitedTooLong.code, "problem": WaitedTooLong.__name__}
             db.execute(update(RunItem).where(*left).values(state=ItemState.FAILED, **words))
             end(db, run, RunState.FAILED, now)

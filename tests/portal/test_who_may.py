@@ -63,9 +63,10 @@ def test_who_may_steer(
 ):  # fmt: skip
     run = ordered(alice) if verb == "takeover" else ordered(alice, at=LATER)
     if verb == "takeover":
-        standin.fault(0, method="batch", kind="error", code="insufficient_scope", status=401, times=1)
+        standin.fault(0, method="batch", kind="error", code="insufficient_scope", status=401, times=-1)
         work()
         assert state(alice, run) == RunState.WAITING
+        standin.clear_faults()
     asker = person(who, app, standin, alice)
 
     answer = asker.post(f"/runs/{run}/{verb}", {"at": "2030-07-01T10:00:00Z"} if verb == "move" else None)
@@ -190,3 +191,17 @@ def test_a_right_taken_away_before_the_time_fails_the_page_with_the_reason(
         (IN_SHOP, "failed", "ACCESS_DENIED"),
     ]
     assert alice.portal.page(IN_SHOP).active
+
+
+def test_an_undo_by_a_colleague_shows_no_more_than_the_run_did(alice: Person, bob: Person):
+    """The new run is the colleague's own, and still names no page of a site they cannot read."""
+    run = alice.unpublish(ON_MAIN).json
+    assert run
+    title = alice.portal.page(ON_MAIN).title
+    alice.portal.rights(bob.user_id, 3, [])
+
+    again = bob.post(f"/runs/{run['id']}/undo")
+
+    assert again.status_code == 201
+    assert again.json
+    assert title not in again.text
