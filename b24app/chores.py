@@ -11,11 +11,10 @@ from b24app.clock import Clock
 from b24app.store.db import Store
 from b24app.store.models import ApiCall, Proof, Run, RunItem, Spent, WorkerSeen
 from b24app.store.queue import Queue
-from b24app.terms import ItemState, RunState
+from b24app.terms import FINAL_STATES, ItemState, RunState
 
 log = structlog.get_logger()
 WORKER = "worker"
-ENDED = [state for state in RunState if state.is_final]
 WORKER_LATE = timedelta(minutes=2)
 LIVING_JOBS = text(
     "select args->>'run' from procrastinate_jobs "
@@ -54,7 +53,7 @@ class Chores:
         """
         with self.store.begin() as db:
             in_flight = exists().where(RunItem.run_id == Run.id, RunItem.state == ItemState.RUNNING)
-            stopped = select(Run.id).where(Run.state.in_(ENDED), in_flight)
+            stopped = select(Run.id).where(Run.state.in_(FINAL_STATES), in_flight)
             moving = select(Run).where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)) | Run.id.in_(stopped))
             runs = list(db.scalars(moving.with_for_update(skip_locked=True)))
             living = set(db.scalars(LIVING_JOBS)) if runs else set()

@@ -15,7 +15,7 @@ from b24app.errors import AppRemoved
 from b24app.store.db import Store
 from b24app.store.models import ApiCall, Portal, Proof, Run, RunItem, User
 from b24app.store.queue import Queue
-from b24app.terms import FINAL_STATES, ItemState, RunState
+from b24app.terms import OPEN_STATES, ItemState, RunState
 
 log = structlog.get_logger()
 
@@ -86,7 +86,7 @@ def erase(db: Session, portal: Portal) -> None:
 
 def _stop_runs(db: Session, member_id: str, now: datetime) -> None:
     """A batch that is on its way writes what it did; while a run waits there is none."""
-    moving = (Run.member_id == member_id, Run.state.not_in(FINAL_STATES))
+    moving = (Run.member_id == member_id, Run.state.in_(OPEN_STATES))
     idle = select(Run.id).where(*moving, Run.state == RunState.WAITING)
     left = or_(RunItem.state == ItemState.PENDING, RunItem.run_id.in_(idle) & (RunItem.state == ItemState.RUNNING))
     stopped = update(RunItem).where(RunItem.run_id.in_(select(Run.id).where(*moving)), left)

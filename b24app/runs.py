@@ -31,16 +31,13 @@ from b24app.pages import Page
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, RunItem
 from b24app.store.queue import Queue
-from b24app.terms import N_, Action, Actor, ItemState, Kind, RunState
+from b24app.terms import N_, OPEN_STATES, Action, Actor, ItemState, Kind, RunState
 
 SAFETY = timedelta(seconds=60)  # when a worker looks after a run that a web process took on
 LAST_BATCH = timedelta(minutes=2)  # longer than a batch can be under way
 MOST_PAGES = 5000
 IS_UNDOING = Run.state.not_in((RunState.CANCELLED, RunState.FAILED, RunState.SCHEDULED))
 OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
-
-
-OPEN_STATES = tuple(state for state in RunState if not state.is_final)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class RunState(StrEnum):
 
 
 FINAL_STATES = frozenset({RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
+OPEN_STATES = frozenset(RunState) - FINAL_STATES
 
 
 class ItemState(StrEnum):

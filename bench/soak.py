@@ -26,7 +26,7 @@ from b24app.factory import create_app
 from b24app.runs import Order
 from b24app.services import Services
 from b24app.store.models import Run, RunItem
-from b24app.terms import Action, Actor, ItemState, Kind, RunState
+from b24app.terms import OPEN_STATES, Action, Actor, ItemState, Kind
 from bench._stage import ROOT, database, moved_in, prepared, surroundings
 from sandbox import StandIn
 
@@ -129,14 +129,11 @@ def settle(client: FlaskClient, services: Services, standin: StandIn) -> float:
             parts = urlsplit(url)
             client.post(f"{parts.path}?{parts.query}", data=form)
         with services.store.begin() as db:
-            left = db.scalar(select(func.count()).select_from(Run).where(Run.state.in_(OPEN)))
+            left = db.scalar(select(func.count()).select_from(Run).where(Run.state.in_(OPEN_STATES)))
         if not left:
             break
         time.sleep(2)
     return time.monotonic() - began
-
-
-OPEN = [state for state in RunState if not state.is_final]
 
 
 def verdict(services: Services, standin: StandIn, workers: Workers, ordered: int, settled: float) -> int:
@@ -152,7 +149,7 @@ def verdict(services: Services, standin: StandIn, workers: Workers, ordered: int
     print(f"  {ordered} runs, {sum(items.values())} pages, {struck} calls spoilt, {workers.kills} workers killed")
     print(f"  runs: {counted(states)}; pages: {counted(items)}; settled in {settled:.0f} s")
     promises = {
-        "every run has ended": not any(states[state] for state in OPEN),
+        "every run has ended": not any(states[state] for state in OPEN_STATES),
         "no page is left in flight": not items[ItemState.PENDING] and not items[ItemState.RUNNING],
         "what is written as done was seen to be so": untrue == 0,
     }
