@@ -31,8 +31,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from b24app.domain import Action, ItemState, Kind, RunState, UserRef
 from b24app.errors import Problem, RecordedProblem
-from b24app.terms import Action, ItemState, Kind, RunState, UserRef
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -147,7 +147,7 @@ class UserToken(Base):
     dead_code: Mapped[str | None] = mapped_column(Text)  # why it cannot be renewed; a new pair clears it
 
 
-class Proof(Base):
+class VerifiedToken(Base):
     """An access token the authorization server vouched for, kept by its hash until the token expires."""
 
     __tablename__ = "proofs"
@@ -197,7 +197,9 @@ class Run(Base):
     waiting_since: Mapped[datetime | None]  # of the first time it could not go on since it last did something
     checked_at: Mapped[datetime | None]  # when it was last asked whether the asker could do this now
     doubt: Mapped[RecordedProblem | None]  # why it would not go if its time came now
-    told_to: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'"))  # who saw how it ended
+    seen_by: Mapped[list[int]] = mapped_column(
+        "told_to", ARRAY(BigInteger), server_default=text("'{}'")
+    )  # who saw how it ended
     tries: Mapped[int] = mapped_column(server_default=text("0"))  # transient failures in a row
     step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows with each recorded batch
     returns_run: Mapped[UUID | None] = mapped_column(index=True)  # the linked run that publishes again at `until`
@@ -207,7 +209,7 @@ class Run(Base):
     order_sha256: Mapped[str | None] = mapped_column(String(64))
 
     @property
-    def actor(self) -> UserRef:
+    def acting_user(self) -> UserRef:
         """Whose token does the work."""
         return UserRef(self.member_id, self.acting_as)
 
@@ -247,7 +249,7 @@ class RunItem(Base):
         return None if self.before is None else bool(self.before.get("active"))
 
 
-class Pace(Base):
+class MethodThrottle(Base):
     """What was learnt of how one method of one portal may be used."""
 
     __tablename__ = "paces"
@@ -282,7 +284,7 @@ class ApiCall(Base):
     answer: Mapped[str] = mapped_column(Text)
 
 
-class Spent(Base):
+class OneTimeMark(Base):
     """What counts once, across processes: a sign-in's state, an event that was carried out. Kept until `expires_at`."""
 
     __tablename__ = "spent"
