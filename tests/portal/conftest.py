@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from b24app.services import Services
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.worker import work_until_idle
 

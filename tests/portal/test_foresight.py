@@ -6,7 +6,7 @@ import pytest
 
 from b24app.services import Services
 from b24app.terms import UserRef
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person
 from tests.portal.conftest import Turn, Work

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from b24app.terms import RunState
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person
 from tests.portal.conftest import Turn, Work
