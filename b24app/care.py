@@ -98,7 +98,7 @@ class Care:
             return [
                 RunLine(
                     run.id, domain, run.state, run.action.value, total, so_far, run.created_at, run.at, run.acting_as,
-                    (run.problem or {}).get("code"),
+                    run.problem and run.problem.code,
                 )
                 for run, domain, total, so_far in db.execute(query.order_by(Run.created_at.desc()).limit(limit))
             ]  # fmt: skip

@@ -48,7 +48,10 @@ Source of the codes: Bitrix24 REST docs, OAuth errors and landing method pages. 
 over the HTTP status, on which docs, source and SDKs disagree. Bitrix24's `error_description` is never shown.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
 from b24app.terms import N_
 
@@ -58,6 +61,7 @@ YOU, ADMINISTRATOR, OPERATOR, BITRIX24 = "you", "administrator", "operator", "bi
 class Problem(Exception):
     """Base of all; carries facts for a problem answer (RFC 9457) and never a token.
 
+    key          names this class in the database, for good: a class may be renamed, its key may not
     code         Bitrix24's own code as it came, or one of ours
     status       HTTP status towards our caller
     who          who can mend it: you, administrator, operator, bitrix24
@@ -68,6 +72,7 @@ class Problem(Exception):
     retry_after  seconds, where known
     """
 
+    key: ClassVar[str] = "problem"
     code: str = "invalid"
     status: int = 500
     who: ClassVar[str] = OPERATOR
@@ -100,6 +105,7 @@ class Problem(Exception):
 
 
 class BadForm(Problem):
+    key = "bad_form"
     code, status, who = "invalid", 422, YOU
     title = N_("This could not be read")
     words = N_("Something in the form is missing or not as it should be. Nothing was done.")
@@ -107,6 +113,7 @@ class BadForm(Problem):
 
 
 class SessionExpired(Problem):
+    key = "session_expired"
     code, status, who = "session_expired", 401, YOU
     title = N_("Your session in this app has ended")
     words = N_("The request was not carried out and no page was changed by it.")
@@ -114,6 +121,7 @@ class SessionExpired(Problem):
 
 
 class NotAllowed(Problem):
+    key = "not_allowed"
     code, status, who = "not_allowed", 403, ADMINISTRATOR
     title = N_("You may not do this")
     words = N_("Your rights on this portal do not allow it. Nothing was changed.")
@@ -121,6 +129,7 @@ class NotAllowed(Problem):
 
 
 class Forged(Problem):
+    key = "forged"
     code, status, who = "not_genuine", 403, YOU
     title = N_("This request did not come from your portal")
     words = N_("Bitrix24 does not confirm what was sent to the app. Nothing was stored and nothing was done.")
@@ -130,10 +139,13 @@ class Forged(Problem):
 class NotGenuine(Forged):
     """The authorization server refused the posted token; `code` is what it said."""
 
+    key = "not_genuine"
+
 
 class SignInRefused(Forged):
     """The state that came back from a sign-in is not one we sent this browser with; `code` says why."""
 
+    key = "sign_in_refused"
     code = "sign_in_refused"
     title = N_("This sign-in cannot be finished")
     words = N_(
@@ -143,6 +155,7 @@ class SignInRefused(Forged):
 
 
 class NotFound(Problem):
+    key = "not_found"
     code, status, who = "not_found", 404, YOU
     title = N_("There is nothing here")
     words = N_("What you asked for does not exist, or belongs to somebody else.")
@@ -150,6 +163,7 @@ class NotFound(Problem):
 
 
 class NotPossibleNow(Problem):
+    key = "not_possible_now"
     code, status, who = "not_possible_now", 409, YOU
     title = N_("This is not possible now")
     words = N_("The run is no longer in a state that allows it. Nothing was changed.")
@@ -157,6 +171,7 @@ class NotPossibleNow(Problem):
 
 
 class KeyReused(Problem):
+    key = "idempotency_key_reused"
     code, status, who = "idempotency_key_reused", 422, YOU
     title = N_("This order was already given differently")
     words = N_("The same Idempotency-Key came with another order. Nothing was done.")
@@ -166,10 +181,12 @@ class KeyReused(Problem):
 class Overtaken(Problem):
     """Why a run did not go as its times said."""
 
+    key = "overtaken"
     status, who = 409, YOU
 
 
 class PublishTooLate(Overtaken):
+    key = "publish_too_late"
     code = "too_late_to_publish"
     title = N_("The time for publishing passed more than an hour ago")
     words = N_("The app could not work at the set time. Nothing was published since, because it may not be wanted now.")
@@ -177,6 +194,7 @@ class PublishTooLate(Overtaken):
 
 
 class BothTimesPast(Overtaken):
+    key = "both_times_past"
     code = "both_times_past"
     title = N_("Both times passed before the app could work")
     words = N_("The pages were to change and to change back while the app could not work. They were left as they are.")
@@ -184,6 +202,7 @@ class BothTimesPast(Overtaken):
 
 
 class TimeIsUp(Overtaken):
+    key = "time_is_up"
     code = "time_is_up"
     title = N_("The time to come back arrived before all pages were done")
     words = N_("Pages that were not done by then were left as they are; the others are turned back as ordered.")
@@ -191,6 +210,7 @@ class TimeIsUp(Overtaken):
 
 
 class NothingToBringBack(Overtaken):
+    key = "nothing_to_bring_back"
     code = "nothing_to_bring_back"
     title = N_("There is nothing to bring back")
     words = N_("The first of the two runs changed no page, so the second has nothing to turn back.")
@@ -198,6 +218,7 @@ class NothingToBringBack(Overtaken):
 
 
 class WaitedTooLong(Overtaken):
+    key = "waited_too_long"
     code = "waited_too_long"
     title = N_("Nobody helped for 14 days")
     words = N_("The run waited 14 days for somebody who could go on with it. This page was not changed by it.")
@@ -205,6 +226,7 @@ class WaitedTooLong(Overtaken):
 
 
 class AppRemoved(Overtaken):
+    key = "app_removed"
     code = "app_removed"
     title = N_("The app was removed from the portal before this was done")
     words = N_("What was not done by then was left as it was.")
@@ -214,10 +236,12 @@ class AppRemoved(Overtaken):
 class PortalError(Problem):
     """Bitrix24 refused or did not answer; `maybe_done` is True when the call may have been carried out all the same."""
 
+    key = "portal_error"
     maybe_done: bool = False
 
 
 class ExpiredToken(PortalError):
+    key = "expired_token"
     code, status, who = "expired_token", 401, YOU
     title = N_("Your session in this app has ended")
     words = N_("Bitrix24 no longer accepts the app's access on your behalf, and it could not be renewed.")
@@ -225,14 +249,17 @@ class ExpiredToken(PortalError):
 
 
 class InvalidToken(ExpiredToken):
+    key = "invalid_token"
     code = "invalid_token"
 
 
 class SignInAgain(ExpiredToken):
+    key = "sign_in_again"
     code = "invalid_grant"
 
 
 class UserGone(PortalError):
+    key = "user_gone"
     code, status, who = "authorization_error", 401, ADMINISTRATOR
     title = N_("The portal no longer knows this user")
     words = N_(
@@ -242,6 +269,7 @@ class UserGone(PortalError):
 
 
 class InsufficientScope(PortalError):
+    key = "insufficient_scope"
     code, status, who = "insufficient_scope", 403, ADMINISTRATOR
     title = N_("The app lacks the Sites permission")
     words = N_(
@@ -255,6 +283,7 @@ class InsufficientScope(PortalError):
 
 
 class AppNotAllowed(PortalError):
+    key = "app_not_allowed"
     code, status, who = "user_access_error", 403, ADMINISTRATOR
     title = N_("This app is not open to you")
     words = N_("An administrator decides who may use this app, and you are not among them. Nothing was done.")
@@ -262,6 +291,7 @@ class AppNotAllowed(PortalError):
 
 
 class AccessDenied(PortalError):
+    key = "access_denied"
     code, status, who = "ACCESS_DENIED", 403, ADMINISTRATOR
     title = N_("You have no right to do this to this page")
     words = N_("Bitrix24 refused it for want of rights in this site. The page stays as it was.")
@@ -269,6 +299,7 @@ class AccessDenied(PortalError):
 
 
 class RestRefused(PortalError):
+    key = "rest_refused"
     code, status, who = "ACCESS_DENIED", 403, ADMINISTRATOR
     title = N_("The portal's plan does not let apps work")
     words = N_("Bitrix24 refuses the app's calls on this portal: apps need a plan or licence that includes them.")
@@ -276,6 +307,7 @@ class RestRefused(PortalError):
 
 
 class ConfirmNeeded(PortalError):
+    key = "confirm_needed"
     code, status, who = "METHOD_CONFIRM_WAITING", 403, ADMINISTRATOR
     title = N_("An administrator must confirm this first")
     words = N_("The portal holds the app's call back until an administrator confirms it.")
@@ -283,6 +315,7 @@ class ConfirmNeeded(PortalError):
 
 
 class PaymentRequired(PortalError):
+    key = "payment_required"
     code, status, who = "PAYMENT_REQUIRED", 402, ADMINISTRATOR
     title = N_("The subscription for this app has ended")
     words = N_("Bitrix24 no longer lets the app work here because its trial or paid period is over.")
@@ -290,6 +323,7 @@ class PaymentRequired(PortalError):
 
 
 class PageGone(PortalError):
+    key = "page_gone"
     code, status, who = "LANDING_NOT_EXIST", 404, YOU
     title = N_("The page was not found")
     words = N_("The page does not exist, lies in the trash, or you may not see it. It was not changed.")
@@ -297,6 +331,7 @@ class PageGone(PortalError):
 
 
 class PublishRefused(PortalError):
+    key = "publish_refused"
     code, status, who = "PUBLISH_REFUSED", 422, ADMINISTRATOR
     title = N_("Bitrix24 did not publish the page")
     words = N_("Bitrix24 refused to publish this page; it stays unpublished.")
@@ -304,6 +339,7 @@ class PublishRefused(PortalError):
 
 
 class NotInstalled(PortalError):
+    key = "not_installed"
     code, status, who = "APPLICATION_NOT_FOUND", 410, ADMINISTRATOR
     title = N_("The app is not installed on this portal")
     words = N_("Bitrix24 says the app was removed here. Its work is stopped; nothing was changed.")
@@ -311,6 +347,7 @@ class NotInstalled(PortalError):
 
 
 class OperatorError(PortalError):
+    key = "operator_error"
     code, status, who = "invalid_client", 500, OPERATOR
     title = N_("The app's own settings are wrong")
     words = N_("Bitrix24 does not accept the app's credentials. It is not your fault; nothing was changed or lost.")
@@ -318,6 +355,7 @@ class OperatorError(PortalError):
 
 
 class KeyMissing(OperatorError):
+    key = "key_missing"
     code = "token_key_missing"
     words = N_("The app cannot open the access to your portal that it keeps. Nothing was changed or lost.")
     remedy = N_(
@@ -327,6 +365,7 @@ class KeyMissing(OperatorError):
 
 
 class Unexpected(PortalError):
+    key = "unexpected"
     code, status, who = "unexpected", 502, OPERATOR
     title = N_("Bitrix24 did not understand the app")
     words = N_("A call of the app was answered with an error it did not expect.")
@@ -334,6 +373,7 @@ class Unexpected(PortalError):
 
 
 class ForbiddenAddress(PortalError):
+    key = "forbidden_address"
     code, status, who = "portal_address_refused", 502, OPERATOR
     title = N_("The portal's address cannot be called")
     words = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
@@ -341,6 +381,7 @@ class ForbiddenAddress(PortalError):
 
 
 class PortalMoved(PortalError):
+    key = "portal_moved"
     code, status, who = "portal_moved", 502, YOU
     title = N_("Your Bitrix24 has a new address")
     words = N_("The portal answered from another address, which could not be confirmed yet. Nothing was sent there.")
@@ -352,6 +393,7 @@ class PortalMoved(PortalError):
 
 
 class PortalClosed(PortalError):
+    key = "portal_closed"
     code, status, who, transient = "PORTAL_DELETED", 503, ADMINISTRATOR, True
     title = N_("The portal is closed for now")
     words = N_("Bitrix24 says that this portal is switched off at the moment.")
@@ -359,6 +401,7 @@ class PortalClosed(PortalError):
 
 
 class Blocked(PortalError):
+    key = "blocked"
     code, status, who = "OVERLOAD_LIMIT", 503, BITRIX24
     title = N_("Bitrix24 has put the app on hold here")
     words = N_("Bitrix24 itself stopped the app on this portal. The app does nothing here until the hold is lifted.")
@@ -366,6 +409,7 @@ class Blocked(PortalError):
 
 
 class Throttled(PortalError):
+    key = "throttled"
     code, status, who, transient = "QUERY_LIMIT_EXCEEDED", 503, BITRIX24, True
     title = N_("The portal is asked too much at the moment")
     words = N_("Bitrix24 limits how much apps may ask of a portal, and the limit is reached for now.")
@@ -373,6 +417,7 @@ class Throttled(PortalError):
 
 
 class Unavailable(PortalError):
+    key = "unavailable"
     code, status, who, transient = "portal_unavailable", 502, BITRIX24, True
     title = N_("Bitrix24 did not answer properly")
     words = N_("The portal could not be reached or gave no usable answer. See History for what was done.")
@@ -387,12 +432,14 @@ class Unavailable(PortalError):
 
 
 class AuthorizationUnavailable(Unavailable):
+    key = "authorization_unavailable"
     code = "authorization_unavailable"
     title = N_("Bitrix24 could not be asked who you are")
     words = N_("Bitrix24's authorization server gave no usable answer, so nothing was stored and nothing was done.")
 
 
 class AskedTooOften(AuthorizationUnavailable):
+    key = "too_many_attempts"
     code, who = "asked_too_often", YOU
     title = N_("Too many requests came that Bitrix24 did not confirm")
     words = N_(
@@ -453,3 +500,62 @@ def error_for(code: str, http_status: int, *, method: str = "", in_batch: bool =
         return (AccessDenied if in_batch or http_status == 400 else RestRefused)(code, method=method)
     remedy = REMEDIES.get(key) or (Unavailable if http_status >= 500 else Unexpected)
     return remedy(code, method=method)
+
+
+def _with_subclasses(problem: type[Problem]) -> list[type[Problem]]:
+    return [problem, *(each for child in problem.__subclasses__() for each in _with_subclasses(child))]
+
+
+BY_KEY = {problem.key: problem for problem in _with_subclasses(Problem)}
+
+
+@dataclass(frozen=True)
+class RecordedProblem:
+    """A problem as runs and their pages keep it: why a run waits, failed or is in doubt, why a page failed.
+
+    key     of the class, which gives words, status and who can mend it; one no longer known reads as a PortalError
+    code    Bitrix24's own code as it came, or one of ours
+    method  the REST method that was refused, where there was one
+    since   of a doubt: when it was first found
+    """
+
+    key: str
+    code: str
+    method: str = ""
+    since: datetime | None = None
+
+    @classmethod
+    def of(cls, problem: Problem | type[Problem], since: datetime | None = None) -> Self:
+        """What is to be kept of a problem; of a class without an occurrence, its own code."""
+        return cls(problem.key, problem.code, problem.method if isinstance(problem, Problem) else "", since)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """From the form that `stored` gives."""
+        since = stored.get("since")
+        return cls(
+            str(stored.get("key", "")),
+            str(stored.get("code", "")),
+            str(stored.get("method", "")),
+            datetime.fromisoformat(since) if since else None,
+        )
+
+    def stored(self) -> dict[str, str]:
+        """JSON for the database: `{"key", "code", "method"}`, of a doubt also `"since"` in ISO 8601."""
+        facts = {"key": self.key, "code": self.code, "method": self.method}
+        return facts if self.since is None else {**facts, "since": self.since.isoformat()}
+
+    @property
+    def kind(self) -> type[Problem]:
+        """The class it was."""
+        return BY_KEY.get(self.key, PortalError)
+
+    def is_a(self, kind: type[Problem]) -> bool:
+        """Exactly this class: a subclass has a remedy of its own."""
+        return self.key == kind.key
+
+    def problem(self) -> Problem:
+        """The problem again, to be shown."""
+        if self.kind is PortalMoved:
+            return PortalMoved("", method=self.method)
+        return self.kind(self.code, method=self.method)

@@ -8,7 +8,6 @@ asker and for those who can take over. It changes nothing else: at its time the 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -16,7 +15,7 @@ from sqlalchemy import and_, func, or_, select, update
 
 from b24app.bitrix import landing
 from b24app.clock import Clock
-from b24app.errors import AccessDenied, PortalError, PublishTooLate
+from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem
 from b24app.pages import may
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, RunItem
@@ -61,7 +60,7 @@ class Foresight:
             select(Run.member_id, Run.acting_as)
             .join(Portal, Portal.member_id == Run.member_id)
             .where(Run.state == RunState.WAITING, Portal.uninstalled_at.is_(None), Portal.suspended_code.is_(None))
-            .where(Run.problem["class"].astext != PublishTooLate.__name__)
+            .where(~Run.stopped_by(PublishTooLate))
             .group_by(Run.member_id, Run.acting_as)
             .order_by(func.min(Run.waiting_since))
         )
@@ -134,11 +133,12 @@ class Foresight:
         now = self.clock()
         with self.store.begin() as db:
             for run in db.scalars(select(Run).where(Run.id.in_(doubts), Run.state == RunState.SCHEDULED)):
-                doubt = _written(doubts[run.id], now)
-                if doubt is not None and run.doubt is not None and run.doubt["code"] == doubt["code"]:
+                found = doubts[run.id]
+                doubt = found and RecordedProblem.of(found, since=now)
+                if doubt is not None and run.doubt is not None and run.doubt.code == doubt.code:
                     doubt = run.doubt
                 elif doubt is not None:
-                    log.info("run_in_doubt", run=str(run.id), code=doubt["code"])
+                    log.info("run_in_doubt", run=str(run.id), code=doubt.code)
                 db.execute(update(Run).where(Run.id == run.id).values(doubt=doubt, checked_at=now))
 
 
@@ -146,9 +146,3 @@ def _lack(run: Run, sites: Iterable[int], rights: Rights) -> PortalError | None:
     if all(may(run.action, run.kind, rights[run.kind, site]) for site in sites):
         return None
     return AccessDenied(method="landing.site.getRights")
-
-
-def _written(problem: PortalError | None, now: datetime) -> dict[str, Any] | None:
-    if problem is None:
-        return None
-    return {"code": problem.code, "class": type(problem).__name__, "since": now.isoformat()}

@@ -77,4 +77,4 @@ class News:
 
 
 def _doubted_at(run: Run) -> datetime:
-    return datetime.fromisoformat((run.doubt or {})["since"])
+    return run.doubt.since if run.doubt and run.doubt.since else run.created_at

@@ -38,9 +38,9 @@ class Result:
         return {"code": None, "problem": None, **learnt}
 
 
-def in_words(problem: PortalError) -> dict[str, str]:
+def recorded(problem: PortalError) -> dict[str, str]:
     """A problem as an item keeps it."""
-    return {"code": problem.code, "problem": type(problem).__name__}
+    return {"code": problem.code, "problem": problem.key}
 
 
 def kept(state: PageState | None) -> dict[str, Any] | None:
@@ -73,7 +73,7 @@ def decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) ->
     """After a look: what needs no request any more, or None for what is still to be done."""
     if now is None:
         gone = PageGone()
-        return result(item, ItemState.FAILED, None, **in_words(gone))
+        return result(item, ItemState.FAILED, None, **recorded(gone))
     if sent_before and (done := seen_done(run, item, now)):
         return done
     if now.active == _wanted(run):
@@ -107,12 +107,10 @@ def outcome(
     except PAGE_LEVEL as refused:
         if before is not None and before.active == _wanted(run):
             return result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
-        return result(item, ItemState.FAILED, before, **in_words(refused))
+        return result(item, ItemState.FAILED, before, **recorded(refused))
     if before is not None and before.active == _wanted(run):
         return result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
     if after is not None and after.active != _wanted(run):
-        return result(
-            item, ItemState.FAILED, before, code=NOT_RESTORED, problem=Unavailable.__name__, after=kept(after)
-        )
+        return result(item, ItemState.FAILED, before, code=NOT_RESTORED, problem=Unavailable.key, after=kept(after))
     done = result(item, ItemState.SUCCEEDED, before, after=kept(after))
     return done if before is not None else replace(done, before=item.before)

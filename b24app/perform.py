@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -33,6 +32,7 @@ from b24app.errors import (
     NotPossibleNow,
     PaymentRequired,
     PortalError,
+    RecordedProblem,
     Throttled,
     Unavailable,
     error_for,
@@ -161,10 +161,10 @@ class Perform:
             return 0
         known = db.get(Pace, (run.member_id, landing.METHODS[run.action]))
         pages = pace.pages_now(known, now, MOST_PAGES)
-        if run.problem is not None and run.problem["class"] == Unavailable.__name__:
+        if run.problem is not None and run.problem.is_a(Unavailable):
             pages = pages and max(1, pages >> min(run.tries, MOST_HALVINGS))
         if known is not None and pages == 0:
-            run.problem = _named(Throttled(OPERATING, method=known.method))
+            run.problem = RecordedProblem.of(Throttled(OPERATING, method=known.method))
             self._queue.ensure(db, run.id, at=pace.free_at(known, now))
         return pages
 
@@ -182,7 +182,7 @@ class Perform:
                 with self._store.begin() as db:
                     self._queue.step(db, run.id, run.member_id, at=self._clock() + LOOK_AGAIN)
                 return
-            results = [outcomes.result(item, ItemState.FAILED, None, **outcomes.in_words(error)) for item in items]
+            results = [outcomes.result(item, ItemState.FAILED, None, **outcomes.recorded(error)) for item in items]
         else:
             results = [
                 outcomes.seen_done(run, item, looked.get(item.lid))
@@ -221,7 +221,7 @@ class Perform:
 
     def _resume_waiting(self, db: Session, member_id: str, cause: type[PortalError]) -> int:
         waiting = (Run.member_id == member_id, Run.state == RunState.WAITING)
-        because = Run.problem["class"].astext == cause.__name__
+        because = Run.stopped_by(cause)
         runs = db.scalars(select(Run).where(*waiting, because)).all()
         self._resume(db, runs)
         return len(runs)
@@ -362,7 +362,7 @@ class Perform:
             self._queue.step(db, run.id, run.member_id)
             return
         run.tries += 1
-        run.problem = _named(problem)
+        run.problem = RecordedProblem.of(problem)
         wait = (problem.retry_after or WAITS[min(run.tries, len(WAITS)) - 1]) * (1 + self._jitter() / 4)
         again = self._clock() + timedelta(seconds=wait)
         if isinstance(problem, Throttled):
@@ -388,7 +388,7 @@ class Perform:
         self._queue.ensure(db, run.id, at=free)
 
     def _wait_for_somebody(self, run: Run, problem: PortalError) -> None:
-        run.problem = _named(problem)
+        run.problem = RecordedProblem.of(problem)
         run.state, run.waiting_since = RunState.WAITING, run.waiting_since or self._clock()
         log.info("run_waits", run=str(run.id), code=problem.code)
 
@@ -419,7 +419,7 @@ def _stopped(results: list[Result], stopped: dict[int, PortalError], items: Sequ
     refused = [position for position, error in stopped.items() if not error.maybe_done]
     of_pages = all(isinstance(error, Unavailable) and not error.maybe_done for error in stopped.values())
     unwell = [
-        outcomes.result(item, ItemState.FAILED, None, **outcomes.in_words(stopped[item.position]))
+        outcomes.result(item, ItemState.FAILED, None, **outcomes.recorded(stopped[item.position]))
         for item in items
         if of_pages and item.position in stopped
     ]
@@ -434,11 +434,6 @@ def _unread(batch: Batch, after: Answer | PortalError, cost: Measured | None) ->
     lost.maybe_done = True
     known = [result for result in batch.results if result.state is not ItemState.SUCCEEDED]
     return replace(batch, results=known, problem=batch.problem or lost, unwell=(), cost=cost)
-
-
-def _named(problem: PortalError) -> dict[str, Any]:
-    """A problem as a run keeps it."""
-    return {"code": problem.code, "class": type(problem).__name__, "method": problem.method}
 
 
 def _time_is_up(run: Run, now: datetime) -> bool:

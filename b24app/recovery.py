@@ -38,7 +38,7 @@ class Recovery:
     def _resume_after(self, cause: type[PortalError], portals: Iterable[str]) -> int:
         resumed = sum(self.perform.resume_portal(member_id, cause) for member_id in portals)
         if resumed:
-            log.info("runs_resumed", cause=cause.__name__, runs=resumed)
+            log.info("runs_resumed", cause=cause.key, runs=resumed)
         return resumed
 
     def _accepted(self) -> list[str]:
@@ -72,4 +72,4 @@ class Recovery:
 
 
 def _waits_for(cause: type[PortalError]) -> ColumnElement[bool]:
-    return and_(Run.state == RunState.WAITING, Run.problem["class"].astext == cause.__name__)
+    return and_(Run.state == RunState.WAITING, Run.stopped_by(cause))

@@ -11,7 +11,7 @@ from sqlalchemy import delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.errors import AppRemoved
+from b24app.errors import AppRemoved, RecordedProblem
 from b24app.store.db import Store
 from b24app.store.models import ApiCall, Portal, Proof, Run, RunItem, User
 from b24app.store.queue import Queue
@@ -91,7 +91,7 @@ def _stop_runs(db: Session, member_id: str, now: datetime) -> None:
     left = or_(RunItem.state == ItemState.PENDING, RunItem.run_id.in_(idle) & (RunItem.state == ItemState.RUNNING))
     stopped = update(RunItem).where(RunItem.run_id.in_(select(Run.id).where(*moving)), left)
     db.execute(stopped.values(state=ItemState.CANCELLED), execution_options={"synchronize_session": False})
-    why = {"code": AppRemoved.code, "class": AppRemoved.__name__, "method": ""}
+    why = RecordedProblem.of(AppRemoved)
     ended = update(Run).where(*moving).values(state=RunState.CANCELLED, finished_at=now, problem=why)
     db.execute(ended, execution_options={"synchronize_session": False})
 

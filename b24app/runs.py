@@ -24,6 +24,7 @@ from b24app.errors import (
     NotPossibleNow,
     Problem,
     PublishTooLate,
+    RecordedProblem,
     SessionExpired,
 )
 from b24app.moments import Moment
@@ -443,7 +444,7 @@ def end(db: Session, run: Run, state: RunState, now: datetime, why: type[Problem
     """
     run.state, run.finished_at = state, now
     if why is not None:
-        run.problem = {"code": why.code, "class": why.__name__, "method": ""}
+        run.problem = RecordedProblem.of(why)
     undone = (RunItem.run_id == run.id, RunItem.state == ItemState.PENDING)
     db.execute(update(RunItem).where(*undone).values(state=ItemState.CANCELLED))
 
@@ -556,4 +557,4 @@ def may_change_hands(run: Run, user_id: int) -> bool:
 
 def waits_for_a_decision(run: Run) -> bool:
     """Nobody's token is at fault; a person must say that it is still wanted."""
-    return run.problem is not None and run.problem.get("class") == PublishTooLate.__name__
+    return run.problem is not None and run.problem.is_a(PublishTooLate)

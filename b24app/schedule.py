@@ -15,7 +15,15 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.errors import BothTimesPast, NothingToBringBack, PublishTooLate, TimeIsUp, Unavailable, WaitedTooLong
+from b24app.errors import (
+    BothTimesPast,
+    NothingToBringBack,
+    PublishTooLate,
+    RecordedProblem,
+    TimeIsUp,
+    Unavailable,
+    WaitedTooLong,
+)
 from b24app.moments import nearest, zone_names
 from b24app.runs import drop_idle_return, end, pair
 from b24app.store.db import Store
@@ -82,7 +90,7 @@ class Schedule:
         run.doubt = None
         if run.action is Action.PUBLISH and run.at is not None and now - run.at > LATE_PUBLISH:
             run.state, run.waiting_since = RunState.WAITING, now
-            run.problem = {"code": PublishTooLate.code, "class": PublishTooLate.__name__, "method": ""}
+            run.problem = RecordedProblem.of(PublishTooLate)
             log.info("publish_too_late", run=str(run.id))
             return
         run.state = RunState.QUEUED
@@ -163,8 +171,8 @@ class Schedule:
             if run.state is not RunState.WAITING or run.waiting_since is None or run.waiting_since >= now - PATIENCE:
                 return
             left = (RunItem.run_id == run.id, RunItem.state == ItemState.PENDING)
-            words = {"code": WaitedTooLong.code, "problem": WaitedTooLong.__name__}
-            db.execute(update(RunItem).where(*left).values(state=ItemState.FAILED, **words))
+            why = {"code": WaitedTooLong.code, "problem": WaitedTooLong.key}
+            db.execute(update(RunItem).where(*left).values(state=ItemState.FAILED, **why))
             end(db, run, RunState.FAILED, now)
             if back is not None:
                 drop_idle_return(db, run, back, now)
@@ -203,7 +211,7 @@ def _take_back_only_what_changed(db: Session, back: Run) -> None:
             item.state, item.code = ItemState.SKIPPED, "not_changed_by_run"
     for row in rows.values():
         if row.state is ItemState.RUNNING:
-            row.state, row.code, row.problem = ItemState.FAILED, Unavailable.code, Unavailable.__name__
+            row.state, row.code, row.problem = ItemState.FAILED, Unavailable.code, Unavailable.key
 
 
 def _may_have_changed(row: RunItem, back: Run) -> bool:

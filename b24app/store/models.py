@@ -3,6 +3,7 @@
 A portal's rows go together: deleting the portal takes its users, tokens, proofs, runs and call log along.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,7 +11,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     DateTime,
+    Dialect,
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
@@ -19,13 +22,16 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     func,
     text,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from b24app.errors import Problem, RecordedProblem
 from b24app.terms import Action, ItemState, Kind, RunState, UserRef
 
 NAMES = {
@@ -43,11 +49,25 @@ def _words(term: type[StrEnum]) -> Enum:
     return Enum(term, native_enum=False, length=16, values_callable=lambda words: [word.value for word in words])
 
 
+class Recorded(TypeDecorator[RecordedProblem]):
+    """A RecordedProblem in a column of JSON."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: RecordedProblem | None, dialect: Dialect) -> dict[str, str] | None:
+        return None if value is None else value.stored()
+
+    def process_result_value(self, value: Mapping[str, Any] | None, dialect: Dialect) -> RecordedProblem | None:
+        return None if value is None else RecordedProblem.read(value)
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own form
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB(none_as_null=True),
+        RecordedProblem: Recorded(),
         Action: _words(Action),
         Kind: _words(Kind),
         RunState: _words(RunState),
@@ -173,10 +193,10 @@ class Run(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    problem: Mapped[dict[str, Any] | None]  # {"code", "class", "method"} of why it waits or failed
+    problem: Mapped[RecordedProblem | None]  # why it waits or failed
     waiting_since: Mapped[datetime | None]  # of the first time it could not go on since it last did something
     checked_at: Mapped[datetime | None]  # when it was last asked whether the asker could do this now
-    doubt: Mapped[dict[str, Any] | None]  # {"code", "class", "since"} of why it would not go if its time came now
+    doubt: Mapped[RecordedProblem | None]  # why it would not go if its time came now
     told_to: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'"))  # who saw how it ended
     tries: Mapped[int] = mapped_column(server_default=text("0"))  # transient failures in a row
     step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows with each recorded batch
@@ -190,6 +210,12 @@ class Run(Base):
     def actor(self) -> UserRef:
         """Whose token does the work."""
         return UserRef(self.member_id, self.acting_as)
+
+    @classmethod
+    def stopped_by(cls, cause: type[Problem]) -> ColumnElement[bool]:
+        """In SQL: the run's problem is this very class."""
+        key: ColumnElement[str] = type_coerce(cls.problem, JSONB)["key"].astext
+        return key == cause.key
 
 
 class RunItem(Base):
@@ -209,7 +235,7 @@ class RunItem(Base):
     site: Mapped[str] = mapped_column(Text, server_default="")
     state: Mapped[ItemState]
     code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's code of a failure
-    problem: Mapped[str | None] = mapped_column(String(32))  # our class of it: gives the words
+    problem: Mapped[str | None] = mapped_column(String(32))  # the key of its problem: gives the words
     before: Mapped[dict[str, Any] | None]  # the page's state read just before we acted
     after: Mapped[dict[str, Any] | None]  # and right after
     expected: Mapped[dict[str, Any] | None]  # of an undo: what the undone run left behind; anything else is not touched

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from flask import Response, jsonify, make_response, render_template, request
 
-from b24app import errors, i18n, outcomes
-from b24app.errors import AccessDenied, PortalError, error_for
+from b24app import i18n, outcomes
+from b24app.errors import AccessDenied, RecordedProblem
 from b24app.pages import Page
 from b24app.runs import Coming, RunView
 from b24app.store.models import Run, RunItem
@@ -131,9 +131,9 @@ def _detail(order: Run, row: RunItem, coming: Sequence[Coming]) -> str | None:
         return _(ALREADY[order.action])
     if row.state is not ItemState.FAILED or row.problem is None:
         return None
-    if row.problem == AccessDenied.__name__ and row.site:
+    if row.problem == AccessDenied.key and row.site:
         return _(NO_RIGHT[order.action], site=row.site)
-    remedy: type[errors.Problem] = getattr(errors, row.problem, PortalError)
+    remedy = RecordedProblem(row.problem, row.code or "").kind
     return f"{_(remedy.words)} {_(remedy.remedy)}"
 
 
@@ -142,13 +142,8 @@ def _problem(order: Run) -> dict[str, Any] | None:
     return _facts_of(order.problem)
 
 
-def _facts_of(written: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if written is None:
-        return None
-    kind = getattr(errors, str(written.get("class")), None)
-    code = str(written.get("code"))
-    problem = kind(code) if kind is not None and kind is not errors.PortalMoved else error_for(code, 502)
-    return facts(problem)
+def _facts_of(recorded: RecordedProblem | None) -> dict[str, Any] | None:
+    return facts(recorded.problem()) if recorded else None
 
 
 def _id(value: object) -> str | None:

@@ -112,7 +112,7 @@ def test_a_removal_ends_sessions_and_stops_what_was_to_come(
     assert alice.get("/pages").status_code == 401
     with services.store.begin() as db:
         row = db.scalars(select(Run)).one()
-    assert (row.state, row.problem and row.problem["code"]) == ("cancelled", "app_removed")
+    assert (row.state, row.problem and row.problem.code) == ("cancelled", "app_removed")
     clock.tick(days=370)
     work_until_idle(services)
     assert alice.portal.page(PAGE).active

@@ -172,7 +172,7 @@ def test_troubles_without_end_make_the_run_wait_with_words(
         clock.tick(minutes=15)
 
     waits = state_of(services, run)
-    assert (waits.state, waits.problem and waits.problem["class"]) == ("waiting", "Unavailable")
+    assert (waits.state, waits.problem and waits.problem.key) == ("waiting", "unavailable")
 
 
 def test_a_missing_scope_inside_the_batch_is_a_failure_of_the_call(alice: Person, services: Services, many: list[int]):
