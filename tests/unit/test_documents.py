@@ -1,5 +1,6 @@
 """The documents are true: what code and pages cite is in the repository, and what they name exists."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ DOCUMENTS = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / 
 WIRE = (ROOT / "docs" / "bitrix24.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 FACTS = (ROOT / "sandbox" / "FACTS.md").read_text(encoding="utf-8")
+MAP = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHANGES = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
@@ -31,6 +33,7 @@ NUMBER = r"\d{1,2}(?:\.\d{1,2})?"
 # "section 4.4", "Sections 2.4 to 2.6", "bitrix24.md, 4.6", `"""4.5: the token stage`, "(3.2)" in the stand-in
 CITATION = re.compile(rf"(?:\b[Ss]ections?|bitrix24\.md,?) ({NUMBER}(?:(?:, | and | to ){NUMBER})*)")
 IN_STAND_IN = re.compile(r'(?:"""|\()(\d{1,2}\.\d{1,2})(?::|\))')
+FILE = re.compile(r"`((?:b24app|sandbox|dev|bench|scripts|migrations|tests|templates|assets|docs)/[\w./-]*)")
 DOCUMENT = re.compile(r"(?<![\w/.])((?:[\w-]+/)*[\w-]+\.md)\b")
 
 
@@ -62,7 +65,7 @@ def cited_in(path: Path) -> set[str]:
     text = path.read_text(encoding="utf-8")
     found = {number for several in CITATION.findall(text) for number in re.findall(NUMBER, several)}
     if (ROOT / "sandbox") in path.parents and path.suffix == ".py":
-        found |= {number for number in IN_STAND_IN.findall(text) if "." in number}
+        found |= set(IN_STAND_IN.findall(text))
     return found
 
 
@@ -90,13 +93,23 @@ def test_each_cited_section_of_the_wire_facts_exists() -> None:
 
 
 def test_each_cited_document_exists() -> None:
-    there = {str(path.relative_to(ROOT)) for path in (*DOCUMENTS, *(ROOT / "bench").glob("*.md"))}
+    there = {f"/{path.relative_to(ROOT)}" for path in (*DOCUMENTS, *(ROOT / "bench").glob("*.md"))}
     missing = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in sources()
         for name in DOCUMENT.findall(path.read_text(encoding="utf-8"))
-        if not any(known == name or known.endswith(f"/{name}") for known in there)
-        and "://" not in path.read_text(encoding="utf-8").partition(name)[0].rpartition("\n")[2].rpartition(" ")[2]
+        if not any(known.endswith(f"/{name}") for known in there)
+    }
+
+    assert missing == set()
+
+
+def test_each_file_a_document_names_exists() -> None:
+    missing = {
+        f"{document.name}: {name}"
+        for document in DOCUMENTS
+        for name in FILE.findall(document.read_text(encoding="utf-8"))
+        if not (ROOT / name).exists() and not name.startswith("b24app/static/")  # built, and not in git
     }
 
     assert missing == set()
@@ -130,6 +143,24 @@ def test_links_inside_the_repository_lead_somewhere(document: Path) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+def test_the_map_leads_to_places_that_exist() -> None:
+    rows = re.findall(r"^\| .+? \| \[`[^`]+`\]\(([^)]+)\)(?: `([\w.]+)`)? \|$", MAP, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\| .+ \|$", MAP, re.MULTILINE)) - MAP.count("| question | where |") > 0
+
+    assert {(place, name) for place, name in rows if name and name not in defined(ROOT / "docs" / place)} == set()
+
+
+def defined(path: Path) -> set[str]:
+    """What a module defines: `begin`, `Schedule`, `Schedule.begin`; blueprints' views stand in functions."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found.add(node.name)
+    return found
 
 
 def test_each_section_of_the_wire_facts_names_its_source() -> None:
