@@ -38,7 +38,7 @@ lock: setup
 	@exec $(PY) -m dev.lock
 
 audit: setup
-	@exec .venv/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip
+	@exec .venv/bin/pip-audit --strict --requirement requirements.txt --require-hashes --disable-pip
 
 clean:
 	rm -rf .venv node_modules b24app/static/dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""How people, Bitrix24 and the operator reach the app: routes, forms, answers, words."""
