@@ -32,7 +32,7 @@ screenshots: setup
 	@exec $(PY) scripts/screenshots.py
 
 words: setup
-	@exec $(PY) -m dev.words
+	@exec $(PY) -m dev.translations
 
 lock: setup
 	@exec $(PY) -m dev.lock

@@ -21,11 +21,11 @@ import structlog
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from b24app import config
-from b24app.care import Care, PortalLine, RunLine, UnknownPortal
+from b24app.domain import RunState
+from b24app.operations.admin import Admin, PortalLine, RunLine, UnknownPortal
 from b24app.store import embedded
 from b24app.store.db import Store
 from b24app.store.programs import EmbeddedError
-from b24app.terms import RunState
 
 MARKS = {"ok": "ok", "note": "note", "wrong": "WRONG"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
@@ -63,7 +63,7 @@ def doctor() -> None:
     One line for each thing, with the remedy. Exit code 1 when something is wrong; notes do not count. Nothing is
     changed; the authorization servers are asked whether they accept the application's credentials.
     """
-    from b24app import doctor as doctors
+    from b24app.operations import doctor as doctors
 
     wrong = 0
     for finding in doctors.examine():
@@ -90,13 +90,13 @@ def worker() -> None:
 
 
 @contextmanager
-def _care() -> Iterator[Care]:
+def _care() -> Iterator[Admin]:
     """The operator's orders on the database of the environment; its failures become one line."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was asked
     store = Store(_database_url(), pool=1)
     try:
         with _in_words():
-            yield Care(store)
+            yield Admin(store)
     finally:
         store.close()
 
@@ -163,11 +163,11 @@ def purge() -> None:
 def purge_portal(portal: str, yes: bool) -> None:
     """Delete all that is kept of PORTAL (domain or member_id), for good.
 
-    People, tokens, runs with their history, scheduled work and the log of requests. The portal itself is not touched:
+    Users, tokens, runs with their history, scheduled work and the log of requests. The portal itself is not touched:
     whoever opens the app there begins anew.
     """
     with _care() as care:
-        kept = care.holdings(portal)
+        kept = care.data_counts(portal)
         words = f"{kept.domain}: {kept.people} people, {kept.runs} runs and {kept.calls} logged requests"
         if not yes:
             click.confirm(f"{words} will be deleted for good. Go on?", abort=True)
@@ -215,8 +215,8 @@ def rotate_keys() -> None:
 
     Exit code 1 when something is left that none of the keys can open.
     """
-    from b24app.rotation import Progress, Rotation
     from b24app.store.vault import Vault
+    from b24app.tokens.key_rotation import Progress, Rotation
 
     settings = config.load()
     store = Store(_database_url(), pool=1)

@@ -16,9 +16,9 @@ from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState, Site
 from b24app.bitrix.rest import Answer, Command
 from b24app.clock import Clock
+from b24app.domain import Action, Actor, Kind, UserRef
 from b24app.errors import BadForm, PortalError
-from b24app.terms import Action, Actor, Kind, UserRef
-from b24app.tokens import Tokens
+from b24app.tokens.user_tokens import Tokens
 
 CHUNK = 500  # pages a getList command is asked for
 SITES = 500  # the same of sites
@@ -86,7 +86,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Screen:
+class PageSlice:
     """One screen of a search: its pages, where it stands, and what matched in all."""
 
     pages: tuple[Page, ...]
@@ -107,14 +107,14 @@ class Pages:
         self._kept: OrderedDict[tuple[UserRef, Kind], tuple[int, PageList]] = OrderedDict()
         self._guard = Lock()
 
-    def screen(self, actor: Actor, search: Search) -> Screen:
+    def screen(self, actor: Actor, search: Search) -> PageSlice:
         """One screen of what matches, in order of lid. Raises a PortalError, BadForm for a broken cursor."""
         listed = self.all_of(actor, search.kind)
         found = [page for page in listed.pages if search.matches(page)]
         start = _start(found, search.after)
         shown = found[start : start + search.limit]
         behind = start + len(shown)
-        return Screen(
+        return PageSlice(
             pages=tuple(shown),
             total=len(found),
             first=start + 1 if shown else 0,

@@ -22,11 +22,11 @@ import psutil
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from b24app.domain import OPEN_STATES, Action, Actor, ItemState, Kind
 from b24app.factory import create_app
-from b24app.runs import Order
+from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import Run, RunItem
-from b24app.terms import OPEN_STATES, Action, Actor, ItemState, Kind
 from bench._stage import ROOT, database, moved_in, prepared, surroundings
 from sandbox import StandIn
 

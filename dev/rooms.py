@@ -1,7 +1,7 @@
 """The rooms of `b24app` and who knows whom, read from its imports: `python -m dev.rooms [--write]`.
 
 A room is a package of `b24app`, or a module that stands beside the packages. The map in the README is what this
-prints, between two marks; `--write` puts it there anew, and tests/unit/test_documents.py compares. The diagram draws
+prints, between two marks; `--write` puts it there anew, and tests/house/test_documents.py compares. The diagram draws
 an arrow only where no longer way leads to the same room, so that a reader sees floors and not a net.
 """
 
@@ -121,7 +121,7 @@ def table() -> str:
     rows = []
     for room in floors(graph()):
         inside = contents(room)
-        rows.append(f"| `{room}{'/' if inside else '.py'}` | {': '.join(filter(None, (purpose(room), inside)))} |")
+        rows.append(f"| `{room}{'/' if inside else '.py'}` | {'<br>'.join(filter(None, (purpose(room), inside)))} |")
     return "\n".join(["| room | what is in it |", "|---|---|", *rows])
 
 

@@ -26,7 +26,7 @@ from typing import Any
 import requests
 
 from b24app.store import embedded
-from dev.children import Child, say, sweep, write_down
+from dev.processes import Child, say, sweep, write_down
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.prefix) / "bin"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from b24app.bitrix.rest import Answer, Command
+from b24app.domain import Action, Kind, read_id
 from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable
-from b24app.terms import Action, Kind, read_id
 
 METHODS = {Action.UNPUBLISH: "landing.landing.unpublic", Action.PUBLISH: "landing.landing.publication"}
 ALL_RIGHTS = frozenset({"read", "edit", "sett", "public", "delete"})

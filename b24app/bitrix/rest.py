@@ -84,7 +84,7 @@ class Rest:
     """Calls any portal; safe for threads, one pool of connections for all."""
 
     def __init__(self, transport: Transport, clock: Clock, on_call: Callable[[Call], None] | None = None) -> None:
-        self._session = dressed(PlainSession(), transport)
+        self._session = hardened(PlainSession(), transport)
         self._clock = clock
         self._on_call = on_call
 
@@ -147,7 +147,7 @@ class PlainSession(NoRedirects, requests.Session):
     """A session that calls and nothing else."""
 
 
-def dressed(session: Session, transport: Transport) -> Session:
+def hardened(session: Session, transport: Transport) -> Session:
     """The session as one that trusts nothing of the environment: no proxies, no netrc; and no cookie is kept."""
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -175,7 +175,7 @@ def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tu
                 raise PortalMoved(_host(answer.headers.get("Location", "")))
             return answer.status_code, text
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise lost(error) from None
+        raise no_answer(error) from None
 
 
 def read_text(answer: requests.Response, deadline: float) -> str:
@@ -201,7 +201,7 @@ def _host(location: str) -> str:
         return ""
 
 
-def lost(error: Exception) -> Unavailable:
+def no_answer(error: Exception) -> Unavailable:
     """No answer. A connection that never came about carried nothing; one that broke later may have carried the
     request.
     """
