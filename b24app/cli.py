@@ -90,7 +90,7 @@ def worker() -> None:
 
 
 @contextmanager
-def _care() -> Iterator[Admin]:
+def _admin() -> Iterator[Admin]:
     """The operator's orders on the database of the environment; its failures become one line."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was asked
     store = Store(_database_url(), pool=1)
@@ -132,8 +132,8 @@ def portals(as_json: bool) -> None:
 
     The state is open, uninstalled, or Bitrix24's word for why the app's work is stopped there.
     """
-    with _care() as care:
-        _show(care.portals(), PortalLine, as_json)
+    with _admin() as admin:
+        _show(admin.portals(), PortalLine, as_json)
 
 
 @b24.command()
@@ -148,8 +148,8 @@ def runs(portal: str | None, states: Sequence[str], limit: int, as_json: bool) -
 
     `flask b24 runs --state waiting` shows all that needs a person. Titles of pages and reasons are not shown.
     """
-    with _care() as care:
-        _show(care.runs(portal, [RunState(state) for state in states], limit), RunLine, as_json)
+    with _admin() as admin:
+        _show(admin.runs(portal, [RunState(state) for state in states], limit), RunLine, as_json)
 
 
 @b24.group()
@@ -166,12 +166,12 @@ def purge_portal(portal: str, yes: bool) -> None:
     Users, tokens, runs with their history, scheduled work and the log of requests. The portal itself is not touched:
     whoever opens the app there begins anew.
     """
-    with _care() as care:
-        kept = care.data_counts(portal)
+    with _admin() as admin:
+        kept = admin.data_counts(portal)
         words = f"{kept.domain}: {kept.people} people, {kept.runs} runs and {kept.calls} logged requests"
         if not yes:
             click.confirm(f"{words} will be deleted for good. Go on?", abort=True)
-        care.forget(kept.member_id)
+        admin.forget(kept.member_id)
         click.echo(f"{words} are deleted.")
 
 
@@ -182,8 +182,8 @@ def purge_log(days: int) -> None:
 
     The worker does the same each hour with API_LOG_DAYS.
     """
-    with _care() as care:
-        click.echo(f"{care.forget_calls(days)} entries are deleted.")
+    with _admin() as admin:
+        click.echo(f"{admin.forget_calls(days)} entries are deleted.")
 
 
 @b24.group()
@@ -199,8 +199,8 @@ def end_sessions(portal: str | None, user: int | None, everybody: bool) -> None:
     """Make session tokens useless at once; people reopen the app to go on, runs are not touched."""
     if everybody == bool(portal) or (user is not None and not portal):
         raise click.UsageError("Give --portal, --portal with --user, or --all.")
-    with _care() as care:
-        ended = care.end_sessions(portal, user)
+    with _admin() as admin:
+        ended = admin.end_sessions(portal, user)
         click.echo("The person's sessions have ended." if user is not None else f"Sessions ended on {ended} portals.")
 
 

@@ -26,7 +26,7 @@ from b24app.domain import Actor
 from b24app.services import Services, build
 from b24app.store import embedded
 from b24app.store.schema import MIGRATIONS
-from sandbox import PortalHandle, StandIn
+from b24sandbox import PortalHandle, StandIn
 
 ROOT = Path(__file__).parents[1]
 

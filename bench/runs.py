@@ -39,8 +39,8 @@ from b24app.runs.local_time import ScheduledTime
 from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import Run
+from b24sandbox import PortalHandle, StandIn
 from bench._stage import ROOT, database, moved_in, prepared, surroundings, worker
-from sandbox import PortalHandle, StandIn
 
 ACT = "landing.landing.unpublic"
 ROUND_TRIP = 0.01  # seconds on loopback, batch of reads included
@@ -103,7 +103,7 @@ def slow_pages() -> None:
         tell("Sundown", standin, spent, pages)
         promises["200 slow pages within 1.06 of the ideal"] = spent <= 1.06 * ideal(standin, pages)
         promises["200 slow pages without a cut"] = cut(standin) == 0
-        promises["200 slow pages, none changed twice"] = not standin.world.truth.changed_twice()
+        promises["200 slow pages, none changed twice"] = not standin.world.recorder.changed_twice()
     for name, client in (("b24pysdk", b24pysdk), ("fast_bitrix24", fast)):
         with others(scale=scale) as standin:
             lids = slow_down(standin, standin.portals[0], pages, seconds)
@@ -399,8 +399,8 @@ def ideal(standin: StandIn, pages: int) -> float:
 
 
 def tell(name: str, standin: StandIn, seconds: float, pages: int) -> None:
-    down = len({change.lid for change in standin.world.truth.changes})
-    twice = sum(int(str(each["times"])) for each in standin.world.truth.changed_twice())
+    down = len({change.lid for change in standin.world.recorder.changes})
+    twice = sum(int(str(each["times"])) for each in standin.world.recorder.changed_twice())
     share = seconds / ideal(standin, pages)
     print(
         f"    {name:14}{seconds:7.1f} s = {share:5.2f} x the ideal; {down} pages down, {acting(standin)} "

@@ -25,8 +25,8 @@ from b24app.runs.local_time import ScheduledTime
 from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import Run
+from b24sandbox import StandIn
 from bench._stage import database, moved_in, prepared, surroundings, worker
-from sandbox import StandIn
 
 PORTALS, PENDING, CROWD, SINGLE = 200, 10_000, 1_000, 20
 IDLE_SECONDS, SETTLE_SECONDS, LEAD_SECONDS, PATIENCE_SECONDS = 20, 8, 30, 150

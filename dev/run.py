@@ -143,7 +143,7 @@ class Run:
         state = str(self.instance / "standin.json")
         first = str(self.port + 1)
         options = ["--port", first, "--app-url", self.app_url, "--state", state]
-        self.add("stand-in", ["python", "-m", "sandbox", *options], patience=10, on_line=self.hear_standin)
+        self.add("stand-in", ["python", "-m", "b24sandbox", *options], patience=10, on_line=self.hear_standin)
         self.wait("the stand-in", lambda: not self.described.empty())
         return self.described.get_nowait()
 

@@ -22,11 +22,10 @@ from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store import embedded
 from b24app.store.schema import MIGRATIONS
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.people import Person
 from tests.worker import work_until_idle
 
-pytest_plugins = ["sandbox.plugin"]
 TEMPLATE = "sundown_template"
 APP_URL = "http://127.0.0.1:8100"
 Turn = Callable[..., None]

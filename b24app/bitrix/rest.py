@@ -54,6 +54,13 @@ class Answer:
     timing: Timing = Timing()
 
 
+def result_of(answer: Answer | PortalError) -> object:
+    """What a command of a batch answered. Raises the PortalError it was answered with."""
+    if isinstance(answer, PortalError):
+        raise answer
+    return answer.result
+
+
 @dataclass(frozen=True)
 class Command:
     """One call, to be made alone or inside a batch."""
@@ -105,14 +112,13 @@ class Rest:
         endpoint: str,
         access_token: str,
         commands: Mapping[str, Command],
-        halt: bool = False,
         timeout: float = 55,
     ) -> dict[str, Answer | PortalError]:
         """Up to 50 commands in one request, in order. A command's failure is its value; one of the call raises."""
         if len(commands) > MOST_COMMANDS:
             raise ValueError(f"a batch takes at most {MOST_COMMANDS} commands")
         cmd = {key: command.as_query() for key, command in commands.items()}
-        body = self._ask(endpoint, access_token, "batch", {"halt": int(halt), "cmd": cmd}, timeout)
+        body = self._ask(endpoint, access_token, "batch", {"halt": 0, "cmd": cmd}, timeout)
         return _read_batch(body.get("result"), commands)
 
     def _ask(

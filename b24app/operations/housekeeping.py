@@ -1,6 +1,5 @@
 """What is done by the clock: say that a worker lives, forget what may not be kept, find runs nobody works on."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -17,24 +16,24 @@ from b24app.store.queue import ENSURE, STEP, Queue, with_jobs
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
 class Housekeeping:
     """Each is safe to do twice and from several workers."""
 
-    store: Store
-    queue: Queue
-    clock: Clock
-    api_log_days: int
+    def __init__(self, store: Store, queue: Queue, clock: Clock, api_log_days: int) -> None:
+        self._store = store
+        self._queue = queue
+        self._clock = clock
+        self._api_log_days = api_log_days
 
     def beat(self) -> None:
         """Write down that a worker is at work now."""
-        heartbeat.beat(self.store, self.clock())
+        heartbeat.beat(self._store, self._clock())
 
     def purge(self) -> None:
         """Forget calls older than the operator keeps them, and proofs and states whose time is over."""
-        now = self.clock()
-        with self.store.begin() as db:
-            db.execute(delete(ApiCall).where(ApiCall.at < now - timedelta(days=self.api_log_days)))
+        now = self._clock()
+        with self._store.begin() as db:
+            db.execute(delete(ApiCall).where(ApiCall.at < now - timedelta(days=self._api_log_days)))
             db.execute(delete(VerifiedToken).where(VerifiedToken.expires_at < now))
             forget_expired(db, now)
 
@@ -44,7 +43,7 @@ class Housekeeping:
         A step records its results and asks for the next one in one transaction, so this finds only what a killed
         worker left, after the engine has ended that worker's job.
         """
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             in_flight = exists().where(RunItem.run_id == Run.id, RunItem.state == ItemState.RUNNING)
             stopped = select(Run.id).where(Run.state.in_(FINAL_STATES), in_flight)
             moving = select(Run).where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)) | Run.id.in_(stopped))
@@ -52,6 +51,6 @@ class Housekeeping:
             living = with_jobs(db, [run.id for run in runs], (STEP, ENSURE))
             lost = [run for run in runs if run.id not in living]
             for run in lost:
-                self.queue.step(db, run.id, run.member_id)
+                self._queue.step(db, run.id, run.member_id)
                 log.warning("lost_run_requeued", run=str(run.id))
         return len(lost)

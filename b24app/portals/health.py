@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from b24app.bitrix.rest import Answer, Command
+from b24app.bitrix.rest import Answer, Command, result_of
 from b24app.clock import Clock
 from b24app.config import Config
 from b24app.domain import APP_SCOPE, Actor
@@ -116,7 +116,7 @@ class PortalHealth:
     def look(self, actor: Actor) -> Health:
         """Everything at once. Raises NotAllowed for whoever is no administrator, and a PortalError."""
         asked = {"admin": Command("user.admin"), "scope": Command("scope"), "events": Command("event.get")}
-        answers = {name: _result(answer) for name, answer in self._tokens.batch(actor.user, asked).items()}
+        answers = {name: result_of(answer) for name, answer in self._tokens.batch(actor.user, asked).items()}
         if answers["admin"] is not True:
             raise NotAllowed()
         seen, now = last_beat(self._store), self._clock()
@@ -167,12 +167,6 @@ class PortalHealth:
         known = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         ours = {str(row.get("event", "")).upper() for row in known if row.get("handler") == handler}
         return {event: event in ours for event in EVENTS}
-
-
-def _result(answer: Answer | PortalError) -> object:
-    if isinstance(answer, PortalError):
-        raise answer
-    return answer.result
 
 
 def _words(granted: object) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ asker and for those who can take over. It changes nothing else: at its time the 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,6 +13,7 @@ import structlog
 from sqlalchemy import and_, func, or_, select, update
 
 from b24app.bitrix import landing
+from b24app.bitrix.rest import result_of
 from b24app.clock import Clock
 from b24app.domain import Kind, RunState, UserRef
 from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem
@@ -33,20 +33,20 @@ ENOUGH = timedelta(minutes=10)  # of one look, when portals are slow
 Rights = Mapping[tuple[Kind, int], frozenset[str]]
 
 
-@dataclass(frozen=True)
 class Preflight:
     """Safe to do twice and from several workers."""
 
-    store: Store
-    tokens: Tokens
-    clock: Clock
+    def __init__(self, store: Store, tokens: Tokens, clock: Clock) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
 
     def check_upcoming(self) -> int:
         """Ask for the askers whose turn it is, the nearest times first; how many were asked."""
-        began = self.clock()
+        began = self._clock()
         askers = self._askers(began)
         for number, asker in enumerate(askers):
-            if self.clock() - began > ENOUGH:
+            if self._clock() - began > ENOUGH:
                 return number
             self.look_at(asker)
         return len(askers)
@@ -64,7 +64,7 @@ class Preflight:
             .group_by(Run.member_id, Run.acting_as)
             .order_by(func.min(Run.waiting_since))
         )
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             askers = [UserRef(member_id, user_id) for member_id, user_id in db.execute(query.limit(ASKERS_AT_ONCE))]
         return [asker for asker in askers if self._can_work(asker)]
 
@@ -89,7 +89,7 @@ class Preflight:
             .group_by(Run.member_id, Run.acting_as)
             .order_by(func.min(Run.at))
         )
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             return [UserRef(member_id, user_id) for member_id, user_id in db.execute(query.limit(ASKERS_AT_ONCE))]
 
     def look_at(self, asker: UserRef) -> None:
@@ -106,7 +106,7 @@ class Preflight:
     def _plans(self, asker: UserRef) -> tuple[list[Run], dict[UUID, list[int]]]:
         """The asker's scheduled runs, and the sites whose pages are in each, as far as they are known."""
         mine = (Run.member_id == asker.member_id, Run.acting_as == asker.user_id, Run.state == RunState.SCHEDULED)
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             runs = list(db.scalars(select(Run).where(*mine)))
             known = select(RunItem.run_id, RunItem.site_id).join(Run, Run.id == RunItem.run_id)
             rows = db.execute(known.where(*mine, RunItem.site_id.is_not(None)).distinct())
@@ -121,17 +121,16 @@ class Preflight:
         for start in range(0, max(1, len(places)), SITES_AT_ONCE):
             some = places[start : start + SITES_AT_ONCE]
             commands = {f"{kind}{site}": landing.rights(kind, site) for kind, site in some}
-            answers = self.tokens.batch(
+            answers = self._tokens.batch(
                 asker, {"scope": landing.sites(Kind.PAGE, limit=1), **commands}, timeout=CALL_SECONDS
             )
-            if isinstance(answers["scope"], PortalError):
-                raise answers["scope"]
+            result_of(answers["scope"])
             found |= {(kind, site): landing.read_rights(kind, answers[f"{kind}{site}"]) for kind, site in some}
         return found
 
     def _write(self, doubts: Mapping[UUID, PortalError | None]) -> None:
-        now = self.clock()
-        with self.store.begin() as db:
+        now = self._clock()
+        with self._store.begin() as db:
             for run in db.scalars(select(Run).where(Run.id.in_(doubts), Run.state == RunState.SCHEDULED)):
                 found = doubts[run.id]
                 doubt = found and RecordedProblem.of(found, since=now)

@@ -5,7 +5,6 @@ so a late one happens at once. Publishing is not: more than an hour late it wait
 "down until" lie behind us nothing is done at all.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -41,13 +40,13 @@ FORGOTTEN = timedelta(seconds=15)
 MANY = 500
 
 
-@dataclass(frozen=True)
 class Schedule:
     """Each verb is safe to do twice and from several workers."""
 
-    store: Store
-    queue: Queue
-    clock: Clock
+    def __init__(self, store: Store, queue: Queue, clock: Clock) -> None:
+        self._store = store
+        self._queue = queue
+        self._clock = clock
 
     # --- the time has come -----------------------------------------------------------------------------------------
 
@@ -57,8 +56,8 @@ class Schedule:
         After a while without a worker many are due. The portal's earlier times come first, so that the last order wins:
         each job starts the earliest run that is due, its own or another's, and there is a job for each.
         """
-        now = self.clock()
-        with self.store.begin() as db:
+        now = self._clock()
+        with self._store.begin() as db:
             run = db.get(Run, run_id)
             if run is None:
                 return
@@ -73,7 +72,7 @@ class Schedule:
 
     def _begin_due(self, run_id: UUID, now: datetime) -> bool:
         """True when the run is no longer to be begun."""
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             run, first, back = pair(db, run_id)
             if not _is_due(run, now):
                 return False
@@ -91,7 +90,7 @@ class Schedule:
             log.info("publish_too_late", run=str(run.id))
             return
         run.state = RunState.QUEUED
-        self.queue.step(db, run.id, run.member_id)
+        self._queue.step(db, run.id, run.member_id)
 
     def _may_return(self, db: Session, back: Run, first: Run, now: datetime) -> bool:
         """The end of a "down until": what the first run has not done by now it shall not do any more."""
@@ -112,17 +111,17 @@ class Schedule:
     def _wake(self, db: Session, run: Run, span: timedelta) -> None:
         """Look again after `span`: not before the run's time by either clock, the worker's or the database's."""
         by_database: datetime = db.scalars(select(func.clock_timestamp() + span)).one()
-        self.queue.begin(db, run.id, at=max(by_database, self.clock() + span))
+        self._queue.begin(db, run.id, at=max(by_database, self._clock() + span))
 
     def wake_forgotten(self) -> int:
         """Give a job to every run whose time has come and that has none, as a killed worker leaves it; how many."""
-        overdue = select(Run).where(Run.state == RunState.SCHEDULED, Run.at < self.clock() - FORGOTTEN)
-        with self.store.begin() as db:
+        overdue = select(Run).where(Run.state == RunState.SCHEDULED, Run.at < self._clock() - FORGOTTEN)
+        with self._store.begin() as db:
             runs = list(db.scalars(overdue.limit(MANY).with_for_update(skip_locked=True)))
             living = with_jobs(db, [run.id for run in runs])
             lost = [run for run in runs if run.id not in living]
             for run in lost:
-                self.queue.begin(db, run.id)
+                self._queue.begin(db, run.id)
                 log.warning("scheduled_run_woken", run=str(run.id))
         return len(lost)
 
@@ -131,7 +130,7 @@ class Schedule:
     def follow_zones(self) -> int:
         """Move scheduled runs whose wall time means another instant since the rules of its zone changed; how many."""
         ZoneInfo.clear_cache()  # the machine's zone data may be newer than this process
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             local = db.execute(
                 select(Run.id, Run.at, Run.at_wall, Run.zone).where(
                     Run.state == RunState.SCHEDULED, Run.at_wall.is_not(None), Run.zone.is_not(None)
@@ -141,21 +140,21 @@ class Schedule:
         return sum(self._follow(run_id) for run_id in moved)
 
     def _follow(self, run_id: UUID) -> bool:
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             run, first, _back = pair(db, run_id)
             if run.state is not RunState.SCHEDULED or not run.at_wall or not run.zone or run.at is None:
                 return False
             run.at = _meant(run.at_wall, run.zone, run.at)
             if first is not None:
                 first.until = run.at
-            self.queue.begin_instead(db, run.id, at=run.at)
+            self._queue.begin_instead(db, run.id, at=run.at)
             log.info("run_moved_with_its_zone", run=str(run.id), zone=run.zone)
             return True
 
     def give_up(self) -> int:
         """End, as failed, the runs that waited two weeks for somebody; how many."""
-        now = self.clock()
-        with self.store.begin() as db:
+        now = self._clock()
+        with self._store.begin() as db:
             tired = select(Run.id).where(Run.state == RunState.WAITING, Run.waiting_since < now - PATIENCE)
             ids = list(db.scalars(tired.limit(MANY)))
         for run_id in ids:
@@ -163,7 +162,7 @@ class Schedule:
         return len(ids)
 
     def _give_up(self, run_id: UUID, now: datetime) -> None:
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             run, _first, back = pair(db, run_id)
             if run.state is not RunState.WAITING or run.waiting_since is None or run.waiting_since >= now - PATIENCE:
                 return

@@ -6,7 +6,6 @@ for such a cause: the authorization server whether it accepts us, the vault whet
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -76,21 +75,21 @@ class WaitingRuns:
             self._queue.step(db, run.id, run.member_id)
 
 
-@dataclass(frozen=True)
 class Recovery:
     """Safe to do twice and from several workers: a run that still has to wait waits again."""
 
-    store: Store
-    oauth: AuthorizationServers
-    tokens: Tokens
-    waiting: WaitingRuns
+    def __init__(self, store: Store, oauth: AuthorizationServers, tokens: Tokens, waiting: WaitingRuns) -> None:
+        self._store = store
+        self._oauth = oauth
+        self._tokens = tokens
+        self._waiting = waiting
 
     def resume(self) -> int:
         """Let runs go on whose cause has ended; how many."""
         return self._resume_after(OperatorError, self._accepted()) + self._resume_after(KeyMissing, self._opening())
 
     def _resume_after(self, cause: type[PortalError], portals: Iterable[str]) -> int:
-        resumed = sum(self.waiting.resume_portal(member_id, cause) for member_id in portals)
+        resumed = sum(self._waiting.resume_portal(member_id, cause) for member_id in portals)
         if resumed:
             log.info("runs_resumed", cause=cause.key, runs=resumed)
         return resumed
@@ -98,14 +97,14 @@ class Recovery:
     def _accepted(self) -> list[str]:
         """Portals with runs that wait for right credentials, if their authorization server accepts ours now."""
         query = select(Portal.member_id, Portal.oauth_server).join(Run, Run.member_id == Portal.member_id)
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             portals = dict(db.execute(query.where(_waits_for(OperatorError)).distinct()).all())
         servers = {server for server in portals.values() if self._accepts_us(server)}
         return [member_id for member_id, server in portals.items() if server in servers]
 
     def _accepts_us(self, server: str) -> bool:
         try:
-            self.oauth.check_credentials(self.oauth.choose(server))
+            self._oauth.check_credentials(self._oauth.choose(server))
         except PortalError:
             return False
         return True
@@ -113,13 +112,13 @@ class Recovery:
     def _opening(self) -> list[str]:
         """Portals with runs that wait for a key, where the token of at least one of their actors opens now."""
         query = select(Run.member_id, Run.acting_as).where(_waits_for(KeyMissing)).distinct()
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             actors = [UserRef(member_id, user_id) for member_id, user_id in db.execute(query)]
         return sorted({actor.member_id for actor in actors if self._opens(actor)})
 
     def _opens(self, actor: UserRef) -> bool:
         try:
-            self.tokens.load(actor)
+            self._tokens.load(actor)
         except PortalError:
             return False
         return True

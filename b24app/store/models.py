@@ -41,7 +41,6 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 MEMBER = String(64)
-OPEN_STATES = "state in ('scheduled','queued','running','waiting')"
 
 
 def _words(term: type[StrEnum]) -> Enum:
@@ -88,7 +87,9 @@ class Portal(Base):
     status: Mapped[str] = mapped_column(String(16))
     app_version: Mapped[int]
     application_token_sha256: Mapped[str | None] = mapped_column(String(64))
-    epoch: Mapped[int] = mapped_column(BigInteger)  # starts as unix time, grows at uninstall: ends every session
+    epoch: Mapped[int] = mapped_column(
+        BigInteger
+    )  # starts anywhere, grows at each installation and removal: ends every session
     pages_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows when we changed a page
     installed_at: Mapped[datetime]
     bound_to: Mapped[str | None] = mapped_column(Text)  # the APP_URL that events and placement are bound to
@@ -241,7 +242,6 @@ class RunItem(Base):
     before: Mapped[dict[str, Any] | None]  # the page's state read just before we acted
     after: Mapped[dict[str, Any] | None]  # and right after
     expected: Mapped[dict[str, Any] | None]  # of an undo: what the undone run left behind; anything else is not touched
-    done_at: Mapped[datetime | None]
 
     @property
     def was_published(self) -> bool | None:

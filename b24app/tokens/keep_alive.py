@@ -5,7 +5,6 @@ its end is renewed, between day 140 and day 160. On which of these days is writt
 good as a die, so the tokens of a big portal, got on one day, do not fall due on one day.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -25,20 +24,20 @@ MOST_AT_ONCE = 50  # a tick, so that a worker is never busy with this for long
 DIE = 16**4
 
 
-@dataclass(frozen=True)
 class KeepAlive:
     """Renews what grows old; safe to do twice and from several workers."""
 
-    store: Store
-    tokens: Tokens
-    clock: Clock
+    def __init__(self, store: Store, tokens: Tokens, clock: Clock) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
 
     def renew_ageing(self) -> int:
         """Renew some of the tokens that are due; how many were. Stops when Bitrix24 or our settings are unwell."""
         renewed = 0
         for user in self._due():
             try:
-                self.tokens.keep_alive(user)
+                self._tokens.keep_alive(user)
                 renewed += 1
             except PortalError as refused:
                 log.warning("token_not_kept_alive", member_id=user.member_id, user_id=user.user_id, code=refused.code)
@@ -54,10 +53,10 @@ class KeepAlive:
         query = (
             select(UserToken.member_id, UserToken.user_id)
             .join(Portal, Portal.member_id == UserToken.member_id)
-            .where(UserToken.obtained_at < self.clock() - EARLIEST, due_at <= self.clock())
+            .where(UserToken.obtained_at < self._clock() - EARLIEST, due_at <= self._clock())
             .where(UserToken.dead_code.is_(None), Portal.uninstalled_at.is_(None), Portal.suspended_code.is_(None))
             .order_by(UserToken.obtained_at)
             .limit(MOST_AT_ONCE)
         )
-        with self.store.begin() as db:
+        with self._store.begin() as db:
             return [UserRef(member_id, user_id) for member_id, user_id in db.execute(query)]

@@ -14,7 +14,7 @@ from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.rest import Rest
 from b24app.clock import utcnow
 from b24app.errors import ForbiddenAddress, Unavailable
-from sandbox.tls import server_context
+from b24sandbox.server.tls import server_context
 from tests.loopback import Loopback, answer
 
 DONE = answer(b'{"result":true}', "200 OK", "Content-Type: application/json")

@@ -14,8 +14,8 @@ from b24app.errors import BadForm, Problem
 from b24app.runs.orders import Order
 from b24app.web.forms import read
 from b24app.web.runs import OrderForm
-from sandbox import StandIn
-from sandbox import events as post_office
+from b24sandbox import StandIn
+from b24sandbox.protocol import events as sandbox_events
 
 QUERY = {"DOMAIN": "acme.bitrix24.com", "PROTOCOL": "1", "LANG": "en", "APP_SID": "dd8cec11e347088fe87c44870a9f1dba"}
 BODY = {
@@ -162,7 +162,7 @@ def test_the_stand_ins_own_envelope_is_read(standin: StandIn):
     portal.install()
     installation = portal.state.installation
     assert installation is not None
-    form = post_office.envelope(standin.world, portal.state, installation, "ONAPPUPDATE", 7, {"VERSION": 4}, 1)
+    form = sandbox_events.envelope(standin.world, portal.state, installation, "ONAPPUPDATE", 7, {"VERSION": 4}, 1)
 
     post = parse_event(MultiDict(form))
 

@@ -95,7 +95,7 @@ def test_ids_are_always_selected_and_the_order_is_always_given():
 def test_every_command_says_its_kind_because_it_leaks_into_the_next_of_a_batch():
     commands = [
         landing.sites(Kind.PAGE), landing.pages(Kind.PAGE, limit=1), landing.rights(Kind.PAGE, 3),
-        landing.act(Action.UNPUBLISH, Kind.PAGE, 351), landing.public_url(Kind.PAGE, 351),
+        landing.act(Action.UNPUBLISH, Kind.PAGE, 351),
     ]  # fmt: skip
 
     assert all(command.params["scope"] == "PAGE" for command in commands)

@@ -21,7 +21,7 @@ from b24app.errors import (
     SignInAgain,
     Unavailable,
 )
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.loopback import Loopback, answer
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -24,7 +24,7 @@ from b24app.errors import (
     Unavailable,
     Unexpected,
 )
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.loopback import Loopback, Piece, answer
 
 TOKEN = "0123456789abcdef" * 4

@@ -147,7 +147,7 @@ def test_web_takes_only_parsing_from_bitrix() -> None:
     assert taken <= WEB_MAY_PARSE_WITH
 
 
-@pytest.mark.parametrize(("one", "other"), [("b24app", "sandbox"), ("sandbox", "b24app")])
+@pytest.mark.parametrize(("one", "other"), [("b24app", "b24sandbox"), ("sandbox", "b24app")])
 def test_the_app_and_the_stand_in_are_strangers(one: str, other: str) -> None:
     met = {named(path) for path in modules(one) if any(name.split(".")[0] == other for name in imports(path))}
 

@@ -20,7 +20,7 @@ from b24app.services import Services, build
 from b24app.store.models import ApiCall, Portal, Run, User, UserToken, WorkerSeen
 from b24app.store.vault import fingerprint
 from b24app.tokens.user_tokens import place
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock, make_config
 from tests.people import Person
 from tests.processes import ROOT, Process, Web

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store.models import Portal, Run, User
-from sandbox import StandIn
-from sandbox.standin import portal_host
+from b24sandbox import StandIn
+from b24sandbox.network import portal_host
 from tests.conftest import make_config
 from tests.loopback import Loopback, answer
 from tests.people import Person

@@ -14,7 +14,7 @@ from b24app.factory import create_app
 from b24app.portals.rate_limit import ADDRESS, PORTAL
 from b24app.services import Services, build
 from b24app.store.models import Portal, User, UserToken, VerifiedToken
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import StandingClock, make_config
 from tests.people import Person
 

@@ -11,8 +11,8 @@ from b24app.operations.housekeeping import Housekeeping
 from b24app.portals.bindings import EVENTS
 from b24app.services import Services
 from b24app.store.models import MethodThrottle, Portal
-from sandbox import StandIn
-from sandbox.world import Installation
+from b24sandbox import StandIn
+from b24sandbox.state.world import Installation
 from tests.conftest import TurnableClock
 from tests.people import Person, run_of
 

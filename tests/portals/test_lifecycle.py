@@ -17,8 +17,8 @@ from b24app.portals.events import INSTALL, PAYMENT, UNINSTALL, UPDATE
 from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import ApiCall, Base, OneTimeMark, Portal, Run, RunItem, User, UserToken, VerifiedToken
-from sandbox import PortalHandle, StandIn
-from sandbox import events as post_office
+from b24sandbox import PortalHandle, StandIn
+from b24sandbox.protocol import events as sandbox_events
 from tests.people import Person
 from tests.worker import work_until_idle
 
@@ -31,8 +31,8 @@ def envelope(portal: PortalHandle, event: str, who: str = "admin", ago: int = 0,
     """The form the portal's queue would send now, or `ago` seconds in the past."""
     installation = portal.state.installation
     assert installation is not None
-    world = portal.standin.world
-    form = dict(post_office.envelope(world, portal.state, installation, event, 7, values, portal.user(who).id))
+    world = portal.world
+    form = dict(sandbox_events.envelope(world, portal.state, installation, event, 7, values, portal.user(who).id))
     return form | {"ts": str(int(form["ts"]) - ago)}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from b24app.services import Services
 from b24app.store.models import Portal
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.people import Person
 
 
@@ -33,7 +33,7 @@ def test_a_redirect_to_a_stranger_sends_nothing_there(
 
     assert answer.json
     assert (answer.status_code, answer.json["code"]) == (502, "portal_moved")
-    assert evil.world.asked == 0
+    assert evil.world.request_count == 0
     assert not evil.calls()
     assert address(services, alice) == before
 

@@ -14,7 +14,7 @@ from b24app.domain import ItemState
 from b24app.runs.throttle import FIRST
 from b24app.services import Services
 from b24app.store.models import RunItem
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person, run_of
 from tests.processes import wait_until

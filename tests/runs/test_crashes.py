@@ -19,7 +19,7 @@ from sqlalchemy import select
 from b24app.runs.throttle import FIRST
 from b24app.services import Services
 from b24app.store.models import Run
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person, run_of
 from tests.processes import Process, Web, Worker, wait_until
@@ -102,7 +102,7 @@ def counts(person: Person, run: str) -> dict[str, int]:
 
 
 def done_once_and_one_way(standin: StandIn, lids: list[int]) -> None:
-    changes = [change for change in standin.world.truth.changes if change.portal == 0]
+    changes = [change for change in standin.world.recorder.changes if change.portal == 0]
     assert {change.action for change in changes} == {"unpublish"}
     assert sorted(change.lid for change in changes) == sorted(lids)
 

@@ -9,7 +9,7 @@ from b24app.errors import PortalError
 from b24app.runs.batches import Batch
 from b24app.services import Services
 from b24app.store.models import MethodThrottle, Portal, Run
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person
 from tests.worker import work, work_until_idle
@@ -40,7 +40,7 @@ def seen(person: Person, run: str) -> dict[str, Any]:
 
 def changes(standin: StandIn, lids: list[int]) -> list[int]:
     """How often each page was taken down or published on the first portal."""
-    changed = [change.lid for change in standin.world.truth.changes if change.portal == 0]
+    changed = [change.lid for change in standin.world.recorder.changes if change.portal == 0]
     return [changed.count(lid) for lid in lids]
 
 
@@ -247,6 +247,6 @@ def test_two_runs_of_a_portal_take_turns(alice: Person, services: Services, stan
 
     work_until_idle(services)
 
-    order = [change.lid for change in standin.world.truth.changes if change.lid in many]
+    order = [change.lid for change in standin.world.recorder.changes if change.lid in many]
     assert order.index(many[30]) < order.index(many[29]), "the second began before the first was through"
     assert [seen(alice, run)["state"] for run in (first, second)] == ["succeeded", "succeeded"]

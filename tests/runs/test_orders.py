@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from b24app.services import Services
-from sandbox import PortalHandle, StandIn
+from b24sandbox import PortalHandle, StandIn
 from tests.people import Person
 from tests.processes import wait_until
 from tests.worker import work

@@ -23,7 +23,7 @@ from b24app.bitrix.connect import GuardedAdapter
 from b24app.config import Config
 from b24app.services import Services, build
 from b24app.store.models import Run
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person
 from tests.worker import pump

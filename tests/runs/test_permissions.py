@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from b24app.domain import RunState
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import Turn, TurnableClock, Work
 from tests.people import Person
 

@@ -6,7 +6,7 @@ import pytest
 
 from b24app.domain import UserRef
 from b24app.services import Services
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import Turn, TurnableClock, Work
 from tests.people import Person
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person
 

@@ -10,7 +10,7 @@ from b24app.services import Services
 from b24app.store import embedded
 from b24app.store.embedded import Embedded
 from b24app.store.models import Run
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests import conftest
 from tests.people import Person, run_of
 from tests.processes import Worker, wait_until
@@ -54,7 +54,7 @@ def test_a_restart_of_the_database_in_a_batch_costs_a_pause_and_no_page(
         wait_until(lambda: _state(services, run) == "succeeded", PATIENCE_SECONDS)
         assert worker.popen.poll() is None, worker.said()
 
-    changes = [change for change in standin.world.truth.changes if change.portal == 0]
+    changes = [change for change in standin.world.recorder.changes if change.portal == 0]
     assert {change.action for change in changes} == {"unpublish"}
     assert sorted(change.lid for change in changes) == sorted(lids)
     seen = alice.get(f"/runs/{run}").json

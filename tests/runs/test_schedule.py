@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from b24app.services import Services
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import Turn, TurnableClock
 from tests.people import Person
 from tests.worker import pump

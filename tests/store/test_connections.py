@@ -12,7 +12,7 @@ from sqlalchemy import text
 from b24app import jobs
 from b24app.services import Services
 from b24app.store.db import KEEPALIVE, OVERFLOW, POOL, QUEUE_POOL
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.people import Person
 from tests.processes import Web, Worker, wait_until
 

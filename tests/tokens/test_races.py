@@ -20,7 +20,7 @@ from b24app.store import db
 from b24app.store.db import POOL
 from b24app.store.models import User, UserToken
 from b24app.tokens.user_tokens import RENEWALS_AT_ONCE
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import make_config
 from tests.people import Person
 from tests.processes import Process, Web, Worker, wait_until

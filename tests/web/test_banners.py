@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.people import Person
 
 BUTTON = re.compile(r'data-do="([a-z-]+)"')

@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from b24app import factory
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.people import Person
 
 OPEN = [

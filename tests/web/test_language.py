@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.people import Person
 
 

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from b24app.services import Services
 from b24app.store.models import Portal, Run, User, UserToken, VerifiedToken
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.people import Person
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person, run_of
 

@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from b24app.services import Services
 from b24app.store.models import Run
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.people import Person
 
 PAGE = 351

@@ -18,8 +18,8 @@ import psycopg
 import pytest
 import requests
 
-from sandbox import StandIn
-from sandbox.faults import KINDS
+from b24sandbox import StandIn
+from b24sandbox.state.faults import KINDS
 from tests.operations.test_cli import b24
 from tests.people import TOKEN as SESSION
 from tests.people import Person

@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from b24app.services import Services
 from b24app.store.models import ApiCall
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock
 from tests.people import Person, run_of
 

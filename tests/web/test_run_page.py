@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from b24app.services import Services
-from sandbox import PortalHandle, StandIn
+from b24sandbox import PortalHandle, StandIn
 from tests.people import Person
 from tests.worker import work_until_idle
 

@@ -13,7 +13,7 @@ from joserfc.jwk import OctKey, RSAKey
 from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store.models import Portal, User
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import TurnableClock, make_config
 from tests.people import Person
 

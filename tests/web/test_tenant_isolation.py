@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from b24app.factory import create_app
 from b24app.services import Services, build
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.conftest import make_config
 from tests.people import JSON, Person
 
