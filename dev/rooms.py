@@ -121,7 +121,7 @@ def table() -> str:
     rows = []
     for room in floors(graph()):
         inside = contents(room)
-        rows.append(f"| `{room}{'/' if inside else '.py'}` | {': '.join(filter(None, (purpose(room), inside)))} |")
+        rows.append(f"| `{room}{'/' if inside else '.py'}` | {'<br>'.join(filter(None, (purpose(room), inside)))} |")
     return "\n".join(["| room | what is in it |", "|---|---|", *rows])
 
 

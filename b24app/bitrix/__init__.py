@@ -1,1 +1,1 @@
-"""How the app reaches Bitrix24: guarded connections, REST, OAuth, and the methods of Sites."""
+"""How we reach Bitrix24: connections, REST, authorization servers, landing methods, and the forms it posts to us."""

@@ -1,1 +1,1 @@
-"""What the operator sees and orders over all portals, and what the worker does by the clock."""
+"""What the operator sees and orders, and what is done by the clock to keep the house in order."""

@@ -1,1 +1,1 @@
-"""One Bitrix24 with the app: who may speak for it, installing, events, removal, and how the app stands there."""
+"""One Bitrix24: proven, installed, bound, looked after, and removed."""

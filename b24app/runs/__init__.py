@@ -1,1 +1,1 @@
-"""Orders and what becomes of them: placed, executed in batches, kept in time, waiting, undone."""
+"""Orders over pages: placed, set for a time, carried out in batches, looked at, taken back."""

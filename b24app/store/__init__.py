@@ -1,1 +1,1 @@
-"""What the app remembers: tables, secrets at rest, the job queue, and the database they live in."""
+"""What we remember: one PostgreSQL with its tables, jobs and secrets."""

@@ -1,1 +1,1 @@
-"""The pairs of tokens that act for people: used, renewed once, kept alive, sealed anew."""
+"""User tokens: kept, renewed once, kept alive, and sealed anew when keys change."""

@@ -1,1 +1,1 @@
-"""How people, Bitrix24 and the operator reach the app: routes, forms, answers, words."""
+"""How people reach us: routes, forms and answers, sessions, and every problem as a banner or JSON."""

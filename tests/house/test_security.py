@@ -1,4 +1,4 @@
-"""SECURITY.md is true: every threat has its row, every test and file it names exists, every defence is still there."""
+"""SECURITY.md is true: a section a threat, every test and file named there exists, every defence is still there."""
 
 import re
 from pathlib import Path
@@ -9,15 +9,18 @@ from dev.mutants import DEFENCES, Defence
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-THREATS = 26
+AT_LEAST = 26  # threats that had a defence when the sections were first written
 TEST = re.compile(r"`(tests/\S+?\.py|\w+\.py)?::(test_\w+)`")
 FILE = re.compile(r"`((?:b24app|tests|dev|bench|assets|sandbox|templates)/[\w./-]+\.\w+)`")
 
 
-def rows() -> dict[int, list[str]]:
-    """Number of a threat → its cells."""
-    found = re.findall(r"^\| (\d+) \|(.*)\|$", TEXT, re.MULTILINE)
-    return {int(number): [cell.strip() for cell in cells.split(" | ")] for number, cells in found}
+def sections() -> list[tuple[int, str]]:
+    """Number and text of each section under "Threats", in the order they stand in."""
+    threats = TEXT.partition("## Threats")[2].partition("\n## ")[0]
+    return [(int(part.split()[0]), part) for part in re.split(r"^### (?=\d)", threats, flags=re.MULTILINE)[1:]]
+
+
+SECTIONS = sections()
 
 
 def exists(test: str) -> bool:
@@ -27,28 +30,32 @@ def exists(test: str) -> bool:
     return file.is_file() and (not name or f"def {name}(" in file.read_text(encoding="utf-8"))
 
 
-def named(cells: list[str]) -> list[str]:
-    """Tests a row names; a name without a file is of the file named before it."""
+def named(text: str) -> list[str]:
+    """Tests a section names; a name without a file is of the file named before it."""
     tests, file = [], ""
-    for path, name in TEST.findall(" ".join(cells)):
+    for path, name in TEST.findall(text):
         file = path or file
         tests.append(f"{file}::{name}")
     return tests
 
 
-def test_every_threat_has_its_row() -> None:
-    assert sorted(rows()) == list(range(1, THREATS + 1))
+def test_every_threat_has_its_section_numbered_without_a_gap() -> None:
+    numbers = [number for number, _ in SECTIONS]
+
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= AT_LEAST
 
 
-@pytest.mark.parametrize("number", range(1, THREATS + 1))
-def test_a_row_names_code_and_tests_that_exist(number: int) -> None:
-    cells = rows()[number]
+@pytest.mark.parametrize(("number", "text"), SECTIONS, ids=lambda value: str(value) if isinstance(value, int) else "")
+def test_a_section_names_code_and_tests_that_exist(number: int, text: str) -> None:
+    defence, mark, tests = text.partition("**Tests.**")
 
-    assert len(cells) == 3
-    assert FILE.findall(cells[1]), "no code is named"
-    assert named(cells) or number == 25, "no test is named"
-    assert [path for path in FILE.findall(" ".join(cells)) if not (ROOT / path).is_file()] == []
-    assert [test for test in named(cells) if not exists(test)] == []
+    assert "**Defence.**" in defence
+    assert mark
+    assert FILE.findall(defence), "no code is named"
+    assert named(tests), "no test is named"
+    assert [path for path in FILE.findall(text) if not (ROOT / path).is_file()] == []
+    assert [test for test in named(tests) if not exists(test)] == []
 
 
 @pytest.mark.parametrize("defence", DEFENCES, ids=lambda defence: defence.name)
