@@ -22,13 +22,13 @@ import psutil
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from b24app.domain import OPEN_STATES, Action, Actor, ItemState, Kind
 from b24app.factory import create_app
-from b24app.runs import Order
+from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import Run, RunItem
-from b24app.terms import OPEN_STATES, Action, Actor, ItemState, Kind
+from b24sandbox import StandIn
 from bench._stage import ROOT, database, moved_in, prepared, surroundings
-from sandbox import StandIn
 
 PORTALS, PAGES, WORKERS = 5, 120, 2
 ORDER_SECONDS, FAULT_SECONDS, KILL_SECONDS = 1.0, 3.0, 20.0

@@ -18,7 +18,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from b24app import factory
 from b24app.services import Services
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.worker import work
 
 # A browser writes each refused request into its console by itself; that is the honest status, not a fault of ours.
