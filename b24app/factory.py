@@ -18,6 +18,7 @@ from b24app.services import Services
 from b24app.web import (
     events,
     exports,
+    forms,
     frames,
     health,
     notifications,
@@ -96,6 +97,7 @@ def _begin_request() -> None:
     structlog.contextvars.bind_contextvars(request_id=g.request_id, path=request.path)
     if getattr(request.environ.get("gunicorn.socket"), "no_place", False):  # it waited for a thread in vain
         raise PortalBusy(retry_after=RETRY_SECONDS)
+    forms.read_chunked(runs.ORDER_LIMIT)
     if not request.query_string.isascii():  # a browser sends percent signs; Werkzeug stumbles over raw bytes
         raise BadForm(status=400, detail=problems.DETAIL_BY_STATUS[400])
 
