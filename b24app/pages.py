@@ -6,7 +6,7 @@ again for a minute, as long as the app itself changed no page of the portal mean
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -25,7 +25,8 @@ SITES = 500  # the same of sites
 FIRST_CHUNKS, MORE_CHUNKS = 2, 10
 BATCH = 50
 FRESH = timedelta(seconds=60)
-KEPT_PAGES = 60_000  # over all lists of a process: about 25 MB
+MOST_PAGES, MOST_SITES = 50_000, 5_000  # a list ends there, whatever the portal still has
+KEPT_PAGES, KEPT_LISTS = 60_000, 500  # over all lists of a process: about 25 MB
 OPEN_KINDS = frozenset({Kind.KNOWLEDGE, Kind.GROUP, Kind.MAINPAGE})  # unpublic needs only the right to read there
 
 
@@ -58,6 +59,7 @@ class PageList:
     pages: tuple[Page, ...]
     sites: tuple[Site, ...]
     read_at: datetime
+    capped: bool = False  # there are more, which are not listed
 
     def by_lid(self) -> dict[int, Page]:
         """For look-ups."""
@@ -96,6 +98,7 @@ class PageSlice:
     previous: str | None
     sites: tuple[Site, ...]
     lids: tuple[int, ...]
+    capped: bool = False
 
 
 class Pages:
@@ -122,6 +125,7 @@ class Pages:
             previous=f"p{found[max(0, start - search.limit)].lid}" if start > 0 else None,
             sites=listed.sites,
             lids=tuple(page.lid for page in found),
+            capped=listed.capped,
         )
 
     def all_of(self, actor: Actor, kind: Kind) -> PageList:
@@ -137,17 +141,13 @@ class Pages:
         answers = self._tokens.batch(
             actor.user, {kind.value: landing.pages(kind, limit=1, lids=[lid]) for kind in Kind}
         )
-        for kind in Kind:
-            if landing.read_pages(result_of(answers[kind.value])):
-                return self.all_of(actor, kind).by_lid().get(lid)
-        return None
+        found = _first_with(answers, landing.read_pages)
+        return self.all_of(actor, found).by_lid().get(lid) if found else None
 
     def kind_of_site(self, actor: Actor, site_id: int) -> Kind | None:
         """Which kind a site is; None when there is none with this number, or the actor may not see it."""
         commands = {kind.value: landing.sites(kind, limit=1, site_id=site_id) for kind in Kind}
-        answers = self._tokens.batch(actor.user, commands)
-        found = (kind for kind in Kind if landing.read_sites(result_of(answers[kind.value])))
-        return next(found, None)
+        return _first_with(self._tokens.batch(actor.user, commands), landing.read_sites)
 
     def kept(self, actor: Actor, kind: Kind) -> PageList | None:
         """The list this process still holds; None when there is none or it is too old."""
@@ -164,7 +164,7 @@ class Pages:
 
     def _read(self, actor: Actor, kind: Kind) -> PageList:
         sites, states = self._sites_and_pages(actor.user, kind)
-        full = len(states) == FIRST_CHUNKS * CHUNK
+        full = len(states) >= FIRST_CHUNKS * CHUNK
         with_pages, with_folders = {state.site_id for state in states}, {s.site_id for s in states if s.folder_id}
         asked = {
             **{f"r{s.site_id}": landing.rights(kind, s.site_id) for s in sites if full or s.site_id in with_pages},
@@ -174,18 +174,20 @@ class Pages:
         rights = {int(key[1:]): landing.read_rights(kind, said) for key, said in answers.items() if key[0] == "r"}
         living = {int(key[1:]): landing.read_living_folders(said) for key, said in answers.items() if key[0] == "f"}
         kept = [state for state in [*states, *more] if not _is_in_trashed_folder(state, living.get(state.site_id))]
-        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock())
+        capped = len(states) + len(more) >= MOST_PAGES or len(sites) >= MOST_SITES
+        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock(), capped)
         self._keep((actor.user, kind), actor.pages_version, listed)
         return listed
 
     def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState]]:
         commands = {"sites": landing.sites(kind, SITES)} | _chunks(kind, 0, FIRST_CHUNKS)
         answers = self._tokens.batch(user, commands)
-        sites, states = landing.read_sites(result_of(answers["sites"])), _read_chunks(answers)
-        while sites and len(sites) % SITES == 0:
+        sites, states = landing.read_sites(result_of(answers["sites"]), SITES), _read_chunks(answers)
+        found = sites
+        while len(found) == SITES and len(sites) < MOST_SITES:
             more = landing.sites(kind, SITES, offset=len(sites))
-            found = landing.read_sites(self._tokens.call(user, more.method, more.params).result)
-            if not found:
+            found = landing.read_sites(self._tokens.call(user, more.method, more.params).result, SITES)
+            if _says_nothing_new((site.site_id for site in sites), (site.site_id for site in found)):
                 break
             sites += found
         return sites, states
@@ -203,16 +205,26 @@ class Pages:
             said |= {key: answer for key, answer in answers.items() if key in asked}
             if offset is not None:
                 got = _read_chunks(answers)
+                stuck = _says_nothing_new((state.lid for state in states), (state.lid for state in got))
                 states += got
-                offset = offset + len(got) if len(got) == MORE_CHUNKS * CHUNK else None
-        return said, states
+                offset += len(got)
+                if len(got) < MORE_CHUNKS * CHUNK or stuck or offset >= MOST_PAGES:
+                    offset = None
+        return said, states[: MOST_PAGES - FIRST_CHUNKS * CHUNK]
 
     def _keep(self, key: tuple[UserRef, Kind], version: int, listed: PageList) -> None:
         with self._guard:
+            old = listed.read_at - FRESH
+            for stale in [each for each, (_, kept) in self._kept.items() if kept.read_at < old]:
+                del self._kept[stale]
             self._kept[key] = (version, listed)
             self._kept.move_to_end(key)
-            while sum(len(kept.pages) for _, kept in self._kept.values()) > KEPT_PAGES and len(self._kept) > 1:
+            while self._is_too_much() and len(self._kept) > 1:
                 self._kept.popitem(last=False)
+
+    def _is_too_much(self) -> bool:
+        size = sum(len(kept.pages) + len(kept.sites) for _, kept in self._kept.values())
+        return size > KEPT_PAGES or len(self._kept) > KEPT_LISTS
 
     def forget(self, actor: Actor) -> None:
         """Drop what is kept for one person, so that the next look is a fresh one."""
@@ -236,8 +248,27 @@ def _chunks(kind: Kind, offset: int, count: int) -> dict[str, Command]:
 
 def _read_chunks(answers: dict[str, Answer | PortalError]) -> list[PageState]:
     return [
-        state for key, answer in answers.items() if key[0] == "p" for state in landing.read_pages(result_of(answer))
+        state
+        for key, answer in answers.items()
+        if key[0] == "p"
+        for state in landing.read_pages(result_of(answer), CHUNK)
     ]
+
+
+def _says_nothing_new(known: Iterable[int], found: Iterable[int]) -> bool:
+    """The same rows again, or none: a portal that answers so would go on for ever."""
+    return not set(found) - set(known)
+
+
+def _first_with(answers: dict[str, Answer | PortalError], read: Callable[[object], Sequence[object]]) -> Kind | None:
+    """The first kind in which something was found. A kind that is refused, as those of the portal's own sites are to
+    people from outside the company, does not refuse the others; only when all are is the refusal raised.
+    """
+    heard = {kind: answers[kind.value] for kind in Kind}
+    if all(isinstance(answer, PortalError) for answer in heard.values()):
+        result_of(heard[Kind.PAGE])
+    well = ((kind, answer.result) for kind, answer in heard.items() if isinstance(answer, Answer))
+    return next((kind for kind, result in well if read(result)), None)
 
 
 def _is_in_trashed_folder(state: PageState, living: frozenset[int] | None) -> bool:

@@ -99,7 +99,7 @@ def build(
     tokens = Tokens(store, vault, Rest(wire, clock, recorder, places, breakers), oauth, clock, places)
     queue = Queue(store.url)
     pages = Pages(tokens, clock)
-    permissions = Permissions(tokens, pages, clock)
+    permissions = Permissions(tokens, clock)
     runs = RunQueries(store, clock)
     executor = Executor(store, Batches(tokens), queue, clock, jitter)
     waiting = WaitingRuns(store, queue)

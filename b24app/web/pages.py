@@ -58,12 +58,12 @@ def listed() -> Response:
     due = services().runs.upcoming(g.actor, [row.lid for row in screen.pages])
     if responses.wants_json():
         if query.ids_only:
-            return responses.json({"lids": screen.lids, "total": screen.total})
+            return responses.json({"lids": screen.lids, "total": screen.total, **_capped(screen)})
         shown = [serializers.page(row, due) for row in screen.pages]
         listed: PagesShape = {
             "pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous,
         }  # fmt: skip
-        return responses.json(listed)
+        return responses.json({**listed, **_capped(screen)})
     return _view(query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages])
 
 
@@ -84,6 +84,11 @@ def one(lid: int) -> Response:
     )
 
 
+def _capped(screen: PageSlice) -> dict[str, bool]:
+    """Said only where the portal has more pages than the app lists."""
+    return {"capped": True} if screen.capped else {}
+
+
 def _in_its_kind(query: Query, site: int) -> Query:
     """The query in the kind its site is of; without the site where the person may not see it."""
     kind = services().pages.kind_of_site(g.actor, site)
@@ -96,6 +101,7 @@ def _view(query: Query, screen: PageSlice, shown: list[dict[str, object]]) -> Re
         template,
         pages=shown,
         total=screen.total,
+        capped=screen.capped,
         next=screen.next,
         previous=screen.previous,
         first=screen.first,
