@@ -7,7 +7,7 @@ import pytest
 
 from b24app.services import Services
 from sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.worker import work_until_idle
 
 Turn = Callable[..., None]

@@ -21,7 +21,8 @@ from b24app.store.vault import fingerprint
 from b24app.terms import UserRef
 from b24app.tokens import place
 from sandbox import StandIn
-from tests.conftest import TurnableClock, make_config
+from tests.clocks import TurnableClock
+from tests.conftest import make_config
 from tests.people import Person
 from tests.processes import ROOT, Process, Web
 

@@ -19,7 +19,8 @@ from b24app.store.vault import CannotOpen
 from b24app.terms import UserRef
 from b24app.tokens import USER_CHANGED, place
 from sandbox import StandIn
-from tests.conftest import TurnableClock, make_config
+from tests.clocks import TurnableClock
+from tests.conftest import make_config
 from tests.people import Person
 from tests.worker import work_until_idle
 

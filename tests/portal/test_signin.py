@@ -15,7 +15,7 @@ from b24app.signing import Signer
 from b24app.store.models import Portal, Spent, User
 from b24app.store.vault import fingerprint
 from sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import TOKEN, Person
 
 

@@ -7,7 +7,7 @@ from flask import Flask
 
 from b24app.terms import RunState
 from sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import Person
 from tests.portal.conftest import Turn, Work
 
