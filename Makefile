@@ -32,13 +32,13 @@ screenshots: setup
 	@exec $(PY) scripts/screenshots.py
 
 words: setup
-	@exec $(PY) -m dev.words
+	@exec $(PY) -m dev.translations
 
 lock: setup
 	@exec $(PY) -m dev.lock
 
 audit: setup
-	@exec .venv/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip
+	@exec .venv/bin/pip-audit --strict --requirement requirements.txt --require-hashes --disable-pip
 
 clean:
 	rm -rf .venv node_modules b24app/static/dist .mypy_cache .ruff_cache .pytest_cache

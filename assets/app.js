@@ -2,6 +2,7 @@
 import 'htmx.org'
 import './js/healing.js'
 import './js/orders.js'
+import './js/stale-answers.js'
 import './js/theme.js'
 import './js/notices.js'
 import './js/selection.js'

@@ -21,11 +21,11 @@ import structlog
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from b24app import config
-from b24app.care import Care, PortalLine, RunLine, UnknownPortal
+from b24app.domain import RunState
+from b24app.operations.admin import Admin, PortalLine, RunLine, UnknownPortal
 from b24app.store import embedded
 from b24app.store.db import Store
 from b24app.store.programs import EmbeddedError
-from b24app.terms import RunState
 
 MARKS = {"ok": "ok", "note": "note", "wrong": "WRONG"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
@@ -63,7 +63,7 @@ def doctor() -> None:
     One line for each thing, with the remedy. Exit code 1 when something is wrong; notes do not count. Nothing is
     changed; the authorization servers are asked whether they accept the application's credentials.
     """
-    from b24app import doctor as doctors
+    from b24app.operations import doctor as doctors
 
     wrong = 0
     for finding in doctors.examine():
@@ -90,13 +90,13 @@ def worker() -> None:
 
 
 @contextmanager
-def _care() -> Iterator[Care]:
+def _admin() -> Iterator[Admin]:
     """The operator's orders on the database of the environment; its failures become one line."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was asked
     store = Store(_database_url(), pool=1)
     try:
         with _in_words():
-            yield Care(store)
+            yield Admin(store)
     finally:
         store.close()
 
@@ -132,8 +132,8 @@ def portals(as_json: bool) -> None:
 
     The state is open, uninstalled, or Bitrix24's word for why the app's work is stopped there.
     """
-    with _care() as care:
-        _show(care.portals(), PortalLine, as_json)
+    with _admin() as admin:
+        _show(admin.portals(), PortalLine, as_json)
 
 
 @b24.command()
@@ -148,8 +148,8 @@ def runs(portal: str | None, states: Sequence[str], limit: int, as_json: bool) -
 
     `flask b24 runs --state waiting` shows all that needs a person. Titles of pages and reasons are not shown.
     """
-    with _care() as care:
-        _show(care.runs(portal, [RunState(state) for state in states], limit), RunLine, as_json)
+    with _admin() as admin:
+        _show(admin.runs(portal, [RunState(state) for state in states], limit), RunLine, as_json)
 
 
 @b24.group()
@@ -163,15 +163,15 @@ def purge() -> None:
 def purge_portal(portal: str, yes: bool) -> None:
     """Delete all that is kept of PORTAL (domain or member_id), for good.
 
-    People, tokens, runs with their history, scheduled work and the log of requests. The portal itself is not touched:
+    Users, tokens, runs with their history, scheduled work and the log of requests. The portal itself is not touched:
     whoever opens the app there begins anew.
     """
-    with _care() as care:
-        kept = care.holdings(portal)
+    with _admin() as admin:
+        kept = admin.data_counts(portal)
         words = f"{kept.domain}: {kept.people} people, {kept.runs} runs and {kept.calls} logged requests"
         if not yes:
             click.confirm(f"{words} will be deleted for good. Go on?", abort=True)
-        care.forget(kept.member_id)
+        admin.forget(kept.member_id)
         click.echo(f"{words} are deleted.")
 
 
@@ -182,8 +182,8 @@ def purge_log(days: int) -> None:
 
     The worker does the same each hour with API_LOG_DAYS.
     """
-    with _care() as care:
-        click.echo(f"{care.forget_calls(days)} entries are deleted.")
+    with _admin() as admin:
+        click.echo(f"{admin.forget_calls(days)} entries are deleted.")
 
 
 @b24.group()
@@ -199,8 +199,8 @@ def end_sessions(portal: str | None, user: int | None, everybody: bool) -> None:
     """Make session tokens useless at once; people reopen the app to go on, runs are not touched."""
     if everybody == bool(portal) or (user is not None and not portal):
         raise click.UsageError("Give --portal, --portal with --user, or --all.")
-    with _care() as care:
-        ended = care.end_sessions(portal, user)
+    with _admin() as admin:
+        ended = admin.end_sessions(portal, user)
         click.echo("The person's sessions have ended." if user is not None else f"Sessions ended on {ended} portals.")
 
 
@@ -215,8 +215,8 @@ def rotate_keys() -> None:
 
     Exit code 1 when something is left that none of the keys can open.
     """
-    from b24app.rotation import Progress, Rotation
     from b24app.store.vault import Vault
+    from b24app.tokens.key_rotation import Progress, Rotation
 
     settings = config.load()
     store = Store(_database_url(), pool=1)

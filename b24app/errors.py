@@ -10,7 +10,7 @@
     │   │   └── SignInRefused                         a state that is not this browser's, over or spent
     │   ├── NotFound             404
     │   ├── NotPossibleNow       409
-    │   ├── KeyReused            422                  an Idempotency-Key with another body
+    │   ├── IdempotencyKeyReused            422                  an Idempotency-Key with another body
     │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
     │       ├── PublishTooLate                        waits: a person decides whether it is still wanted
     │       ├── BothTimesPast                         down and back both lie behind us: nothing is done
@@ -42,15 +42,18 @@
         ├── Throttled            503   transient
         └── Unavailable          502, 504   transient
             └── AuthorizationUnavailable
-                └── AskedTooOften      our own limit: the question was not put
+                └── TooManyAttempts      our own limit: the question was not put
 
 Source of the codes: Bitrix24 REST docs, OAuth errors and landing method pages. Codes are compared upper-cased and win
 over the HTTP status, on which docs, source and SDKs disagree. Bitrix24's `error_description` is never shown.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
-from b24app.terms import N_
+from b24app.domain import N_
 
 YOU, ADMINISTRATOR, OPERATOR, BITRIX24 = "you", "administrator", "operator", "bitrix24"
 
@@ -58,21 +61,23 @@ YOU, ADMINISTRATOR, OPERATOR, BITRIX24 = "you", "administrator", "operator", "bi
 class Problem(Exception):
     """Base of all; carries facts for a problem answer (RFC 9457) and never a token.
 
+    key          names this class in the database, for good: a class may be renamed, its key may not
     code         Bitrix24's own code as it came, or one of ours
     status       HTTP status towards our caller
-    who          who can mend it: you, administrator, operator, bitrix24
+    fixable_by   who can mend it: you, administrator, operator, bitrix24
     title        what happened, as a heading
-    words        what happened and what did not
+    detail       what happened and what did not
     remedy       what to do now
     transient    trying again later will help by itself
     retry_after  seconds, where known
     """
 
+    key: ClassVar[str] = "problem"
     code: str = "invalid"
     status: int = 500
-    who: ClassVar[str] = OPERATOR
+    fixable_by: ClassVar[str] = OPERATOR
     title: str = N_("Something went wrong")
-    words: str = N_("The app could not do this. Nothing was changed.")
+    detail: str = N_("The app could not do this. Nothing was changed.")
     remedy: str = N_(
         "Try again. If it happens again, tell the people who run the app and give them the request number."
     )
@@ -82,7 +87,7 @@ class Problem(Exception):
         self,
         code: str | None = None,
         *,
-        words: str | None = None,
+        detail: str | None = None,
         remedy: str | None = None,
         status: int | None = None,
         retry_after: int | None = None,
@@ -91,7 +96,7 @@ class Problem(Exception):
     ) -> None:
         self.code = code or self.code
         self.status = status or self.status
-        self.words = words or self.words
+        self.detail = detail or self.detail
         self.remedy = remedy or self.remedy
         self.retry_after = retry_after
         self.suggestion = suggestion
@@ -100,151 +105,176 @@ class Problem(Exception):
 
 
 class BadForm(Problem):
-    code, status, who = "invalid", 422, YOU
+    key = "bad_form"
+    code, status, fixable_by = "invalid", 422, YOU
     title = N_("This could not be read")
-    words = N_("Something in the form is missing or not as it should be. Nothing was done.")
+    detail = N_("Something in the form is missing or not as it should be. Nothing was done.")
     remedy = N_("Check the form and send it again.")
 
 
 class SessionExpired(Problem):
-    code, status, who = "session_expired", 401, YOU
+    key = "session_expired"
+    code, status, fixable_by = "session_expired", 401, YOU
     title = N_("Your session in this app has ended")
-    words = N_("The request was not carried out and no page was changed by it.")
+    detail = N_("The request was not carried out and no page was changed by it.")
     remedy = N_("Reopen the app to continue.")
 
 
 class NotAllowed(Problem):
-    code, status, who = "not_allowed", 403, ADMINISTRATOR
+    key = "not_allowed"
+    code, status, fixable_by = "not_allowed", 403, ADMINISTRATOR
     title = N_("You may not do this")
-    words = N_("Your rights on this portal do not allow it. Nothing was changed.")
+    detail = N_("Your rights on this portal do not allow it. Nothing was changed.")
     remedy = N_("Ask the person who started it, or a portal administrator.")
 
 
 class Forged(Problem):
-    code, status, who = "not_genuine", 403, YOU
+    key = "forged"
+    code, status, fixable_by = "not_genuine", 403, YOU
     title = N_("This request did not come from your portal")
-    words = N_("Bitrix24 does not confirm what was sent to the app. Nothing was stored and nothing was done.")
+    detail = N_("Bitrix24 does not confirm what was sent to the app. Nothing was stored and nothing was done.")
     remedy = N_("Open the app from the menu of your Bitrix24.")
 
 
 class NotGenuine(Forged):
     """The authorization server refused the posted token; `code` is what it said."""
 
+    key = "not_genuine"
+
 
 class SignInRefused(Forged):
     """The state that came back from a sign-in is not one we sent this browser with; `code` says why."""
 
+    key = "sign_in_refused"
     code = "sign_in_refused"
     title = N_("This sign-in cannot be finished")
-    words = N_(
+    detail = N_(
         "It was begun in another browser, was finished already, or took longer than ten minutes. Nothing was stored."
     )
     remedy = N_("Open the app from the menu of your Bitrix24, or begin the sign-in again.")
 
 
 class NotFound(Problem):
-    code, status, who = "not_found", 404, YOU
+    key = "not_found"
+    code, status, fixable_by = "not_found", 404, YOU
     title = N_("There is nothing here")
-    words = N_("What you asked for does not exist, or belongs to somebody else.")
+    detail = N_("What you asked for does not exist, or belongs to somebody else.")
     remedy = N_("Go back to the list and choose again.")
 
 
 class NotPossibleNow(Problem):
-    code, status, who = "not_possible_now", 409, YOU
+    key = "not_possible_now"
+    code, status, fixable_by = "not_possible_now", 409, YOU
     title = N_("This is not possible now")
-    words = N_("The run is no longer in a state that allows it. Nothing was changed.")
+    detail = N_("The run is no longer in a state that allows it. Nothing was changed.")
     remedy = N_("Look at the run in History to see where it stands.")
 
 
-class KeyReused(Problem):
-    code, status, who = "idempotency_key_reused", 422, YOU
+class IdempotencyKeyReused(Problem):
+    key = "idempotency_key_reused"
+    code, status, fixable_by = "idempotency_key_reused", 422, YOU
     title = N_("This order was already given differently")
-    words = N_("The same Idempotency-Key came with another order. Nothing was done.")
+    detail = N_("The same Idempotency-Key came with another order. Nothing was done.")
     remedy = N_("Send the new order with a new key.")
 
 
 class Overtaken(Problem):
     """Why a run did not go as its times said."""
 
-    status, who = 409, YOU
+    key = "overtaken"
+    status, fixable_by = 409, YOU
 
 
 class PublishTooLate(Overtaken):
+    key = "publish_too_late"
     code = "too_late_to_publish"
     title = N_("The time for publishing passed more than an hour ago")
-    words = N_("The app could not work at the set time. Nothing was published since, because it may not be wanted now.")
+    detail = N_(
+        "The app could not work at the set time. Nothing was published since, because it may not be wanted now."
+    )
     remedy = N_("Take the run over to publish the pages now, or cancel it.")
 
 
 class BothTimesPast(Overtaken):
+    key = "both_times_past"
     code = "both_times_past"
     title = N_("Both times passed before the app could work")
-    words = N_("The pages were to change and to change back while the app could not work. They were left as they are.")
+    detail = N_("The pages were to change and to change back while the app could not work. They were left as they are.")
     remedy = N_("Schedule it again if it is still wanted.")
 
 
 class TimeIsUp(Overtaken):
+    key = "time_is_up"
     code = "time_is_up"
     title = N_("The time to come back arrived before all pages were done")
-    words = N_("Pages that were not done by then were left as they are; the others are turned back as ordered.")
+    detail = N_("Pages that were not done by then were left as they are; the others are turned back as ordered.")
     remedy = N_("Look at the second run to see what came back.")
 
 
 class NothingToBringBack(Overtaken):
+    key = "nothing_to_bring_back"
     code = "nothing_to_bring_back"
     title = N_("There is nothing to bring back")
-    words = N_("The first of the two runs changed no page, so the second has nothing to turn back.")
+    detail = N_("The first of the two runs changed no page, so the second has nothing to turn back.")
     remedy = N_("Schedule it again if it is still wanted.")
 
 
 class WaitedTooLong(Overtaken):
+    key = "waited_too_long"
     code = "waited_too_long"
     title = N_("Nobody helped for 14 days")
-    words = N_("The run waited 14 days for somebody who could go on with it. This page was not changed by it.")
+    detail = N_("The run waited 14 days for somebody who could go on with it. This page was not changed by it.")
     remedy = N_("Retry it: it then runs with your own rights.")
 
 
 class AppRemoved(Overtaken):
+    key = "app_removed"
     code = "app_removed"
     title = N_("The app was removed from the portal before this was done")
-    words = N_("What was not done by then was left as it was.")
+    detail = N_("What was not done by then was left as it was.")
     remedy = N_("The app is here again: order it anew if it is still wanted.")
 
 
 class PortalError(Problem):
     """Bitrix24 refused or did not answer; `maybe_done` is True when the call may have been carried out all the same."""
 
+    key = "portal_error"
     maybe_done: bool = False
 
 
 class ExpiredToken(PortalError):
-    code, status, who = "expired_token", 401, YOU
+    key = "expired_token"
+    code, status, fixable_by = "expired_token", 401, YOU
     title = N_("Your session in this app has ended")
-    words = N_("Bitrix24 no longer accepts the app's access on your behalf, and it could not be renewed.")
+    detail = N_("Bitrix24 no longer accepts the app's access on your behalf, and it could not be renewed.")
     remedy = N_("Reopen the app to continue.")
 
 
 class InvalidToken(ExpiredToken):
+    key = "invalid_token"
     code = "invalid_token"
 
 
 class SignInAgain(ExpiredToken):
+    key = "sign_in_again"
     code = "invalid_grant"
 
 
 class UserGone(PortalError):
-    code, status, who = "authorization_error", 401, ADMINISTRATOR
+    key = "user_gone"
+    code, status, fixable_by = "authorization_error", 401, ADMINISTRATOR
     title = N_("The portal no longer knows this user")
-    words = N_(
+    detail = N_(
         "Bitrix24 says that this user was dismissed or switched off. The app does nothing on their behalf any more."
     )
     remedy = N_("Ask a portal administrator. Colleagues can take over what is waiting.")
 
 
 class InsufficientScope(PortalError):
-    code, status, who = "insufficient_scope", 403, ADMINISTRATOR
+    key = "insufficient_scope"
+    code, status, fixable_by = "insufficient_scope", 403, ADMINISTRATOR
     title = N_("The app lacks the Sites permission")
-    words = N_(
+    detail = N_(
         'The app may not work with "Sites" (landing) here. Until then pages can be neither listed nor unpublished.'
     )
     remedy = N_(
@@ -255,71 +285,81 @@ class InsufficientScope(PortalError):
 
 
 class AppNotAllowed(PortalError):
-    code, status, who = "user_access_error", 403, ADMINISTRATOR
+    key = "app_not_allowed"
+    code, status, fixable_by = "user_access_error", 403, ADMINISTRATOR
     title = N_("This app is not open to you")
-    words = N_("An administrator decides who may use this app, and you are not among them. Nothing was done.")
+    detail = N_("An administrator decides who may use this app, and you are not among them. Nothing was done.")
     remedy = N_("Ask an administrator to add you to the app's users in Market → Installed.")
 
 
 class AccessDenied(PortalError):
-    code, status, who = "ACCESS_DENIED", 403, ADMINISTRATOR
+    key = "access_denied"
+    code, status, fixable_by = "ACCESS_DENIED", 403, ADMINISTRATOR
     title = N_("You have no right to do this to this page")
-    words = N_("Bitrix24 refused it for want of rights in this site. The page stays as it was.")
+    detail = N_("Bitrix24 refused it for want of rights in this site. The page stays as it was.")
     remedy = N_('Ask the site\'s owner or a portal administrator for the "Publish" right.')
 
 
 class RestRefused(PortalError):
-    code, status, who = "ACCESS_DENIED", 403, ADMINISTRATOR
+    key = "rest_refused"
+    code, status, fixable_by = "ACCESS_DENIED", 403, ADMINISTRATOR
     title = N_("The portal's plan does not let apps work")
-    words = N_("Bitrix24 refuses the app's calls on this portal: apps need a plan or licence that includes them.")
+    detail = N_("Bitrix24 refuses the app's calls on this portal: apps need a plan or licence that includes them.")
     remedy = N_("Ask an administrator to check the portal's plan and the Market subscription.")
 
 
 class ConfirmNeeded(PortalError):
-    code, status, who = "METHOD_CONFIRM_WAITING", 403, ADMINISTRATOR
+    key = "confirm_needed"
+    code, status, fixable_by = "METHOD_CONFIRM_WAITING", 403, ADMINISTRATOR
     title = N_("An administrator must confirm this first")
-    words = N_("The portal holds the app's call back until an administrator confirms it.")
+    detail = N_("The portal holds the app's call back until an administrator confirms it.")
     remedy = N_("Ask an administrator to look at the confirmation request in Bitrix24, then try again.")
 
 
 class PaymentRequired(PortalError):
-    code, status, who = "PAYMENT_REQUIRED", 402, ADMINISTRATOR
+    key = "payment_required"
+    code, status, fixable_by = "PAYMENT_REQUIRED", 402, ADMINISTRATOR
     title = N_("The subscription for this app has ended")
-    words = N_("Bitrix24 no longer lets the app work here because its trial or paid period is over.")
+    detail = N_("Bitrix24 no longer lets the app work here because its trial or paid period is over.")
     remedy = N_("Ask an administrator to renew the Market subscription. Waiting runs go on by themselves afterwards.")
 
 
 class PageGone(PortalError):
-    code, status, who = "LANDING_NOT_EXIST", 404, YOU
+    key = "page_gone"
+    code, status, fixable_by = "LANDING_NOT_EXIST", 404, YOU
     title = N_("The page was not found")
-    words = N_("The page does not exist, lies in the trash, or you may not see it. It was not changed.")
+    detail = N_("The page does not exist, lies in the trash, or you may not see it. It was not changed.")
     remedy = N_("Refresh the list. If you expect the page, ask the site's owner for the right to see it.")
 
 
 class PublishRefused(PortalError):
-    code, status, who = "PUBLISH_REFUSED", 422, ADMINISTRATOR
+    key = "publish_refused"
+    code, status, fixable_by = "PUBLISH_REFUSED", 422, ADMINISTRATOR
     title = N_("Bitrix24 did not publish the page")
-    words = N_("Bitrix24 refused to publish this page; it stays unpublished.")
+    detail = N_("Bitrix24 refused to publish this page; it stays unpublished.")
     remedy = N_("Open the page in Bitrix24 and publish it there: it will say what is missing.")
 
 
 class NotInstalled(PortalError):
-    code, status, who = "APPLICATION_NOT_FOUND", 410, ADMINISTRATOR
+    key = "not_installed"
+    code, status, fixable_by = "APPLICATION_NOT_FOUND", 410, ADMINISTRATOR
     title = N_("The app is not installed on this portal")
-    words = N_("Bitrix24 says the app was removed here. Its work is stopped; nothing was changed.")
+    detail = N_("Bitrix24 says the app was removed here. Its work is stopped; nothing was changed.")
     remedy = N_("Ask an administrator to install the app again from the Market.")
 
 
 class OperatorError(PortalError):
-    code, status, who = "invalid_client", 500, OPERATOR
+    key = "operator_error"
+    code, status, fixable_by = "invalid_client", 500, OPERATOR
     title = N_("The app's own settings are wrong")
-    words = N_("Bitrix24 does not accept the app's credentials. It is not your fault; nothing was changed or lost.")
+    detail = N_("Bitrix24 does not accept the app's credentials. It is not your fault; nothing was changed or lost.")
     remedy = N_("The people who run the app must correct its settings. Waiting runs go on afterwards.")
 
 
 class KeyMissing(OperatorError):
+    key = "key_missing"
     code = "token_key_missing"
-    words = N_("The app cannot open the access to your portal that it keeps. Nothing was changed or lost.")
+    detail = N_("The app cannot open the access to your portal that it keeps. Nothing was changed or lost.")
     remedy = N_(
         "Reopen the app, which gives it a new access. The people who run the app must put a missing key back; waiting "
         "runs go on afterwards."
@@ -327,23 +367,26 @@ class KeyMissing(OperatorError):
 
 
 class Unexpected(PortalError):
-    code, status, who = "unexpected", 502, OPERATOR
+    key = "unexpected"
+    code, status, fixable_by = "unexpected", 502, OPERATOR
     title = N_("Bitrix24 did not understand the app")
-    words = N_("A call of the app was answered with an error it did not expect.")
+    detail = N_("A call of the app was answered with an error it did not expect.")
     remedy = N_("Try again. If it happens again, tell the people who run the app and give them the request number.")
 
 
 class ForbiddenAddress(PortalError):
-    code, status, who = "portal_address_refused", 502, OPERATOR
+    key = "forbidden_address"
+    code, status, fixable_by = "portal_address_refused", 502, OPERATOR
     title = N_("The portal's address cannot be called")
-    words = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
+    detail = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
     remedy = N_("Ask the people who run the app to allow this network, if the portal really lives there.")
 
 
 class PortalMoved(PortalError):
-    code, status, who = "portal_moved", 502, YOU
+    key = "portal_moved"
+    code, status, fixable_by = "portal_moved", 502, YOU
     title = N_("Your Bitrix24 has a new address")
-    words = N_("The portal answered from another address, which could not be confirmed yet. Nothing was sent there.")
+    detail = N_("The portal answered from another address, which could not be confirmed yet. Nothing was sent there.")
     remedy = N_("Open the app once from the portal's new address.")
 
     def __init__(self, host: str, *, method: str = "") -> None:
@@ -352,30 +395,34 @@ class PortalMoved(PortalError):
 
 
 class PortalClosed(PortalError):
-    code, status, who, transient = "PORTAL_DELETED", 503, ADMINISTRATOR, True
+    key = "portal_closed"
+    code, status, fixable_by, transient = "PORTAL_DELETED", 503, ADMINISTRATOR, True
     title = N_("The portal is closed for now")
-    words = N_("Bitrix24 says that this portal is switched off at the moment.")
+    detail = N_("Bitrix24 says that this portal is switched off at the moment.")
     remedy = N_("Ask an administrator. Waiting runs go on when the portal is open again.")
 
 
 class Blocked(PortalError):
-    code, status, who = "OVERLOAD_LIMIT", 503, BITRIX24
+    key = "blocked"
+    code, status, fixable_by = "OVERLOAD_LIMIT", 503, BITRIX24
     title = N_("Bitrix24 has put the app on hold here")
-    words = N_("Bitrix24 itself stopped the app on this portal. The app does nothing here until the hold is lifted.")
+    detail = N_("Bitrix24 itself stopped the app on this portal. The app does nothing here until the hold is lifted.")
     remedy = N_("Bitrix24's support can lift the hold; the people who run the app have been told by the log.")
 
 
 class Throttled(PortalError):
-    code, status, who, transient = "QUERY_LIMIT_EXCEEDED", 503, BITRIX24, True
+    key = "throttled"
+    code, status, fixable_by, transient = "QUERY_LIMIT_EXCEEDED", 503, BITRIX24, True
     title = N_("The portal is asked too much at the moment")
-    words = N_("Bitrix24 limits how much apps may ask of a portal, and the limit is reached for now.")
+    detail = N_("Bitrix24 limits how much apps may ask of a portal, and the limit is reached for now.")
     remedy = N_("Wait a moment and try again. Runs wait and go on by themselves.")
 
 
 class Unavailable(PortalError):
-    code, status, who, transient = "portal_unavailable", 502, BITRIX24, True
+    key = "unavailable"
+    code, status, fixable_by, transient = "portal_unavailable", 502, BITRIX24, True
     title = N_("Bitrix24 did not answer properly")
-    words = N_("The portal could not be reached or gave no usable answer. See History for what was done.")
+    detail = N_("The portal could not be reached or gave no usable answer. See History for what was done.")
     remedy = N_("Try again in a minute.")
 
     @classmethod
@@ -387,15 +434,17 @@ class Unavailable(PortalError):
 
 
 class AuthorizationUnavailable(Unavailable):
+    key = "authorization_unavailable"
     code = "authorization_unavailable"
     title = N_("Bitrix24 could not be asked who you are")
-    words = N_("Bitrix24's authorization server gave no usable answer, so nothing was stored and nothing was done.")
+    detail = N_("Bitrix24's authorization server gave no usable answer, so nothing was stored and nothing was done.")
 
 
-class AskedTooOften(AuthorizationUnavailable):
-    code, who = "asked_too_often", YOU
+class TooManyAttempts(AuthorizationUnavailable):
+    key = "too_many_attempts"
+    code, fixable_by = "asked_too_often", YOU
     title = N_("Too many requests came that Bitrix24 did not confirm")
-    words = N_(
+    detail = N_(
         "To protect everybody the app does not ask Bitrix24 about more of them for the moment. Nothing was stored and "
         "nothing was done."
     )
@@ -453,3 +502,62 @@ def error_for(code: str, http_status: int, *, method: str = "", in_batch: bool =
         return (AccessDenied if in_batch or http_status == 400 else RestRefused)(code, method=method)
     remedy = REMEDIES.get(key) or (Unavailable if http_status >= 500 else Unexpected)
     return remedy(code, method=method)
+
+
+def _with_subclasses(problem: type[Problem]) -> list[type[Problem]]:
+    return [problem, *(each for child in problem.__subclasses__() for each in _with_subclasses(child))]
+
+
+BY_KEY = {problem.key: problem for problem in _with_subclasses(Problem)}
+
+
+@dataclass(frozen=True)
+class RecordedProblem:
+    """A problem as runs and their pages keep it: why a run waits, failed or is in doubt, why a page failed.
+
+    key     of the class, which gives words, status and who can mend it; one no longer known reads as a PortalError
+    code    Bitrix24's own code as it came, or one of ours
+    method  the REST method that was refused, where there was one
+    since   of a doubt: when it was first found
+    """
+
+    key: str
+    code: str
+    method: str = ""
+    since: datetime | None = None
+
+    @classmethod
+    def of(cls, problem: Problem | type[Problem], since: datetime | None = None) -> Self:
+        """What is to be kept of a problem; of a class without an occurrence, its own code."""
+        return cls(problem.key, problem.code, problem.method if isinstance(problem, Problem) else "", since)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """From the form that `stored` gives."""
+        since = stored.get("since")
+        return cls(
+            str(stored.get("key", "")),
+            str(stored.get("code", "")),
+            str(stored.get("method", "")),
+            datetime.fromisoformat(since) if since else None,
+        )
+
+    def stored(self) -> dict[str, str]:
+        """JSON for the database: `{"key", "code", "method"}`, of a doubt also `"since"` in ISO 8601."""
+        facts = {"key": self.key, "code": self.code, "method": self.method}
+        return facts if self.since is None else {**facts, "since": self.since.isoformat()}
+
+    @property
+    def kind(self) -> type[Problem]:
+        """The class it was."""
+        return BY_KEY.get(self.key, PortalError)
+
+    def is_a(self, kind: type[Problem]) -> bool:
+        """Exactly this class: a subclass has a remedy of its own."""
+        return self.key == kind.key
+
+    def problem(self) -> Problem:
+        """The problem again, to be shown."""
+        if self.kind is PortalMoved:
+            return PortalMoved("", method=self.method)
+        return self.kind(self.code, method=self.method)

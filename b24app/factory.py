@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -16,13 +15,29 @@ from b24app import config, log, services
 from b24app.cli import b24, is_asked_for
 from b24app.errors import BadForm
 from b24app.services import Services
-from b24app.web import events, exports, frames, health, news, oauth, ops, pages, preferences, problems, runs, words
-from b24app.web.session import SessionTokens, hand_out_fresh_token, require_session
+from b24app.web import (
+    events,
+    exports,
+    frames,
+    health,
+    notifications,
+    oauth,
+    ops,
+    pages,
+    preferences,
+    problems,
+    request_log,
+    runs,
+    translation,
+)
+from b24app.web.current import SERVICES, SESSIONS, session_tokens
+from b24app.web.session import SessionTokens, hand_out_fresh_token
 
 logger = structlog.get_logger()
 ROOT = Path(__file__).parent
 MANIFEST = ROOT / "static" / "dist" / "manifest.json"
-UNTOLD = ("static", "ops.lives", "ops.ready", "ops.figures")  # asked all the time, and nobody would read it
+BLUEPRINTS = (frames, events, oauth, ops, pages, runs, exports, notifications, health, request_log, preferences)
+UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all the time, and nobody would read it
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
 YEAR = 365 * 24 * 3600
 CONTENT_POLICY = (
@@ -42,7 +57,6 @@ def create_app(built: Services | None = None) -> Flask:
     app = Flask("b24app", root_path=str(ROOT), template_folder=str(ROOT.parent / "templates"))
     app.config["MAX_CONTENT_LENGTH"] = runs.ORDER_LIMIT
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider
-    app.extensions["sundown"] = built
     if built.config.trusted_proxies:
         hops = built.config.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
@@ -58,20 +72,15 @@ def _commands_only() -> Flask:
 
 
 def _register(app: Flask, built: Services) -> None:
-    sessions = SessionTokens(built.config.session_keys, built.config.app_url, built.clock)
+    app.extensions[SERVICES] = built
+    app.extensions[SESSIONS] = SessionTokens(built.config.session_keys, built.config.app_url, built.clock)
     app.before_request(_begin_request)
     problems.register(app)
-    words.register(app)
+    translation.register(app)
     app.jinja_env.globals["asset"] = asset
-    app.register_blueprint(frames.blueprint(built, sessions))
-    app.register_blueprint(events.blueprint(built))
-    app.register_blueprint(oauth.blueprint(built, sessions))
-    app.register_blueprint(ops.blueprint(built))
-    for noun in (pages, runs, exports, news, health, preferences):
-        people = noun.blueprint(built)
-        people.before_request(lambda: require_session(built, sessions))
-        app.register_blueprint(people)
-    app.after_request(_finish_headers(sessions))
+    for part in BLUEPRINTS:
+        app.register_blueprint(part.blueprint)
+    app.after_request(_finish_headers)
     app.cli.add_command(b24)
 
 
@@ -84,26 +93,23 @@ def _begin_request() -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id, path=request.path)
     if not request.query_string.isascii():  # a browser sends percent signs; Werkzeug stumbles over raw bytes
-        raise BadForm(status=400, words=problems.WORDS_BY_STATUS[400])
+        raise BadForm(status=400, detail=problems.DETAIL_BY_STATUS[400])
 
 
-def _finish_headers(sessions: SessionTokens) -> Callable[[Response], Response]:
-    def finish(answer: Response) -> Response:
-        """Headers every answer carries: nobody frames it but the proven portal, nothing is kept, nothing leaks."""
-        ancestor = g.get("frame_ancestor", "'none'")
-        answer.headers["Content-Security-Policy"] = CONTENT_POLICY.format(ancestor=ancestor)
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.headers["Referrer-Policy"] = "no-referrer"
-        answer.headers["X-Request-Id"] = g.get("request_id", "")
-        if request.endpoint == "static" and answer.status_code < 400:
-            answer.headers["Cache-Control"] = _kept_as_long_as(request.path)
-        else:
-            answer.headers.setdefault("Cache-Control", "no-store")
-        if request.endpoint not in UNTOLD:
-            logger.info("request", verb=request.method, status=answer.status_code, ms=_milliseconds())
-        return hand_out_fresh_token(sessions, answer)
-
-    return finish
+def _finish_headers(answer: Response) -> Response:
+    """Headers every answer carries: nobody frames it but the proven portal, nothing is kept, nothing leaks."""
+    ancestor = g.get("frame_ancestor", "'none'")
+    answer.headers["Content-Security-Policy"] = CONTENT_POLICY.format(ancestor=ancestor)
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    answer.headers["X-Request-Id"] = g.get("request_id", "")
+    if request.endpoint == "static" and answer.status_code < 400:
+        answer.headers["Cache-Control"] = _kept_as_long_as(request.path)
+    else:
+        answer.headers.setdefault("Cache-Control", "no-store")
+    if request.endpoint not in UNLOGGED:
+        logger.info("request", verb=request.method, status=answer.status_code, ms=_milliseconds())
+    return hand_out_fresh_token(session_tokens(), answer)
 
 
 def _kept_as_long_as(path: str) -> str:

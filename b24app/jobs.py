@@ -16,12 +16,10 @@ import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
-from b24app.chores import Chores
-from b24app.keeping import Keeping
-from b24app.recovery import Recovery
+from b24app.operations.housekeeping import Housekeeping
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
-from b24app.store.holdings import Holdings
+from b24app.store.job_leases import JobLeases
 from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP
 
 log = structlog.get_logger()
@@ -39,10 +37,11 @@ def tasks(services: Services) -> procrastinate.App:
     """The engine's application with every task of ours."""
     wire = procrastinate.PsycopgConnector(conninfo=services.store.conninfo, min_size=1, max_size=QUEUE_POOL)
     engine = procrastinate.App(connector=wire)
-    chores = Chores(services.store, services.queue, services.clock, services.config.api_log_days)
     _run_tasks(engine, services)
     _portal_tasks(engine, services)
-    _chore_tasks(engine, chores)
+    _housekeeping_tasks(
+        engine, Housekeeping(services.store, services.queue, services.clock, services.config.api_log_days)
+    )
     _calendar_tasks(engine, services)
     _token_tasks(engine, services)
     return engine
@@ -55,11 +54,11 @@ def _run_tasks(engine: procrastinate.App, services: Services) -> None:
 
     @engine.task(name=STEP)
     def step(run: str) -> None:
-        _at_the_edge(services.perform.step, run)
+        _at_the_edge(services.executor.run_batch, run)
 
     @engine.task(name=ENSURE)
     def ensure(run: str) -> None:
-        _at_the_edge(services.perform.ensure, run)
+        _at_the_edge(services.executor.ensure_finished, run)
 
 
 def _portal_tasks(engine: procrastinate.App, services: Services) -> None:
@@ -73,20 +72,20 @@ def _portal_tasks(engine: procrastinate.App, services: Services) -> None:
         services.removal.forget_due()
 
 
-def _chore_tasks(engine: procrastinate.App, chores: Chores) -> None:
+def _housekeeping_tasks(engine: procrastinate.App, housekeeping: Housekeeping) -> None:
     @engine.periodic(cron=EVERY_TEN_SECONDS)
     @engine.task(name="rescue", queueing_lock="rescue")
     async def rescue(timestamp: int) -> None:
         for job in await engine.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
-            log.warning("job_of_dead_worker_ended", job=job.id, task=job.task_name)
+            log.warning("stalled_job_failed", job=job.id, task=job.task_name)
             await engine.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
-        await asyncio.to_thread(chores.revive)
-        await asyncio.to_thread(chores.say_alive)
+        await asyncio.to_thread(housekeeping.requeue_lost_runs)
+        await asyncio.to_thread(housekeeping.beat)
 
     @engine.periodic(cron=HOURLY)
     @engine.task(name="purge", queueing_lock="purge")
     def purge(timestamp: int) -> None:
-        chores.purge()
+        housekeeping.purge()
 
 
 def _calendar_tasks(engine: procrastinate.App, services: Services) -> None:
@@ -106,31 +105,29 @@ def _calendar_tasks(engine: procrastinate.App, services: Services) -> None:
         services.schedule.give_up()
 
     @engine.periodic(cron=HALF_PAST)
-    @engine.task(name="look_ahead", queueing_lock="look_ahead")
-    def look_ahead(timestamp: int) -> None:
-        services.foresight.look_ahead()
-        for asker in services.foresight.recovered():
-            services.perform.resume_for(asker)
+    @engine.task(name="check_upcoming", queueing_lock="check_upcoming")
+    def check_upcoming(timestamp: int) -> None:
+        services.preflight.check_upcoming()
+        for asker in services.preflight.recovered():
+            services.waiting.resume_for(asker)
 
 
 def _token_tasks(engine: procrastinate.App, services: Services) -> None:
-    keeping = Keeping(services.store, services.tokens, services.clock)
-
     @engine.periodic(cron=EVERY_TEN_MINUTES)
     @engine.task(name=KEEP_ALIVE, queueing_lock=KEEP_ALIVE, lock=KEEP_ALIVE)
     def keep_alive(timestamp: int) -> None:
-        keeping.keep_alive()
-
-    recovery = Recovery(services.store, services.oauth, services.tokens, services.perform)
+        services.keep_alive.renew_ageing()
 
     @engine.periodic(cron=EVERY_TEN_MINUTES)
     @engine.task(name=RECOVER, queueing_lock=RECOVER, lock=RECOVER)
     def recover(timestamp: int) -> None:
-        recovery.resume()
+        services.recovery.resume()
 
 
 def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:
-    """Every failure of a job ends here with a log; the run keeps its state and `revive` gives it another job."""
+    """Every failure of a job ends here with a log; the run keeps its state and gets another job
+    from `requeue_lost_runs`.
+    """
     with structlog.contextvars.bound_contextvars(run=run):
         try:
             verb(UUID(run))
@@ -161,12 +158,12 @@ async def _again_until_told(once: Callable[[], Awaitable[None]], told_to_stop: a
             log.warning("worker_lost_its_connection", reason=type(lost).__name__)
         if not wait or told_to_stop.is_set():
             return
-        log.warning("worker_begins_anew")
+        log.warning("worker_restarting")
         await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _work_once(services: Services, told_to_stop: asyncio.Event, *, wait: bool) -> None:
-    engine, holdings = tasks(services), Holdings()
+    engine, leases = tasks(services), JobLeases()
     async with engine.open_async():
         with contextlib.suppress(AlreadyEnqueued):  # zone rules can have changed while no worker was there
             await engine.tasks[FOLLOW_ZONES].defer_async(timestamp=0)
@@ -181,10 +178,10 @@ async def _work_once(services: Services, told_to_stop: asyncio.Event, *, wait: b
                 shutdown_graceful_timeout=GRACE_SECONDS,
                 listen_notify=wait,
                 install_signal_handlers=False,
-                worker_middleware=[holdings.note],
+                worker_middleware=[leases.note],
             )
         )
-        keeper = asyncio.create_task(holdings.keep(engine, HEARTBEAT_SECONDS))
+        keeper = asyncio.create_task(leases.keep(engine, HEARTBEAT_SECONDS))
         stop = asyncio.create_task(told_to_stop.wait())
         try:
             await asyncio.wait((worker, stop), return_when=asyncio.FIRST_COMPLETED)

@@ -14,11 +14,11 @@ from threading import Lock
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState, Site
-from b24app.bitrix.rest import Answer, Command
+from b24app.bitrix.rest import Answer, Command, result_of
 from b24app.clock import Clock
+from b24app.domain import Action, Actor, Kind, UserRef
 from b24app.errors import BadForm, PortalError
-from b24app.terms import Action, Actor, Kind, UserRef
-from b24app.tokens import Tokens
+from b24app.tokens.user_tokens import Tokens
 
 CHUNK = 500  # pages a getList command is asked for
 SITES = 500  # the same of sites
@@ -86,7 +86,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Screen:
+class PageSlice:
     """One screen of a search: its pages, where it stands, and what matched in all."""
 
     pages: tuple[Page, ...]
@@ -107,14 +107,14 @@ class Pages:
         self._kept: OrderedDict[tuple[UserRef, Kind], tuple[int, PageList]] = OrderedDict()
         self._guard = Lock()
 
-    def screen(self, actor: Actor, search: Search) -> Screen:
+    def screen(self, actor: Actor, search: Search) -> PageSlice:
         """One screen of what matches, in order of lid. Raises a PortalError, BadForm for a broken cursor."""
         listed = self.all_of(actor, search.kind)
         found = [page for page in listed.pages if search.matches(page)]
         start = _start(found, search.after)
         shown = found[start : start + search.limit]
         behind = start + len(shown)
-        return Screen(
+        return PageSlice(
             pages=tuple(shown),
             total=len(found),
             first=start + 1 if shown else 0,
@@ -138,7 +138,7 @@ class Pages:
             actor.user, {kind.value: landing.pages(kind, limit=1, lids=[lid]) for kind in Kind}
         )
         for kind in Kind:
-            if landing.read_pages(_result(answers[kind.value])):
+            if landing.read_pages(result_of(answers[kind.value])):
                 return self.all_of(actor, kind).by_lid().get(lid)
         return None
 
@@ -146,7 +146,7 @@ class Pages:
         """Which kind a site is; None when there is none with this number, or the actor may not see it."""
         commands = {kind.value: landing.sites(kind, limit=1, site_id=site_id) for kind in Kind}
         answers = self._tokens.batch(actor.user, commands)
-        found = (kind for kind in Kind if landing.read_sites(_result(answers[kind.value])))
+        found = (kind for kind in Kind if landing.read_sites(result_of(answers[kind.value])))
         return next(found, None)
 
     def kept(self, actor: Actor, kind: Kind) -> PageList | None:
@@ -181,7 +181,7 @@ class Pages:
     def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState]]:
         commands = {"sites": landing.sites(kind, SITES)} | _chunks(kind, 0, FIRST_CHUNKS)
         answers = self._tokens.batch(user, commands)
-        sites, states = landing.read_sites(_result(answers["sites"])), _read_chunks(answers)
+        sites, states = landing.read_sites(result_of(answers["sites"])), _read_chunks(answers)
         while sites and len(sites) % SITES == 0:
             more = landing.sites(kind, SITES, offset=len(sites))
             found = landing.read_sites(self._tokens.call(user, more.method, more.params).result)
@@ -235,17 +235,13 @@ def _chunks(kind: Kind, offset: int, count: int) -> dict[str, Command]:
 
 
 def _read_chunks(answers: dict[str, Answer | PortalError]) -> list[PageState]:
-    return [state for key, answer in answers.items() if key[0] == "p" for state in landing.read_pages(_result(answer))]
+    return [
+        state for key, answer in answers.items() if key[0] == "p" for state in landing.read_pages(result_of(answer))
+    ]
 
 
 def _is_in_trashed_folder(state: PageState, living: frozenset[int] | None) -> bool:
     return state.folder_id is not None and living is not None and state.folder_id not in living
-
-
-def _result(answer: Answer | PortalError) -> object:
-    if isinstance(answer, PortalError):
-        raise answer
-    return answer.result
 
 
 def _pages(

@@ -8,30 +8,35 @@ from b24app.bitrix.address import Addresses
 from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.rest import Rest, Transport
-from b24app.budget import Budget
-from b24app.calls import Calls
 from b24app.clock import Clock, utcnow
 from b24app.config import Config
-from b24app.foresight import Foresight
-from b24app.health import Healths
-from b24app.history import History
-from b24app.installs import Installs
-from b24app.journal import Journal
-from b24app.lifecycle import Lifecycle
 from b24app.log import Redaction
 from b24app.pages import Pages
-from b24app.people import People
-from b24app.perform import Perform
-from b24app.proving import Proving
-from b24app.removal import Removal
-from b24app.runs import Runs
-from b24app.schedule import Schedule
-from b24app.signin import SignIn
+from b24app.permissions import Permissions
+from b24app.portals.events import InstallEvents
+from b24app.portals.health import PortalHealth
+from b24app.portals.installs import Installs
+from b24app.portals.rate_limit import RateLimiter
+from b24app.portals.removal import Removal
+from b24app.portals.sign_in import SignIn
+from b24app.portals.verification import Verifier
+from b24app.request_log import RequestLog, RequestRecorder
+from b24app.runs.batches import Batches
+from b24app.runs.executor import Executor
+from b24app.runs.notifications import Notifications
+from b24app.runs.orders import Orders
+from b24app.runs.preflight import Preflight
+from b24app.runs.queries import RunQueries
+from b24app.runs.schedule import Schedule
+from b24app.runs.statistics import Statistics
+from b24app.runs.waiting import Recovery, WaitingRuns
 from b24app.store import embedded
 from b24app.store.db import POOL, Store
 from b24app.store.queue import Queue
 from b24app.store.vault import Vault
-from b24app.tokens import Tokens
+from b24app.tokens.keep_alive import KeepAlive
+from b24app.tokens.user_tokens import Tokens
+from b24app.users import Users
 
 
 @dataclass(frozen=True)
@@ -45,19 +50,25 @@ class Services:
     queue: Queue
     oauth: AuthorizationServers
     tokens: Tokens
-    installs: Installs
-    removal: Removal
-    lifecycle: Lifecycle
-    signin: SignIn
-    people: People
+    users: Users
     pages: Pages
-    runs: Runs
-    history: History
+    permissions: Permissions
+    orders: Orders
+    runs: RunQueries
+    executor: Executor
     schedule: Schedule
-    foresight: Foresight
-    perform: Perform
-    calls: Calls
-    healths: Healths
+    preflight: Preflight
+    waiting: WaitingRuns
+    recovery: Recovery
+    notifications: Notifications
+    statistics: Statistics
+    installs: Installs
+    install_events: InstallEvents
+    removal: Removal
+    sign_in: SignIn
+    portal_health: PortalHealth
+    request_log: RequestLog
+    keep_alive: KeepAlive
 
     def close(self) -> None:
         """Give connections back; a closed set of services opens new ones when it is used again."""
@@ -79,15 +90,19 @@ def build(
     oauth = AuthorizationServers(
         config.oauth_urls, config.b24_client_id, config.b24_client_secret.get_secret_value(), wire, clock
     )
-    tokens = Tokens(store, vault, Rest(wire, clock, Journal(store, Redaction(config.secrets()).text)), oauth, clock)
+    recorder = RequestRecorder(store, Redaction(config.secrets()).text)
+    tokens = Tokens(store, vault, Rest(wire, clock, recorder), oauth, clock)
     queue = Queue(store.url)
-    runs = Runs(store, queue, clock)
-    budget = Budget(clock)
-    proving = Proving(config.b24_client_id, oauth, addresses, budget, clock)
-    installs = Installs(config.app_url, store, proving, tokens, clock)
+    pages = Pages(tokens, clock)
+    permissions = Permissions(tokens, pages, clock)
+    runs = RunQueries(store, clock)
+    executor = Executor(store, Batches(tokens), queue, clock, jitter)
+    waiting = WaitingRuns(store, queue)
+    rate_limiter = RateLimiter(clock)
+    verifier = Verifier(config.b24_client_id, oauth, addresses, rate_limiter, clock)
+    installs = Installs(config.app_url, store, verifier, tokens, clock)
     removal = Removal(store, queue, clock)
-    calls = Calls(store, clock)
-    perform = Perform(store, tokens, runs, queue, clock, jitter)
+    request_log = RequestLog(store, clock)
     return Services(
         config=config,
         clock=clock,
@@ -96,19 +111,25 @@ def build(
         queue=queue,
         oauth=oauth,
         tokens=tokens,
-        installs=installs,
-        people=People(store),
-        signin=SignIn(config, store, oauth, proving, installs, budget, clock),
-        removal=removal,
-        lifecycle=Lifecycle(store, proving, installs, removal, perform, clock),
-        pages=Pages(tokens, clock),
+        users=Users(store),
+        pages=pages,
+        permissions=permissions,
+        orders=Orders(store, queue, pages, executor, clock),
         runs=runs,
-        history=History(store, clock),
+        executor=executor,
         schedule=Schedule(store, queue, clock),
-        foresight=Foresight(store, tokens, clock),
-        perform=perform,
-        calls=calls,
-        healths=Healths(config, store, tokens, installs, perform, calls, clock),
+        preflight=Preflight(store, tokens, clock),
+        waiting=waiting,
+        recovery=Recovery(store, oauth, tokens, waiting),
+        notifications=Notifications(store, runs, permissions, clock),
+        statistics=Statistics(store, clock),
+        installs=installs,
+        install_events=InstallEvents(store, verifier, installs, removal, waiting, clock),
+        removal=removal,
+        sign_in=SignIn(config, store, oauth, verifier, installs, rate_limiter, clock),
+        portal_health=PortalHealth(config, store, tokens, installs, waiting, request_log, clock),
+        request_log=request_log,
+        keep_alive=KeepAlive(store, tokens, clock),
     )
 
 

@@ -22,11 +22,11 @@ from flask.testing import FlaskClient
 
 from b24app import config as settings
 from b24app.clock import Clock, utcnow
+from b24app.domain import Actor
 from b24app.services import Services, build
 from b24app.store import embedded
 from b24app.store.schema import MIGRATIONS
-from b24app.terms import Actor
-from sandbox import PortalHandle, StandIn
+from b24sandbox import PortalHandle, StandIn
 
 ROOT = Path(__file__).parents[1]
 

@@ -214,7 +214,7 @@ def import_seconds() -> float:
 @contextmanager
 def standin() -> Iterator[Portal]:
     """The stand-in portal as a process of its own."""
-    with subprocess.Popen([sys.executable, "-m", "sandbox", "--portals", "1"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-m", "b24sandbox", "--portals", "1"], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield Portal(json.loads(process.stdout.readline()))

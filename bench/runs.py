@@ -33,14 +33,14 @@ from fast_bitrix24 import BitrixAsync
 from sqlalchemy import select, text
 
 from b24app import jobs
+from b24app.domain import Action, Actor, Kind
 from b24app.factory import create_app
-from b24app.moments import Moment
-from b24app.runs import Order
+from b24app.runs.local_time import ScheduledTime
+from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import Run
-from b24app.terms import Action, Actor, Kind
+from b24sandbox import PortalHandle, StandIn
 from bench._stage import ROOT, database, moved_in, prepared, surroundings, worker
-from sandbox import PortalHandle, StandIn
 
 ACT = "landing.landing.unpublic"
 ROUND_TRIP = 0.01  # seconds on loopback, batch of reads included
@@ -103,7 +103,7 @@ def slow_pages() -> None:
         tell("Sundown", standin, spent, pages)
         promises["200 slow pages within 1.06 of the ideal"] = spent <= 1.06 * ideal(standin, pages)
         promises["200 slow pages without a cut"] = cut(standin) == 0
-        promises["200 slow pages, none changed twice"] = not standin.world.truth.changed_twice()
+        promises["200 slow pages, none changed twice"] = not standin.world.recorder.changed_twice()
     for name, client in (("b24pysdk", b24pysdk), ("fast_bitrix24", fast)):
         with others(scale=scale) as standin:
             lids = slow_down(standin, standin.portals[0], pages, seconds)
@@ -135,11 +135,11 @@ def small_beside_large() -> None:
             first = ordered(services, actors[0], large)
             time.sleep(5)
             at = datetime.now(UTC)
-            order = Order(Action.UNPUBLISH, Kind.PAGE, tuple(small), Moment(at))
-            run_id, _ = services.runs.plan(actors[1], order, {})
+            order = Order(Action.UNPUBLISH, Kind.PAGE, tuple(small), ScheduledTime(at))
+            run_id, _ = services.orders.place(actors[1], order)
             wait_for(services, [run_id])
             run = read(services, run_id)
-            services.runs.cancel(actors[0], first)
+            services.orders.cancel(actors[0], first)
             time.sleep(3)
     late = (run.started_at - at).total_seconds() if run.started_at else float("inf")
     print(f"  a run of one page beside one of 5000: started after {late:.2f} s")
@@ -291,7 +291,7 @@ def slow_down(standin: StandIn, portal: PortalHandle, pages: int, seconds: float
 
 
 def ordered(services: Services, actor: Actor, lids: Sequence[int]) -> UUID:
-    return services.runs.plan(actor, Order(Action.UNPUBLISH, Kind.PAGE, tuple(lids)), {})[0]
+    return services.orders.place(actor, Order(Action.UNPUBLISH, Kind.PAGE, tuple(lids)))[0]
 
 
 def timed(services: Services, order: object) -> float:
@@ -349,10 +349,10 @@ def b24pysdk(standin: StandIn, lids: list[int]) -> None:
 
 
 def fast(standin: StandIn, lids: list[int]) -> None:
-    authority = os.environ["REQUESTS_CA_BUNDLE"]
+    permissions = os.environ["REQUESTS_CA_BUNDLE"]
 
     async def work() -> None:
-        context = ssl.create_default_context(cafile=authority)
+        context = ssl.create_default_context(cafile=permissions)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
             client = BitrixAsync(standin.portals[0].webhook, verbose=False, client=session)
             await client.call(ACT, [{"lid": lid} for lid in lids])
@@ -399,8 +399,8 @@ def ideal(standin: StandIn, pages: int) -> float:
 
 
 def tell(name: str, standin: StandIn, seconds: float, pages: int) -> None:
-    down = len({change.lid for change in standin.world.truth.changes})
-    twice = sum(int(str(each["times"])) for each in standin.world.truth.changed_twice())
+    down = len({change.lid for change in standin.world.recorder.changes})
+    twice = sum(int(str(each["times"])) for each in standin.world.recorder.changed_twice())
     share = seconds / ideal(standin, pages)
     print(
         f"    {name:14}{seconds:7.1f} s = {share:5.2f} x the ideal; {down} pages down, {acting(standin)} "

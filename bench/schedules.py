@@ -19,14 +19,14 @@ from uuid import UUID, uuid4
 import psutil
 from sqlalchemy import select, text
 
+from b24app.domain import Action, Actor, Kind, RunState
 from b24app.factory import create_app
-from b24app.moments import Moment
-from b24app.runs import Order
+from b24app.runs.local_time import ScheduledTime
+from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import Run
-from b24app.terms import Action, Actor, Kind, RunState
+from b24sandbox import StandIn
 from bench._stage import database, moved_in, prepared, surroundings, worker
-from sandbox import StandIn
 
 PORTALS, PENDING, CROWD, SINGLE = 200, 10_000, 1_000, 20
 IDLE_SECONDS, SETTLE_SECONDS, LEAD_SECONDS, PATIENCE_SECONDS = 20, 8, 30, 150
@@ -90,8 +90,8 @@ def pile_up(services: Services, actors: list[Actor], lids: dict[str, list[int]])
 
 
 def plan(services: Services, actor: Actor, lid: int, at: datetime) -> UUID:
-    order = Order(Action.UNPUBLISH, Kind.PAGE, (lid,), Moment(at))
-    return services.runs.plan(actor, order, {})[0]
+    order = Order(Action.UNPUBLISH, Kind.PAGE, (lid,), ScheduledTime(at))
+    return services.orders.place(actor, order)[0]
 
 
 def idle_share(process: psutil.Process) -> float:

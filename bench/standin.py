@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 
 ROUNDS = 400
 THREADS = 20

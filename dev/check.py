@@ -1,6 +1,6 @@
 """`make test`: format, lint, types, then every test. Stops at the first that fails; its exit code is the answer.
 
-The migrations are checked among the tests (tests/unit/test_migrations.py). pytest comes last, so that its closing
+The migrations are checked among the tests (tests/store/test_migrations.py). pytest comes last, so that its closing
 line is the last word.
 """
 

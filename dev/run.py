@@ -26,7 +26,7 @@ from typing import Any
 import requests
 
 from b24app.store import embedded
-from dev.children import Child, say, sweep, write_down
+from dev.processes import Child, say, sweep, write_down
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.prefix) / "bin"
@@ -143,7 +143,7 @@ class Run:
         state = str(self.instance / "standin.json")
         first = str(self.port + 1)
         options = ["--port", first, "--app-url", self.app_url, "--state", state]
-        self.add("stand-in", ["python", "-m", "sandbox", *options], patience=10, on_line=self.hear_standin)
+        self.add("stand-in", ["python", "-m", "b24sandbox", *options], patience=10, on_line=self.hear_standin)
         self.wait("the stand-in", lambda: not self.described.empty())
         return self.described.get_nowait()
 
@@ -214,7 +214,7 @@ class Run:
         """Start again what dies, until Stopped."""
         while True:
             self.look()
-            if database.revive():
+            if database.restart_if_dead():
                 say("PostgreSQL had died and runs again")
 
     def look(self) -> None:

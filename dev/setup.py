@@ -63,7 +63,7 @@ def make_environment() -> None:
 
 
 def install_packages() -> None:
-    """The locked dependencies, checked by hash, and this project itself, for its `flask b24` entry point."""
+    """The locked dependencies, checked by hash, and this project and its stand-in portal, for their entry points."""
     if not stamped("packages", contents("requirements-dev.txt")):
         say("installing the locked dependencies")
         run([PYTHON, "-m", "pip", "install", "-qq", "--require-hashes", "-r", "requirements-dev.txt"])
@@ -71,6 +71,9 @@ def install_packages() -> None:
     if not stamped("project", contents("pyproject.toml")):
         run([PYTHON, "-m", "pip", "install", "-qq", "--no-deps", "--no-build-isolation", "-e", "."])
         stamp("project", contents("pyproject.toml"))
+    if not stamped("sandbox", contents("sandbox/pyproject.toml")):
+        run([PYTHON, "-m", "pip", "install", "-qq", "--no-deps", "--no-build-isolation", "-e", "./sandbox"])
+        stamp("sandbox", contents("sandbox/pyproject.toml"))
 
 
 def install_node() -> None:

@@ -6,7 +6,8 @@ nothing. Ada (1) is the administrator of Alice's portal.
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from b24app import config as settings
 from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store import embedded
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests import databases
 from tests.clocks import TurnableClock
 from tests.people import Person
+from tests.worker import work_until_idle
 
-pytest_plugins = ["sandbox.plugin"]
 APP_URL = "http://127.0.0.1:8100"
+Turn = Callable[..., None]
+Work = Callable[[], None]
 
 
 @pytest.fixture(scope="session")
@@ -148,3 +151,22 @@ def charlie(app: Flask, standin: StandIn) -> Person:
 def root() -> Path:
     """The checkout."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture
+def turn(clock: TurnableClock, standin: StandIn) -> Turn:
+    """Let time pass, for the app and for the portal: by a span, or up to a moment."""
+
+    def pass_by(until: datetime | None = None, **span: float) -> None:
+        ahead = until - clock() if until else timedelta(**span)
+        assert ahead >= timedelta()
+        clock.tick(seconds=ahead.total_seconds())
+        standin.world.clock.advance(ahead.total_seconds())
+
+    return pass_by
+
+
+@pytest.fixture
+def work(services: Services) -> Work:
+    """The worker does what is due, and what comes of it."""
+    return lambda: work_until_idle(services)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from sandbox import PortalHandle
+from b24sandbox import PortalHandle
 
 TOKEN = re.compile(r'<meta name="session-token" content="([^"]+)">')
 JSON = "application/json"

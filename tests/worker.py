@@ -49,7 +49,11 @@ def pump(services: Services, between: Callable[[], None] = lambda: None) -> None
 
     between  done after each job
     """
-    verbs = {BEGIN: services.schedule.begin, STEP: services.perform.step, ENSURE: services.perform.ensure}
+    verbs = {
+        BEGIN: services.schedule.begin,
+        STEP: services.executor.run_batch,
+        ENSURE: services.executor.ensure_finished,
+    }
     for _ in range(MOST_JOBS):
         with services.store.begin() as db:
             job = db.execute(NEXT, {"now": services.clock(), "tasks": list(verbs)}).one_or_none()

@@ -1,104 +1,148 @@
-// Banners: what went wrong, in words, where the person looks. An order in an open dialog stays as it is and gets its
-// banner there, so that pressing the button again repeats it.
+// Banners: what went wrong, in words, where the person looks. A banner stays until the action that failed succeeds or
+// the person closes it; the answer to any other request leaves it alone. The same action or the same words replace
+// what stands, everything else stands beside it. An order in an open dialog stays as it is and gets its banner there,
+// so that pressing the button again repeats it.
 import htmx from 'htmx.org'
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
-import { sendHealing } from './healing.js'
 import { reopen } from './portal.js'
+import { sendHealing } from './healing.js'
+import { isStale, isViewPending } from './stale-answers.js'
 
-let failed = null // the request a banner's button repeats
-let shown = null // what the current banner says, so that a poll does not say it each second
+const failures = new WeakMap() // banner → the actions that failed with its words, each with its request context
+const told = new Map() // action → words a poll was last answered with: they are not said again each second
 
 const isPoll = (ctx) => ctx.sourceEvent?.type === 'poll'
-const place = () => find('#dialog[open] [data-notices]') ?? find('#notices')
+const isForView = (ctx) => ctx.target?.id === 'view'
+const placeOf = (ctx) => ctx.sourceElement.closest('#dialog[open]')?.querySelector('[data-notices]') ?? find('#notices')
+const standing = () => findAll('[data-notices] > .banner')
+const fromTemplate = (name) => find(name).content.cloneNode(true).firstElementChild
+const fromAnswer = (html) => Object.assign(document.createElement('template'), { innerHTML: html }).content.firstElementChild
 
-function withoutNumber(text) {
-  return text.replace(/<[^>]*data-request[\s\S]*?<\/[^>]*>/, '')
+// An order is the same as long as it comes from the same form; anything else is known by its method and address. How a
+// list is filtered makes no difference, but Scheduled and History share an address and are two lists.
+function actionOf({ sourceElement, request }) {
+  if (request.headers?.['Idempotency-Key']) return sourceElement
+  const { pathname, searchParams } = new URL(request.action, location.href)
+  const list = searchParams.get('state')?.includes('scheduled') ? ' scheduled' : ''
+  return `${request.method} ${pathname}${list}`
 }
 
-function keep(ctx) {
-  failed = ctx
+// What a banner says, without the number of the request, which is new each time.
+function wordsOf(banner) {
+  const copy = banner.cloneNode(true)
+  findAll('[data-request]', copy).forEach((number) => number.remove())
+  return copy.textContent.replace(/\s+/g, ' ').trim()
+}
+
+function makeClosable(banner) {
+  if (find('[data-do=close], [data-do=dismiss]', banner)) return
+  if (!find('.do', banner)) banner.append(Object.assign(document.createElement('div'), { className: 'do' }))
+  find('.do', banner).append(fromTemplate('#tpl-close'))
+}
+
+// The same words, or the notice of the same problem that the page was opened with: the new banner stands for both.
+function saysTheSame(other, banner) {
+  return wordsOf(other) === wordsOf(banner) || (!failures.has(other) && other.dataset.code === banner.dataset.code)
+}
+
+// The actions of banners that become one. Of several views that could not be shown, only the last one is still wanted.
+function actionsOf(banners, ctx) {
+  const before = banners.flatMap((banner) => [...(failures.get(banner) ?? [])])
+  return new Map([...before.filter(([, other]) => !isForView(ctx) || !isForView(other)), [actionOf(ctx), ctx]])
+}
+
+// The action's former failure is over: it succeeded, or it failed in another way.
+function resolve(action) {
+  for (const banner of standing()) {
+    const actions = failures.get(banner)
+    if (actions?.delete(action) && actions.size === 0) banner.remove()
+  }
+}
+
+function tell(banner, ctx) {
+  const [where, action, words] = [placeOf(ctx), actionOf(ctx), wordsOf(banner)]
+  if (isForView(ctx)) viewFailed(banner, ctx)
+  if (isPoll(ctx) && told.get(action) === words) return
+  if (isPoll(ctx)) told.set(action, words)
+  const same = findAll(':scope > .banner', where).filter((other) => saysTheSame(other, banner))
+  failures.set(banner, actionsOf(same, ctx))
+  same.forEach((other) => other.remove())
+  resolve(action)
+  makeClosable(banner)
+  where.prepend(banner)
+  if (!isPoll(ctx)) find('.do button', banner).focus()
+}
+
+// Where nothing is on the screen yet, the place itself says that it could not be loaded.
+function viewFailed(banner, ctx) {
+  if (isViewPending(ctx)) return
   const view = find('#view')
   view.removeAttribute('aria-busy')
-  if (find('[data-loading]', view)) view.replaceChildren(find('#tpl-nothing').content.cloneNode(true))
+  if (!find('[data-loading], [data-failed]', view)) return
+  const instead = fromTemplate('#tpl-not-loaded')
+  find('[data-why]', instead).textContent = find('h2', banner).textContent
+  failures.set(instead, new Map([[actionOf(ctx), ctx]]))
+  view.replaceChildren(instead)
 }
 
-function show(name, ctx) {
-  const where = place()
-  const quiet = isPoll(ctx) && shown === name
-  keep(ctx)
-  if (quiet) return
-  shown = name
-  where.prepend(find(name).content.cloneNode(true))
-  tidy(where)
-  if (!isPoll(ctx)) find('.banner button', where)?.focus()
+function succeeded(ctx) {
+  told.delete(actionOf(ctx))
+  resolve(actionOf(ctx))
 }
 
-// Nothing came back: a question can be asked again, but of an order nobody knows whether it arrived.
-function offline(source, ctx = { sourceElement: source, sourceEvent: { type: 'click' }, request: { method: 'GET' } }) {
+// No answer of the app: none at all, or a proxy's page. A question can be asked again, but of an order nobody knows
+// whether it arrived.
+function noAnswer(ctx) {
   const isOrder = ctx.request.method !== 'GET' && ctx.request.action !== '/runs/preview'
-  show(isOrder ? '#tpl-unsure' : '#tpl-offline', ctx)
+  return fromTemplate(isOrder ? '#tpl-unsure' : '#tpl-offline')
 }
 
 // A request that is not a swap: the answer, or null when it was refused or lost and the banner says so.
 export async function ask(url, accept, button) {
+  const ctx = { sourceElement: button, sourceEvent: { type: 'click' }, request: { method: 'GET', action: url } }
   button.disabled = true
   const answer = await sendHealing(url, { headers: { Accept: accept, 'HX-Request': 'true' } })
   button.disabled = false
-  if (answer.ok) return clear() ?? answer
-  if (answer.headers.has('HX-Retarget')) refused(await answer.text(), button)
-  else offline(button)
+  if (answer.ok) return succeeded(ctx) ?? answer
+  tell(answer.headers.has('HX-Retarget') ? fromAnswer(await answer.text()) : noAnswer(ctx), ctx)
   return null
 }
 
-function refused(banner, source) {
-  keep({ sourceElement: source, sourceEvent: { type: 'click' } })
-  place().insertAdjacentHTML('afterbegin', banner)
-  tidy(place())
-  find('.banner button', place())?.focus()
-}
-
-function clear() {
-  findAll('[data-problem]').forEach((banner) => banner.remove())
-  failed = shown = null
-}
-
-// What is said now stands first; a lasting notice of the same problem need not say it again.
-function tidy(where) {
-  const [first, ...others] = findAll('.banner', where)
-  others.filter((banner) => 'problem' in banner.dataset || banner.dataset.code === first.dataset.code).forEach((banner) => banner.remove())
-}
-
+// The page shows its banners itself; htmx swaps nothing of an answer that is an error.
 document.addEventListener('htmx:after:request', (event) => {
   const { ctx } = event.detail
-  if (ctx.response.status < 400) return clear()
-  if (!ctx.hx?.retarget) {
-    event.preventDefault() // not an answer of the app: none at all, or a proxy's page
-    return offline(ctx.sourceElement, ctx)
+  if (ctx.response.status < 400) return succeeded(ctx)
+  event.preventDefault()
+  if (ctx.request.method === 'GET' && isStale(ctx)) return
+  tell(ctx.hx.retarget ? fromAnswer(ctx.text) : noAnswer(ctx), ctx)
+})
+
+function repeat(ctx) {
+  const { sourceElement: source, sourceEvent, request } = ctx
+  const view = find('#view')
+  if (source.isConnected && source !== view) {
+    return htmx.trigger(source, source.matches('form') ? 'submit' : sourceEvent.type === 'load' ? 'repeat' : sourceEvent.type)
   }
-  keep(ctx)
-  const text = withoutNumber(ctx.text)
-  if (isPoll(ctx) && text === shown) return event.preventDefault()
-  shown = text
-  ctx.hx.reswap = 'afterbegin'
-  if (place().id !== 'notices') ctx.hx.retarget = '#dialog [data-notices]'
-})
-
-document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
-  if (!(ctx.response?.status >= 400)) return
-  tidy(place())
-  if (!isPoll(ctx)) find('.banner button', place())?.focus()
-})
-
-function again() {
-  const source = failed?.sourceElement
-  if (!source?.isConnected) return htmx.trigger('#view', 'repeat')
-  const type = failed.sourceEvent.type
-  htmx.trigger(source, source.matches('form') ? 'submit' : type === 'load' ? 'repeat' : type)
+  if (isForView(ctx) && request.method === 'GET') view.setAttribute('hx-get', request.action)
+  htmx.trigger(view, 'repeat')
 }
 
-const close = (button) => button.closest('.banner').remove()
+function again(button) {
+  const actions = failures.get(button.closest('.banner, [data-failed]'))
+  if (actions?.size) [...actions.values()].forEach(repeat)
+  else htmx.trigger('#view', 'repeat')
+}
 
+function close(button) {
+  const banner = button.closest('.banner')
+  const where = banner.parentElement
+  banner.remove()
+  const next = find('.banner .do button', where) ?? find('#dialog[open] [data-focus]') ?? find('#view [data-heading]')
+  next?.focus()
+}
+
+standing().forEach(makeClosable)
 for (const name of ['repeat', 'retry', 'check']) command(name, again)
 for (const name of ['close', 'dismiss']) command(name, close)
 command('reopen', (button) => {

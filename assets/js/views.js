@@ -23,11 +23,10 @@ function markTab() {
 }
 
 function settle(ctx) {
-  find('#view').removeAttribute('aria-busy')
-  if (ctx.response?.status >= 400) return
   if (ctx.target?.id === 'dialog') return open(ctx.sourceElement)
   if (ctx.target?.id !== 'view') return
-  close()
+  ctx.target.removeAttribute('aria-busy')
+  if (find('#dialog').contains(ctx.sourceElement)) close()
   if (ctx.request.method === 'POST' && find('#news section')) htmx.trigger('#news', 'repeat')
   const next = ctx.sourceEvent?.target?.closest?.('[data-then]')?.dataset.then // htmx forgets a source that was swapped away
   if (next) return find(next)?.focus()

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from b24app.bitrix.rest import Answer, Command
+from b24app.bitrix.rest import Answer, Command, result_of
+from b24app.domain import Action, Kind, read_id
 from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable
-from b24app.terms import Action, Kind, read_id
 
 METHODS = {Action.UNPUBLISH: "landing.landing.unpublic", Action.PUBLISH: "landing.landing.publication"}
 ALL_RIGHTS = frozenset({"read", "edit", "sett", "public", "delete"})
@@ -141,18 +141,11 @@ def act(action: Action, kind: Kind, lid: int) -> Command:
 
 def check_done(action: Action, answer: Answer | PortalError) -> None:
     """Raise unless the action was carried out. Without the right `publication` answers null and no error (source)."""
-    if isinstance(answer, PortalError):
-        raise answer
-    if answer.result is True:
+    if result_of(answer) is True:
         return
     if action is Action.PUBLISH:
         raise PublishRefused(method=METHODS[action])
     raise Unavailable(UNEXPECTED, method=METHODS[action])
-
-
-def public_url(kind: Kind, lid: int) -> Command:
-    """The address visitors see."""
-    return Command("landing.landing.getpublicurl", {"lid": lid, "scope": kind.value})
 
 
 def _rows(result: object) -> list[dict[str, Any]]:

@@ -22,9 +22,9 @@ from b24app.bitrix.rest import (
     NoRedirects,
     PlainSession,
     Transport,
-    dressed,
+    hardened,
     limits,
-    lost,
+    no_answer,
     post,
     read_body,
     read_json,
@@ -97,7 +97,7 @@ class AuthorizationServers:
         self._client_secret = client_secret
         self._transport = transport
         self._clock = clock
-        self._session = dressed(PlainSession(), transport)
+        self._session = hardened(PlainSession(), transport)
 
     def choose(self, server_endpoint: str | None) -> str:
         """The trusted server with the host that was named; the default for any other."""
@@ -164,14 +164,14 @@ class AuthorizationServers:
             unusable.method = METHOD
             raise
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, *UNREADABLE) as error:
-            broken = lost(error)
+            broken = no_answer(error)
             broken.method = METHOD
             raise broken from None
         return _pair(answer, server, self._clock())
 
     def _client(self) -> OAuth2Session:
         """A session of Authlib for one question. It is not closed: that would close everybody's connections."""
-        session = dressed(
+        session = hardened(
             _TokenSession(
                 self._client_id,
                 self._client_secret,

@@ -54,6 +54,13 @@ class Answer:
     timing: Timing = Timing()
 
 
+def result_of(answer: Answer | PortalError) -> object:
+    """What a command of a batch answered. Raises the PortalError it was answered with."""
+    if isinstance(answer, PortalError):
+        raise answer
+    return answer.result
+
+
 @dataclass(frozen=True)
 class Command:
     """One call, to be made alone or inside a batch."""
@@ -84,7 +91,7 @@ class Rest:
     """Calls any portal; safe for threads, one pool of connections for all."""
 
     def __init__(self, transport: Transport, clock: Clock, on_call: Callable[[Call], None] | None = None) -> None:
-        self._session = dressed(PlainSession(), transport)
+        self._session = hardened(PlainSession(), transport)
         self._clock = clock
         self._on_call = on_call
 
@@ -105,14 +112,13 @@ class Rest:
         endpoint: str,
         access_token: str,
         commands: Mapping[str, Command],
-        halt: bool = False,
         timeout: float = 55,
     ) -> dict[str, Answer | PortalError]:
         """Up to 50 commands in one request, in order. A command's failure is its value; one of the call raises."""
         if len(commands) > MOST_COMMANDS:
             raise ValueError(f"a batch takes at most {MOST_COMMANDS} commands")
         cmd = {key: command.as_query() for key, command in commands.items()}
-        body = self._ask(endpoint, access_token, "batch", {"halt": int(halt), "cmd": cmd}, timeout)
+        body = self._ask(endpoint, access_token, "batch", {"halt": 0, "cmd": cmd}, timeout)
         return _read_batch(body.get("result"), commands)
 
     def _ask(
@@ -147,7 +153,7 @@ class PlainSession(NoRedirects, requests.Session):
     """A session that calls and nothing else."""
 
 
-def dressed(session: Session, transport: Transport) -> Session:
+def hardened(session: Session, transport: Transport) -> Session:
     """The session as one that trusts nothing of the environment: no proxies, no netrc; and no cookie is kept."""
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -175,7 +181,7 @@ def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tu
                 raise PortalMoved(_host(answer.headers.get("Location", "")))
             return answer.status_code, text
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise lost(error) from None
+        raise no_answer(error) from None
 
 
 def read_text(answer: requests.Response, deadline: float) -> str:
@@ -201,7 +207,7 @@ def _host(location: str) -> str:
         return ""
 
 
-def lost(error: Exception) -> Unavailable:
+def no_answer(error: Exception) -> Unavailable:
     """No answer. A connection that never came about carried nothing; one that broke later may have carried the
     request.
     """

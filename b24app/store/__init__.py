@@ -1,0 +1,1 @@
+"""What we remember: one PostgreSQL with its tables, jobs and secrets."""

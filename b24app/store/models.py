@@ -3,6 +3,7 @@
 A portal's rows go together: deleting the portal takes its users, tokens, proofs, runs and call log along.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,7 +11,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     DateTime,
+    Dialect,
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
@@ -19,14 +22,17 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     func,
     text,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from b24app.terms import Action, ItemState, Kind, RunState, UserRef
+from b24app.domain import Action, ItemState, Kind, RunState, UserRef
+from b24app.errors import Problem, RecordedProblem
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -35,7 +41,6 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 MEMBER = String(64)
-OPEN_STATES = "state in ('scheduled','queued','running','waiting')"
 
 
 def _words(term: type[StrEnum]) -> Enum:
@@ -43,11 +48,25 @@ def _words(term: type[StrEnum]) -> Enum:
     return Enum(term, native_enum=False, length=16, values_callable=lambda words: [word.value for word in words])
 
 
+class Recorded(TypeDecorator[RecordedProblem]):
+    """A RecordedProblem in a column of JSON."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: RecordedProblem | None, dialect: Dialect) -> dict[str, str] | None:
+        return None if value is None else value.stored()
+
+    def process_result_value(self, value: Mapping[str, Any] | None, dialect: Dialect) -> RecordedProblem | None:
+        return None if value is None else RecordedProblem.read(value)
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own form
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB(none_as_null=True),
+        RecordedProblem: Recorded(),
         Action: _words(Action),
         Kind: _words(Kind),
         RunState: _words(RunState),
@@ -68,7 +87,9 @@ class Portal(Base):
     status: Mapped[str] = mapped_column(String(16))
     app_version: Mapped[int]
     application_token_sha256: Mapped[str | None] = mapped_column(String(64))
-    epoch: Mapped[int] = mapped_column(BigInteger)  # starts as unix time, grows at uninstall: ends every session
+    epoch: Mapped[int] = mapped_column(
+        BigInteger
+    )  # starts anywhere, grows at each installation and removal: ends every session
     pages_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows when we changed a page
     installed_at: Mapped[datetime]
     bound_to: Mapped[str | None] = mapped_column(Text)  # the APP_URL that events and placement are bound to
@@ -127,7 +148,7 @@ class UserToken(Base):
     dead_code: Mapped[str | None] = mapped_column(Text)  # why it cannot be renewed; a new pair clears it
 
 
-class Proof(Base):
+class VerifiedToken(Base):
     """An access token the authorization server vouched for, kept by its hash until the token expires."""
 
     __tablename__ = "proofs"
@@ -173,11 +194,13 @@ class Run(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    problem: Mapped[dict[str, Any] | None]  # {"code", "class", "method"} of why it waits or failed
+    problem: Mapped[RecordedProblem | None]  # why it waits or failed
     waiting_since: Mapped[datetime | None]  # of the first time it could not go on since it last did something
     checked_at: Mapped[datetime | None]  # when it was last asked whether the asker could do this now
-    doubt: Mapped[dict[str, Any] | None]  # {"code", "class", "since"} of why it would not go if its time came now
-    told_to: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'"))  # who saw how it ended
+    doubt: Mapped[RecordedProblem | None]  # why it would not go if its time came now
+    seen_by: Mapped[list[int]] = mapped_column(
+        "told_to", ARRAY(BigInteger), server_default=text("'{}'")
+    )  # who saw how it ended
     tries: Mapped[int] = mapped_column(server_default=text("0"))  # transient failures in a row
     step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows with each recorded batch
     returns_run: Mapped[UUID | None] = mapped_column(index=True)  # the linked run that publishes again at `until`
@@ -187,9 +210,15 @@ class Run(Base):
     order_sha256: Mapped[str | None] = mapped_column(String(64))
 
     @property
-    def actor(self) -> UserRef:
+    def acting_user(self) -> UserRef:
         """Whose token does the work."""
         return UserRef(self.member_id, self.acting_as)
+
+    @classmethod
+    def stopped_by(cls, cause: type[Problem]) -> ColumnElement[bool]:
+        """In SQL: the run's problem is this very class."""
+        key: ColumnElement[str] = type_coerce(cls.problem, JSONB)["key"].astext
+        return key == cause.key
 
 
 class RunItem(Base):
@@ -209,11 +238,10 @@ class RunItem(Base):
     site: Mapped[str] = mapped_column(Text, server_default="")
     state: Mapped[ItemState]
     code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's code of a failure
-    problem: Mapped[str | None] = mapped_column(String(32))  # our class of it: gives the words
+    problem: Mapped[str | None] = mapped_column(String(32))  # the key of its problem: gives the words
     before: Mapped[dict[str, Any] | None]  # the page's state read just before we acted
     after: Mapped[dict[str, Any] | None]  # and right after
     expected: Mapped[dict[str, Any] | None]  # of an undo: what the undone run left behind; anything else is not touched
-    done_at: Mapped[datetime | None]
 
     @property
     def was_published(self) -> bool | None:
@@ -221,7 +249,7 @@ class RunItem(Base):
         return None if self.before is None else bool(self.before.get("active"))
 
 
-class Pace(Base):
+class MethodThrottle(Base):
     """What was learnt of how one method of one portal may be used."""
 
     __tablename__ = "paces"
@@ -256,7 +284,7 @@ class ApiCall(Base):
     answer: Mapped[str] = mapped_column(Text)
 
 
-class Spent(Base):
+class OneTimeMark(Base):
     """What counts once, across processes: a sign-in's state, an event that was carried out. Kept until `expires_at`."""
 
     __tablename__ = "spent"

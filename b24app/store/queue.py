@@ -5,6 +5,7 @@ their lock, so they take turns; a job set for a person's date never carries one,
 other jobs until then.
 """
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cached_property
 from uuid import UUID
@@ -14,6 +15,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 BEGIN, STEP, ENSURE, FORGET = "begin_run", "step_run", "ensure_run", "forget_portal"
+WITH_JOBS = text(
+    "select args->>'run' from procrastinate_jobs "
+    "where status in ('todo', 'doing') and task_name = any(:tasks) and args->>'run' = any(:runs)"
+)
+JOBS_OF = text(
+    "delete from procrastinate_jobs where status <> 'doing' "
+    "and (lock = :portal or args->>'portal' = :portal or args->>'run' = any(:runs))"
+)
+BY_STATUS = text("select status::text, count(*) from procrastinate_jobs group by status")
 NO_BEGIN = text(
     "delete from procrastinate_jobs where status = 'todo' and task_name = 'begin_run' and args->>'run' = :run"
 )
@@ -60,3 +70,21 @@ class Queue:
             schedule_at=at,
             connection=raw,
         ).defer(run=str(run))
+
+
+def with_jobs(db: Session, runs: Collection[UUID], tasks: Sequence[str] = (BEGIN, STEP, ENSURE)) -> set[UUID]:
+    """Which of these runs have a job of these tasks that waits or is being done."""
+    if not runs:
+        return set()
+    rows = db.scalars(WITH_JOBS, {"runs": [str(run) for run in runs], "tasks": list(tasks)})
+    return {UUID(run) for run in rows}
+
+
+def delete_jobs(db: Session, member_id: str, runs: Collection[UUID]) -> None:
+    """The jobs of a portal and of these runs, but for one that is being done."""
+    db.execute(JOBS_OF, {"portal": member_id, "runs": [str(run) for run in runs]})
+
+
+def jobs_by_status(db: Session) -> dict[str, int]:
+    """How many jobs there are in each state of the engine's."""
+    return dict(db.execute(BY_STATUS).all())

@@ -1,0 +1,1 @@
+"""How people reach us: routes, forms and answers, sessions, and every problem as a banner or JSON."""

@@ -3,18 +3,14 @@
 from flask import Blueprint, Response, request
 
 from b24app.bitrix.forms import parse_event
-from b24app.services import Services
-from b24app.web import replies
+from b24app.web import responses
+from b24app.web.current import services
 from b24app.web.forms import from_bitrix
 
+blueprint = Blueprint("events", __name__)
 
-def blueprint(services: Services) -> Blueprint:
-    """One route."""
-    events = Blueprint("events", __name__)
 
-    @events.post("/events")
-    def hear() -> Response:
-        services.lifecycle.hear(parse_event(from_bitrix()), request.remote_addr or "")
-        return replies.json({"status": "ok"})
-
-    return events
+@blueprint.post("/events")
+def receive() -> Response:
+    services().install_events.receive(parse_event(from_bitrix()), request.remote_addr or "")
+    return responses.json({"status": "ok"})

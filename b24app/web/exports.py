@@ -3,20 +3,18 @@
 A file holds what its reader may see on the screen, and nothing more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, g, request
 
-from b24app.authority import Authority
-from b24app.runs import RunFilter, RunView
-from b24app.services import Services
-from b24app.web import replies
+from b24app.runs.queries import RunFilter, RunView
+from b24app.web import serializers
+from b24app.web.csv import csv_file
+from b24app.web.current import require_session, services
 from b24app.web.forms import read
 from b24app.web.runs import ItemsQuery, ListQuery
-from b24app.web.tables import csv_file
 
 PIECE_RUNS, PIECE_ITEMS = 200, 1000
 RUN_HEADS = (
@@ -26,49 +24,49 @@ RUN_HEADS = (
 )  # fmt: skip
 ITEM_HEADS = ("lid", "title", "site", "state", "code", "detail", "was_published")
 
+blueprint = Blueprint("exports", __name__)
+blueprint.before_request(require_session)
 
-def blueprint(services: Services) -> Blueprint:
-    """Two routes."""
-    exports = Blueprint("exports", __name__)
-    authority = Authority(services.tokens, services.pages, services.clock)
 
-    @exports.get("/runs.csv")
-    def history() -> Response:
-        wanted = read(ListQuery, request.args).filter(g.actor)
-        return csv_file("sundown-history.csv", RUN_HEADS, _runs(replace(wanted, limit=PIECE_RUNS)))
+@blueprint.get("/runs.csv")
+def history() -> Response:
+    wanted = read(ListQuery, request.args).filter(g.actor)
+    return csv_file("sundown-history.csv", RUN_HEADS, _runs(replace(wanted, limit=PIECE_RUNS)))
 
-    @exports.get("/runs/<uuid:run_id>.csv")
-    def pages(run_id: UUID) -> Response:
-        run = services.runs.get(g.actor, run_id)
-        query = read(ItemsQuery, request.args)
-        readable = authority.readable_sites(g.actor, run)
-        return csv_file(f"sundown-run-{run_id}.csv", ITEM_HEADS, _items(run_id, readable, query))
 
-    def _runs(wanted: RunFilter) -> Iterator[list[object]]:
-        following = wanted.after
-        while True:
-            views, following = services.runs.listed(g.actor, replace(wanted, after=following))
-            yield from map(_run_row, views)
-            if following is None:
-                return
+@blueprint.get("/runs/<uuid:run_id>.csv")
+def pages(run_id: UUID) -> Response:
+    run = services().runs.get(g.actor, run_id)
+    query = read(ItemsQuery, request.args)
+    readable = services().permissions.readable_sites(g.actor, run)
+    return csv_file(f"sundown-run-{run_id}.csv", ITEM_HEADS, _items(run_id, readable, query))
 
-    def _items(run_id: UUID, readable: frozenset[int] | None, query: ItemsQuery) -> Iterator[list[object]]:
-        after: int | None = query.after
-        while after is not None:
-            view = services.runs.view(
-                g.actor, run_id, readable, failed_only=query.items == "failed", after=after, limit=PIECE_ITEMS
-            )
-            shown = replies.run(view)["items"]
-            yield from ([item[head] for head in ITEM_HEADS] for item in shown)
-            after = int(view.screen.next) if view.screen.next is not None else None
 
-    return exports
+def _runs(wanted: RunFilter) -> Iterator[list[object]]:
+    following = wanted.after
+    while True:
+        views, following = services().runs.listed(g.actor, replace(wanted, after=following))
+        yield from map(_run_row, views)
+        if following is None:
+            return
+
+
+def _items(run_id: UUID, readable: frozenset[int] | None, query: ItemsQuery) -> Iterator[list[object]]:
+    after: int | None = query.after
+    while after is not None:
+        view = services().runs.view(
+            g.actor, run_id, readable, failed_only=query.items == "failed", after=after, limit=PIECE_ITEMS
+        )
+        for item in serializers.run(view)["items"]:
+            cells: Mapping[str, object] = {**item}
+            yield [cells[head] for head in ITEM_HEADS]
+        after = int(view.screen.next) if view.screen.next is not None else None
 
 
 def _run_row(view: RunView) -> list[object]:
-    shown: dict[str, Any] = replies.run(view, with_items=False)
+    shown = serializers.run(view, with_items=False)
     problem = shown["problem"]
-    facts = shown | shown["counts"] | {
+    facts: dict[str, object] = {**shown, **shown["counts"]} | {
         "created_by": shown["created_by"]["name"], "created_by_id": shown["created_by"]["user_id"],
         "acting_as": shown["acting_as"]["name"], "acting_as_id": shown["acting_as"]["user_id"],
         "problem": problem and problem["code"],

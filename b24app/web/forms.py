@@ -1,7 +1,9 @@
 """Forms and queries of people, read by pydantic models; what is wrong is said by field."""
 
 from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from flask import request
 from pydantic import BaseModel, ValidationError
@@ -9,23 +11,24 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from b24app.errors import BadForm
-from b24app.web.problems import WORDS_BY_STATUS
-from b24app.web.words import _
+from b24app.web.problems import DETAIL_BY_STATUS
+from b24app.web.translation import _
 
 Model = TypeVar("Model", bound=BaseModel)
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 BITRIX_LIMIT = 64 * 1024
+YEARS = range(1970, 9999)
 
 
 def from_bitrix() -> MultiDict[str, str]:
     """The form Bitrix24 is said to have posted, at most 64 KiB. Raises BadForm 413 and 415."""
     request.max_content_length = BITRIX_LIMIT
     if request.mimetype not in FORM_TYPES:
-        raise BadForm(status=415, words=WORDS_BY_STATUS[415])
+        raise BadForm(status=415, detail=DETAIL_BY_STATUS[415])
     try:
         return request.form
     except RequestEntityTooLarge:
-        raise BadForm(status=413, words=WORDS_BY_STATUS[413]) from None
+        raise BadForm(status=413, detail=DETAIL_BY_STATUS[413]) from None
 
 
 def body() -> MultiDict[str, str] | dict[str, Any]:
@@ -33,7 +36,7 @@ def body() -> MultiDict[str, str] | dict[str, Any]:
     if request.is_json:
         return _json_object()
     if request.content_length and request.mimetype not in FORM_TYPES:
-        raise BadForm(status=415, words=WORDS_BY_STATUS[415])
+        raise BadForm(status=415, detail=DETAIL_BY_STATUS[415])
     return request.form
 
 
@@ -43,7 +46,7 @@ def _json_object() -> dict[str, Any]:
     except RecursionError:  # a hundred thousand brackets
         sent = None
     if not isinstance(sent, dict):
-        raise BadForm(status=400, words=WORDS_BY_STATUS[400])
+        raise BadForm(status=400, detail=DETAIL_BY_STATUS[400])
     return sent
 
 
@@ -61,9 +64,28 @@ def read(model: type[Model], sent: MultiDict[str, str] | Mapping[str, Any], list
 
 
 def _refusal(field: str) -> BadForm:
-    return BadForm(words=_("The field “%(field)s” is not as it should be. Nothing was done.", field=field))
+    return BadForm(detail=_("The field “%(field)s” is not as it should be. Nothing was done.", field=field))
 
 
 def _plain(sent: MultiDict[str, str], lists: tuple[str, ...]) -> dict[str, Any]:
     single = {name: value for name, value in sent.items() if name not in lists and value != ""}
     return single | {name: sent.getlist(name) for name in lists if name in sent}
+
+
+def day_or_moment(sent: object) -> date | datetime | None:
+    """What `from` and `to` say: a day (YYYY-MM-DD), or a moment in ISO 8601."""
+    if not isinstance(sent, str) or not sent:
+        return None
+    said = date.fromisoformat(sent) if len(sent) == len("2026-11-28") else datetime.fromisoformat(sent)
+    if said.year not in YEARS:
+        raise ValueError("a day of our time")
+    return said
+
+
+def start_of(said: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
+    """The moment meant; of a day its first, or that of a later day. Without an offset it is the zone's own clock."""
+    if said is None:
+        return None
+    if isinstance(said, datetime):
+        return said if said.tzinfo else said.replace(tzinfo=zone)
+    return datetime.combine(said + timedelta(days=days), time(), zone)

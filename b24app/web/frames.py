@@ -5,100 +5,101 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, current_app, g, redirect, request, url_for
 
 from b24app import i18n
-from b24app.bindings import PLACEMENT
 from b24app.bitrix.forms import FramePost, parse_frame
+from b24app.domain import N_, read_id
 from b24app.errors import AuthorizationUnavailable, InsufficientScope, Problem
-from b24app.installs import Changes, Opening
-from b24app.services import Services
-from b24app.terms import N_, read_id
-from b24app.web import replies
+from b24app.portals.bindings import PLACEMENT
+from b24app.portals.installs import Changes, Opening
+from b24app.web import responses
+from b24app.web.current import services, session_tokens
 from b24app.web.forms import from_bitrix
 from b24app.web.problems import button, facts, refuse
-from b24app.web.session import SessionTokens
-from b24app.web.words import _
+from b24app.web.translation import _
+
+blueprint = Blueprint("frames", __name__)
 
 
-def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
-    """/install, /app, /session and the two open texts."""
-    frames = Blueprint("frames", __name__)
+@blueprint.get("/install")
+@blueprint.get("/app")
+def outside() -> Response:
+    if request.path == "/app" and request.args.get("code"):
+        return current_app.make_response(redirect(f"/oauth/callback?{request.query_string.decode()}", 302))
+    return responses.html("outside.html")
 
-    @frames.get("/install")
-    @frames.get("/app")
-    def outside() -> Response:
-        if request.path == "/app" and request.args.get("code"):
-            return current_app.make_response(redirect(f"/oauth/callback?{request.query_string.decode()}", 302))
-        return replies.html("outside.html")
 
-    @frames.post("/install")
-    def install() -> Response:
-        post = _read_post()
-        opening = services.installs.install(post, g.lang, request.remote_addr or "")
-        _may_frame(opening)
-        problem = None if opening.has_scope else InsufficientScope()
-        return replies.html(
-            "install.html",
-            steps=[
-                {"key": step.key, "title": _(step.title), "state": step.state, "words": _(step.words)}
-                for step in opening.steps
-            ],
-            ready=problem is None,
-            problem=problem and facts(problem),
-            button=problem and button(problem),
-            session_token=sessions.opened(opening),
-            lang=g.lang,
-            theme="light",
-        )
+@blueprint.post("/install")
+def install() -> Response:
+    post = _read_post()
+    opening = services().installs.install(post, g.lang, request.remote_addr or "")
+    _may_frame(opening)
+    problem = None if opening.has_scope else InsufficientScope()
+    return responses.html(
+        "install.html",
+        steps=[
+            {"key": step.key, "title": _(step.title), "state": step.state, "words": _(step.words)}
+            for step in opening.steps
+        ],
+        ready=problem is None,
+        problem=problem and facts(problem),
+        button=problem and button(problem),
+        session_token=session_tokens().opened(opening),
+        lang=g.lang,
+        theme="light",
+    )
 
-    @frames.post("/app")
-    def app() -> Response:
-        post = _read_post()
-        opening = services.installs.open(post, g.lang, request.remote_addr or "")
-        _may_frame(opening)
-        services.perform.resume_for(opening.user)
-        return shell(services, opening, sessions.opened(opening), _start_url(post))
 
-    @frames.post("/session")
-    def session() -> Response:
-        opening = services.installs.open(_read_post(), g.lang, request.remote_addr or "")
-        services.perform.resume_for(opening.user)
-        return replies.json({"session_token": sessions.opened(opening)})
+@blueprint.post("/app")
+def app() -> Response:
+    post = _read_post()
+    opening = services().installs.open(post, g.lang, request.remote_addr or "")
+    _may_frame(opening)
+    services().waiting.resume_for(opening.user)
+    return shell(opening, session_tokens().opened(opening), _start_url(post))
 
-    @frames.get("/privacy")
-    def privacy() -> Response:
-        return replies.html("privacy.html")
 
-    @frames.get("/licence")
-    def licence() -> Response:
-        return replies.html("licence.html")
+@blueprint.post("/session")
+def session() -> Response:
+    opening = services().installs.open(_read_post(), g.lang, request.remote_addr or "")
+    services().waiting.resume_for(opening.user)
+    return responses.json({"session_token": session_tokens().opened(opening)})
 
-    @frames.errorhandler(Problem)
-    def refused(problem: Problem) -> Response:
-        if request.path == "/session":
-            return refuse(problem)
-        _may_show_refusal(services, problem)
-        return refused_page(problem)
 
-    return frames
+@blueprint.get("/privacy")
+def privacy() -> Response:
+    return responses.html("privacy.html")
+
+
+@blueprint.get("/licence")
+def licence() -> Response:
+    return responses.html("licence.html")
+
+
+@blueprint.errorhandler(Problem)
+def refused(problem: Problem) -> Response:
+    if request.path == "/session":
+        return refuse(problem)
+    _may_show_refusal(problem)
+    return refused_page(problem)
 
 
 def refused_page(problem: Problem) -> Response:
     """The refusal as a page in words, whatever the browser says it accepts."""
     refuse(problem)  # for the log; the person gets the page
     known = facts(problem)
-    page = replies.html("refused.html", problem.status, problem=known)
+    page = responses.html("refused.html", problem.status, problem=known)
     if "retry_after" in known:
         page.headers["Retry-After"] = str(known["retry_after"])
     return page
 
 
-def shell(services: Services, opening: Opening, token: str, start_url: str) -> Response:
+def shell(opening: Opening, token: str, start_url: str) -> Response:
     """The app's own page: everything in it is fetched by the page itself, with the session token."""
-    actor = services.people.actor(opening.user)
+    actor = services().users.actor(opening.user)
     missing = [] if opening.has_scope else [InsufficientScope()]
-    changes = services.installs.changes(opening.user)
+    changes = services().installs.changes(opening.user)
     if changes.scope and opening.has_scope:
-        services.perform.resume_portal(opening.user.member_id, InsufficientScope)
-    return replies.html(
+        services().waiting.resume_portal(opening.user.member_id, InsufficientScope)
+    return responses.html(
         "frame.html",
         title="Sundown",
         session_token=token,
@@ -106,7 +107,7 @@ def shell(services: Services, opening: Opening, token: str, start_url: str) -> R
         theme=actor.theme,
         actor={"name": actor.name, "user_id": actor.user_id, "admin": actor.was_admin},
         start_url=start_url,
-        scheduled=services.runs.scheduled_count(actor),
+        scheduled=services().runs.scheduled_count(actor),
         zone=actor.zone,
         notices=[{"problem": facts(problem), "button": button(problem)} for problem in missing],
         changes=_changes(changes) if opening.has_scope else [],
@@ -149,14 +150,14 @@ def _may_frame(opening: Opening) -> None:
     g.frame_ancestor = f"{parts.scheme}://{parts.netloc}"
 
 
-def _may_show_refusal(services: Services, problem: Problem) -> None:
+def _may_show_refusal(problem: Problem) -> None:
     """A refusal is words without a session. A known portal may show it; when the authorization server is silent, the
     portal that was named may, so that an installer is never an empty page.
     """
     post: FramePost | None = g.get("post")
     if post is None:
         return
-    known = services.people.portal_address(post.member_id, post.domain)
+    known = services().users.portal_address(post.member_id, post.domain)
     if known is not None:
         parts = urlsplit(known)
         g.frame_ancestor = f"{parts.scheme}://{parts.netloc}"

@@ -4,47 +4,44 @@ from flask import Blueprint, Response, current_app, g, redirect, request
 
 from b24app.bitrix.address import plain_host
 from b24app.errors import BadForm, Problem, SignInRefused
-from b24app.services import Services
-from b24app.signin import LIFE, Arrival
+from b24app.portals.sign_in import LIFE, Arrival
+from b24app.web.current import services, session_tokens
 from b24app.web.frames import refused_page, shell
-from b24app.web.session import SessionTokens
 
 COOKIE, PATH = "sundown_sign_in", "/oauth"
 START = "/pages"
 LONGEST = 4096
 
+blueprint = Blueprint("oauth", __name__, url_prefix=PATH)
 
-def blueprint(services: Services, sessions: SessionTokens) -> Blueprint:
-    """Two routes."""
-    oauth = Blueprint("oauth", __name__, url_prefix=PATH)
 
-    @oauth.get("/start")
-    def start() -> Response:
-        departure = services.signin.start(_host("domain"))
-        reply = current_app.make_response(redirect(departure.url, 302))
-        reply.set_cookie(
-            COOKIE, departure.browser, max_age=LIFE, path=PATH, httponly=True, samesite="Lax",
-            secure=services.config.app_url.startswith("https://"),
-        )  # fmt: skip
-        return reply
+@blueprint.get("/start")
+def start() -> Response:
+    departure = services().sign_in.start(_host("domain"))
+    reply = current_app.make_response(redirect(departure.url, 302))
+    reply.set_cookie(
+        COOKIE, departure.browser, max_age=LIFE, path=PATH, httponly=True, samesite="Lax",
+        secure=services().config.app_url.startswith("https://"),
+    )  # fmt: skip
+    return reply
 
-    @oauth.get("/callback")
-    def callback() -> Response:
-        arrival = _arrival()
-        browser = request.cookies.get(COOKIE)
-        if browser is None:
-            raise SignInRefused("state_of_another_browser")
-        opening = services.signin.finish(arrival, browser, g.lang, request.remote_addr or "")
-        services.perform.resume_for(opening.user)
-        reply = shell(services, opening, sessions.opened(opening), START)
-        reply.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="Lax")
-        return reply
 
-    @oauth.errorhandler(Problem)
-    def refused(problem: Problem) -> Response:
-        return refused_page(problem)
+@blueprint.get("/callback")
+def callback() -> Response:
+    arrival = _arrival()
+    browser = request.cookies.get(COOKIE)
+    if browser is None:
+        raise SignInRefused("state_of_another_browser")
+    opening = services().sign_in.finish(arrival, browser, g.lang, request.remote_addr or "")
+    services().waiting.resume_for(opening.user)
+    reply = shell(opening, session_tokens().opened(opening), START)
+    reply.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="Lax")
+    return reply
 
-    return oauth
+
+@blueprint.errorhandler(Problem)
+def refused(problem: Problem) -> Response:
+    return refused_page(problem)
 
 
 def _arrival() -> Arrival:

@@ -6,45 +6,43 @@ from datetime import datetime
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from b24app import metrics
-from b24app.chores import WORKER_LATE
 from b24app.errors import NotFound
-from b24app.services import Services
-from b24app.web import replies
+from b24app.operations.metrics import exposed
+from b24app.store.heartbeat import NotReady, is_late, last_beat
+from b24app.web import responses, serializers
+from b24app.web.current import services
+
+blueprint = Blueprint("ops", __name__)
 
 
-def blueprint(services: Services) -> Blueprint:
-    """/healthz, /readyz, /metrics."""
-    ops = Blueprint("ops", __name__)
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    return responses.json({"status": "ok"})
 
-    @ops.get("/healthz")
-    def lives() -> Response:
-        return replies.json({"status": "ok"})
 
-    @ops.get("/readyz")
-    def ready() -> Response:
-        try:
-            seen = metrics.worker_seen(services.store)
-        except metrics.NotReady as why:
-            return replies.json({"status": str(why)}, 503)
-        return replies.json({"status": "ok", "worker": _worker(seen)})
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    try:
+        seen = last_beat(services().store)
+    except NotReady as why:
+        return responses.json({"status": str(why)}, 503)
+    return responses.json({"status": "ok", "worker": _worker(seen)})
 
-    def _worker(seen: datetime | None) -> dict[str, object]:
-        late = seen is None or seen < services.clock() - WORKER_LATE
-        return {"last_seen": replies.iso(seen), "late": late}
 
-    @ops.get("/metrics")
-    def figures() -> Response:
-        token = services.config.metrics_token
-        if token is None and not services.config.is_loopback:
-            raise NotFound()
-        if token is not None and not _is_bearer(token.get_secret_value()):
-            reply = replies.json({"status": "metrics need their token"}, 401)
-            reply.headers["WWW-Authenticate"] = "Bearer"
-            return reply
-        return Response(metrics.exposed(services.store), content_type=CONTENT_TYPE_LATEST)
+def _worker(seen: datetime | None) -> dict[str, object]:
+    return {"last_seen": serializers.iso(seen), "late": is_late(seen, services().clock())}
 
-    return ops
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    token = services().config.metrics_token
+    if token is None and not services().config.is_loopback:
+        raise NotFound()
+    if token is not None and not _is_bearer(token.get_secret_value()):
+        reply = responses.json({"status": "metrics need their token"}, 401)
+        reply.headers["WWW-Authenticate"] = "Bearer"
+        return reply
+    return Response(exposed(services().store), content_type=CONTENT_TYPE_LATEST)
 
 
 def _is_bearer(token: str) -> bool:

@@ -5,15 +5,16 @@ from typing import Annotated
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from b24app.domain import N_, Kind
 from b24app.errors import PageGone
-from b24app.pages import Screen, Search
-from b24app.runs import RunFilter
-from b24app.services import Services
-from b24app.terms import N_, Kind
-from b24app.web import replies
+from b24app.pages import PageSlice, Search
+from b24app.runs.queries import RunFilter
+from b24app.web import responses, serializers
+from b24app.web.current import require_session, services
 from b24app.web.forms import read
 from b24app.web.problems import facts
-from b24app.web.words import _
+from b24app.web.shapes import PagesShape
+from b24app.web.translation import _
 
 KINDS = {
     Kind.PAGE: N_("Sites and stores"),
@@ -42,56 +43,56 @@ class Query(BaseModel):
         return Search(self.kind, self.site, self.status, self.q, self.after, self.limit)
 
 
-def blueprint(services: Services) -> Blueprint:
-    """The list and the page of its own."""
-    pages = Blueprint("pages", __name__)
-
-    @pages.get("/pages")
-    def listed() -> Response:
-        query = read(Query, request.args)
-        if query.any_kind and query.site is not None:
-            query = _in_its_kind(services, query, query.site)
-        if request.args.get("fresh"):
-            services.pages.forget(g.actor)
-        screen = services.pages.screen(g.actor, query.search())
-        due = services.runs.coming(g.actor, [row.lid for row in screen.pages])
-        if replies.wants_json():
-            if query.ids_only:
-                return replies.json({"lids": screen.lids, "total": screen.total})
-            shown = [replies.page(row, due) for row in screen.pages]
-            return replies.json(
-                {"pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous}
-            )
-        return _view(query, screen, [replies.page_with_schedule(row, due) for row in screen.pages])
-
-    @pages.get("/pages/<int:lid>")
-    def one(lid: int) -> Response:
-        found = services.pages.find(g.actor, lid)
-        if found is None:
-            if replies.wants_json():
-                raise PageGone()
-            return replies.html("pages/page.html", page=None, problem=facts(PageGone()), runs=[])
-        due = services.runs.coming(g.actor, [lid])
-        if replies.wants_json():
-            return replies.json(replies.page(found, due))
-        shown = replies.page_with_schedule(found, due)
-        views, _next = services.runs.listed(g.actor, RunFilter(lid=lid, limit=10))
-        return replies.html(
-            "pages/page.html", page=shown, problem=None, runs=replies.rows(views), coming=due.get(lid, ())
-        )
-
-    return pages
+blueprint = Blueprint("pages", __name__)
+blueprint.before_request(require_session)
 
 
-def _in_its_kind(services: Services, query: Query, site: int) -> Query:
+@blueprint.get("/pages")
+def listed() -> Response:
+    query = read(Query, request.args)
+    if query.any_kind and query.site is not None:
+        query = _in_its_kind(query, query.site)
+    if request.args.get("fresh"):
+        services().pages.forget(g.actor)
+    screen = services().pages.screen(g.actor, query.search())
+    due = services().runs.upcoming(g.actor, [row.lid for row in screen.pages])
+    if responses.wants_json():
+        if query.ids_only:
+            return responses.json({"lids": screen.lids, "total": screen.total})
+        shown = [serializers.page(row, due) for row in screen.pages]
+        listed: PagesShape = {
+            "pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous,
+        }  # fmt: skip
+        return responses.json(listed)
+    return _view(query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages])
+
+
+@blueprint.get("/pages/<int:lid>")
+def one(lid: int) -> Response:
+    found = services().pages.find(g.actor, lid)
+    if found is None:
+        if responses.wants_json():
+            raise PageGone()
+        return responses.html("pages/page.html", page=None, problem=facts(PageGone()), runs=[])
+    due = services().runs.upcoming(g.actor, [lid])
+    if responses.wants_json():
+        return responses.json(serializers.page(found, due))
+    shown = serializers.page_with_schedule(found, due)
+    views, _next = services().runs.listed(g.actor, RunFilter(lid=lid, limit=10))
+    return responses.html(
+        "pages/page.html", page=shown, problem=None, runs=serializers.rows(views), coming=due.get(lid, ())
+    )
+
+
+def _in_its_kind(query: Query, site: int) -> Query:
     """The query in the kind its site is of; without the site where the person may not see it."""
-    kind = services.pages.kind_of_site(g.actor, site)
+    kind = services().pages.kind_of_site(g.actor, site)
     return query.model_copy(update={"kind": kind} if kind else {"site": None})
 
 
-def _view(query: Query, screen: Screen, shown: list[dict[str, object]]) -> Response:
+def _view(query: Query, screen: PageSlice, shown: list[dict[str, object]]) -> Response:
     template = "pages/grid.html" if request.headers.get("HX-Target", "").endswith("grid") else "pages/view.html"
-    return replies.html(
+    return responses.html(
         template,
         pages=shown,
         total=screen.total,

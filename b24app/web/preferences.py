@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from b24app.moments import zone_of
-from b24app.services import Services
+from b24app.runs.local_time import zone_of
+from b24app.web.current import require_session, services
 from b24app.web.forms import body, read
 
 
@@ -19,16 +19,14 @@ class Preferences(BaseModel):
     zone: Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)] | None = None
 
 
-def blueprint(services: Services) -> Blueprint:
-    """One route."""
-    preferences = Blueprint("preferences", __name__)
+blueprint = Blueprint("preferences", __name__)
+blueprint.before_request(require_session)
 
-    @preferences.put("/preferences")
-    def change() -> Response:
-        wish = read(Preferences, body())
-        if wish.zone is not None:
-            zone_of(wish.zone)
-        services.people.prefer(g.actor.user, wish.theme, wish.zone)
-        return Response(status=204)
 
-    return preferences
+@blueprint.put("/preferences")
+def change() -> Response:
+    wish = read(Preferences, body())
+    if wish.zone is not None:
+        zone_of(wish.zone)
+    services().users.prefer(g.actor.user, wish.theme, wish.zone)
+    return Response(status=204)

@@ -5,13 +5,14 @@ Of an order for later the page's state at that time counts, as far as the schedu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from b24app.domain import N_, Action
 from b24app.pages import Page
-from b24app.runs import Coming, Order
-from b24app.terms import N_, Action
-from b24app.web import replies, times
-from b24app.web.words import _
+from b24app.runs.orders import Order
+from b24app.runs.queries import Upcoming
+from b24app.web import serializers, times
+from b24app.web.shapes import PreviewItemShape
+from b24app.web.translation import _
 
 BY_THEN = {
     Action.UNPUBLISH: N_("It will already be unpublished by then."),
@@ -30,7 +31,7 @@ class Preview:
     why: str | None
     own: str | None  # what other orders are still to do to it
 
-    def shape(self) -> dict[str, Any]:
+    def shape(self) -> PreviewItemShape:
         """As the contract has it."""
         page = self.page
         return {
@@ -45,7 +46,7 @@ class Preview:
         }
 
 
-def foresee(order: Order, lid: int, page: Page | None, coming: Sequence[Coming], *, later: bool) -> Preview:
+def foresee(order: Order, lid: int, page: Page | None, coming: Sequence[Upcoming], *, later: bool) -> Preview:
     """What the order would do to one page.
 
     coming  what other orders are still to do to it, in order of time
@@ -56,13 +57,13 @@ def foresee(order: Order, lid: int, page: Page | None, coming: Sequence[Coming],
     own, may = times.own(coming), page.may(order.action)
     if _will_be_so(order, page, coming, later):
         is_so = page.published == (order.action is Action.PUBLISH)
-        return Preview(lid, page, may, "skip", _((replies.ALREADY if is_so else BY_THEN)[order.action]), own)
+        return Preview(lid, page, may, "skip", _((serializers.ALREADY if is_so else BY_THEN)[order.action]), own)
     if not may:
-        return Preview(lid, page, may, "skip", _(replies.NO_RIGHT[order.action], site=page.site), own)
+        return Preview(lid, page, may, "skip", _(serializers.NO_RIGHT[order.action], site=page.site), own)
     return Preview(lid, page, may, order.action, _warning(order, page), own)
 
 
-def _will_be_so(order: Order, page: Page, coming: Sequence[Coming], later: bool) -> bool:
+def _will_be_so(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) -> bool:
     """Whether the page is, when the order comes to it, as the order wants it."""
     wanted, published = order.action is Action.PUBLISH, page.published
     if order.at is None and later and any(each.action is not order.action for each in coming):

@@ -2,12 +2,12 @@
 
 import json
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from b24app.domain import N_
 from b24app.errors import (
     YOU,
     BadForm,
@@ -21,12 +21,12 @@ from b24app.errors import (
     Unexpected,
     UserGone,
 )
-from b24app.terms import N_
-from b24app.web.words import _
+from b24app.web.shapes import ProblemShape
+from b24app.web.translation import _
 
 log = structlog.get_logger()
 PROBLEM_TYPE = "application/problem+json"
-WORDS_BY_STATUS = {
+DETAIL_BY_STATUS = {
     400: N_("The request could not be read. Nothing was done."),
     405: N_("This address does not take this kind of request. Nothing was done."),
     413: N_("What was sent is too large. Nothing was done."),
@@ -34,16 +34,16 @@ WORDS_BY_STATUS = {
 }
 
 
-def facts(problem: Problem) -> dict[str, Any]:
+def facts(problem: Problem) -> ProblemShape:
     """The problem as RFC 9457 members, in the reader's language."""
-    known: dict[str, Any] = {
+    known: ProblemShape = {
         "type": "about:blank",
         "title": _(problem.title),
         "status": problem.status,
-        "detail": _(problem.words),
+        "detail": _(problem.detail),
         "code": problem.code,
         "remedy": _(problem.remedy),
-        "who": problem.who,
+        "who": problem.fixable_by,
         "request_id": g.get("request_id", ""),
     }
     if problem.retry_after is not None or problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -59,7 +59,7 @@ def button(problem: Problem) -> dict[str, str]:
         return {"label": _(N_("Reopen the app")), "do": "reopen"}
     if problem.transient or isinstance(problem, Unexpected):
         return {"label": _(N_("Try again")), "do": "retry"}
-    if isinstance(problem, PortalError) and problem.who != YOU:
+    if isinstance(problem, PortalError) and problem.fixable_by != YOU:
         return {"label": _(N_("Check again")), "do": "repeat"}
     if problem.code == "internal_error":
         return {"label": _(N_("Try again")), "do": "retry"}
@@ -106,7 +106,7 @@ def refuse_http(error: HTTPException) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         return answer(NotFound())
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        reply = answer(BadForm(status=status, words=WORDS_BY_STATUS.get(status, BadForm.words)))
+        reply = answer(BadForm(status=status, detail=DETAIL_BY_STATUS.get(status, BadForm.detail)))
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             reply.headers["Allow"] = dict(error.get_headers()).get("Allow", "")
         return reply

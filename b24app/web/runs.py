@@ -1,28 +1,27 @@
 """Orders and their history: preview, order, look, stop, retry, undo."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, request, url_for
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 from werkzeug.datastructures import MultiDict
 
-from b24app import i18n, metrics
-from b24app.authority import Authority
-from b24app.chores import WORKER_LATE
+from b24app import i18n
+from b24app.domain import N_, Action, Actor, Kind, RunState
 from b24app.errors import BadForm
-from b24app.moments import Moment, moment, zone_of
-from b24app.runs import MOST_PAGES, Order, RunFilter, RunView
-from b24app.services import Services
-from b24app.terms import N_, Action, Actor, Kind, RunState
-from b24app.web import previews, replies, times
-from b24app.web.forms import body, read
-from b24app.web.problems import WORDS_BY_STATUS
+from b24app.runs.local_time import ScheduledTime, moment, zone_of
+from b24app.runs.orders import MOST_PAGES, Order
+from b24app.runs.queries import RunFilter, RunView
+from b24app.store.heartbeat import is_late, last_beat
+from b24app.web import previews, responses, serializers, times
+from b24app.web.current import require_session, services
+from b24app.web.forms import body, day_or_moment, read, start_of
+from b24app.web.problems import DETAIL_BY_STATUS
+from b24app.web.shapes import PreviewShape, RunsShape
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
-YEARS = range(1970, 9999)
 POLL_SECONDS = 1
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
@@ -56,34 +55,15 @@ class OrderForm(BaseModel):
         at, until = self._moment(self.at, zone, now), self._moment(self.until, zone, now)
         if until is not None and until.instant <= (at.instant if at else now):
             raise BadForm(
-                words=N_("The pages would come back before they go down. Nothing was ordered."),
+                detail=N_("The pages would come back before they go down. Nothing was ordered."),
                 remedy=N_("Choose an end that lies after the beginning."),
             )
-        kept_zone = zone if (at and at.wall) or (until and until.wall) else self.zone
+        kept_zone = zone if (at and at.wall_time) or (until and until.wall_time) else self.zone
         return Order(self.action, self.kind, tuple(dict.fromkeys(self.lids)), at, until, kept_zone, self.reason)
 
     @staticmethod
-    def _moment(text: str | None, zone: str | None, now: datetime) -> Moment | None:
+    def _moment(text: str | None, zone: str | None, now: datetime) -> ScheduledTime | None:
         return moment(text, zone, now) if text else None
-
-
-def day_or_moment(sent: object) -> date | datetime | None:
-    """What `from` and `to` say: a day (YYYY-MM-DD), or a moment in ISO 8601."""
-    if not isinstance(sent, str) or not sent:
-        return None
-    said = date.fromisoformat(sent) if len(sent) == len("2026-11-28") else datetime.fromisoformat(sent)
-    if said.year not in YEARS:
-        raise ValueError("a day of our time")
-    return said
-
-
-def start_of(said: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
-    """The moment meant; of a day its first, or that of a later day. Without an offset it is the zone's own clock."""
-    if said is None:
-        return None
-    if isinstance(said, datetime):
-        return said if said.tzinfo else said.replace(tzinfo=zone)
-    return datetime.combine(said + timedelta(days=days), time(), zone)
 
 
 class ListQuery(BaseModel):
@@ -134,164 +114,163 @@ class MoveForm(BaseModel):
     zone: Short | None = None
 
 
-def blueprint(services: Services) -> Blueprint:
-    """Everything under /runs."""
-    runs = Blueprint("runs", __name__, url_prefix="/runs")
-    authority = Authority(services.tokens, services.pages, services.clock)
-
-    @runs.post("/preview")
-    def preview() -> Response:
-        form = _order_form()
-        order = form.order(g.actor, services.clock())
-        if request.headers.get("HX-Target", "").endswith("time-note"):
-            return replies.html("runs/when.html", times=times.of_order(order), zone=order.zone or g.actor.zone)
-        when = request.values.get("when") or ("later" if order.at else "now")
-        pages = services.pages.all_of(g.actor, order.kind).by_lid()
-        coming = services.runs.coming(g.actor, order.lids)
-        items = [
-            previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later")
-            for lid in order.lids
-        ]
-        body: dict[str, Any] = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
-        if replies.wants_json():
-            return replies.json(body)
-        return replies.html(
-            "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
-            at=form.at, until=form.until, zone=order.zone or g.actor.zone or "UTC", reason=order.reason,
-            own=[item.lid for item in items if item.own], **body,
-        )  # fmt: skip
-
-    @runs.post("")
-    def order() -> Response:
-        order = _order_form().order(g.actor, services.clock())
-        kept = services.pages.kept(g.actor, order.kind)
-        if kept is None and not order.is_one_page_now:
-            kept = services.pages.all_of(g.actor, order.kind)
-        run_id, is_new = services.runs.plan(g.actor, order, kept.by_lid() if kept else {}, _key())
-        if is_new and order.is_one_page_now:
-            services.perform.now(run_id)
-        return _answer(run_id, 201 if is_new else 200)
-
-    @runs.get("")
-    def listed() -> Response:
-        query = read(ListQuery, request.args)
-        views, following = services.runs.listed(g.actor, query.filter(g.actor))
-        if replies.wants_json():
-            return replies.json({"runs": replies.rows(views), "next": str(following) if following else None})
-        only_open = query.state is not None and RunState.SCHEDULED in query.state.split(",")
-        rows = replies.rows_in_words(views, _titles(views))
-        if only_open:
-            rows.sort(key=lambda row: (row["state"] != RunState.WAITING, row["at"] or ""))
-        part = request.headers.get("HX-Target", "").endswith("history")
-        whole = {} if part or only_open else _around_the_history(services)
-        return replies.html(
-            "runs/rows.html" if part else "runs/list.html",
-            runs=rows, next=following and str(following), scheduled=only_open,
-            scheduled_count=services.runs.scheduled_count(g.actor),
-            worker=_silent_worker(services) if only_open and rows else None,
-            filters={name: value for name, value in request.args.items() if value}, **whole,
-        )  # fmt: skip
-
-    def _titles(views: list[RunView]) -> dict[UUID, str]:
-        readable = {site.site_id for kind in Kind for site in services.pages.sites_kept(g.actor, kind)}
-        return services.runs.only_titles(g.actor, views, readable)
-
-    @runs.get("/<uuid:run_id>")
-    def one(run_id: UUID) -> Response:
-        return _answer(run_id, 200)
-
-    @runs.post("/<uuid:run_id>/cancel")
-    def cancel(run_id: UUID) -> Response:
-        authority.require_steering(g.actor, services.runs.get(g.actor, run_id), _sites(run_id))
-        services.runs.cancel(g.actor, run_id)
-        return _answer(run_id, 200)
-
-    @runs.post("/<uuid:run_id>/move")
-    def move(run_id: UUID) -> Response:
-        form = read(MoveForm, body())
-        if form.zone is not None:
-            zone_of(form.zone)
-        zone = form.zone or g.actor.zone
-        run = services.runs.get(g.actor, run_id)
-        authority.require_steering(g.actor, run, _sites(run_id))
-        at = moment(form.at, zone, services.clock())
-        services.runs.move(g.actor, run_id, at, zone if at.wall else form.zone)
-        return _answer(run_id, 200)
-
-    @runs.post("/<uuid:run_id>/retry")
-    def retry(run_id: UUID) -> Response:
-        return _do_again(*services.runs.retry(g.actor, run_id, _readable(run_id)))
-
-    @runs.post("/<uuid:run_id>/undo")
-    def undo(run_id: UUID) -> Response:
-        return _do_again(*services.runs.undo(g.actor, run_id, _readable(run_id)))
-
-    @runs.post("/<uuid:run_id>/takeover")
-    def takeover(run_id: UUID) -> Response:
-        authority.require_publish(g.actor, services.runs.get(g.actor, run_id), _sites(run_id))
-        services.perform.take_over(g.actor, run_id)
-        return _answer(run_id, 200)
-
-    def _sites(run_id: UUID) -> frozenset[int]:
-        return services.runs.sites_of(g.actor, run_id)
-
-    def _readable(run_id: UUID) -> frozenset[int] | None:
-        return authority.readable_sites(g.actor, services.runs.get(g.actor, run_id))
-
-    def _do_again(run_id: UUID, is_one_page_now: bool) -> Response:
-        if is_one_page_now:
-            services.perform.now(run_id)
-        return _answer(run_id, 201)
-
-    def _answer(run_id: UUID, status: int) -> Response:
-        query = read(ItemsQuery, request.args if request.method == "GET" else {})
-        run = services.runs.get(g.actor, run_id)
-        limit = query.limit or (ITEMS_OF_JSON if replies.wants_json() else ITEMS_OF_PAGE)
-        view = services.runs.view(
-            g.actor,
-            run_id,
-            authority.readable_sites(g.actor, run),
-            failed_only=query.items == "failed",
-            after=query.after,
-            limit=limit,
-        )
-        concerned = g.actor.user_id in (run.created_by, run.acting_as) and g.actor.user_id not in view.run.told_to
-        if view.run.state.is_final and concerned:
-            services.runs.told(g.actor, run_id)
-        if replies.wants_json():
-            reply = replies.json(replies.run(view), status)
-        else:
-            reply = _run_page(services, view, status, query, limit)
-        if status == 201:
-            reply.headers["Location"] = url_for("runs.one", run_id=run_id)
-        return reply
-
-    return runs
+blueprint = Blueprint("runs", __name__, url_prefix="/runs")
+blueprint.before_request(require_session)
 
 
-def _silent_worker(services: Services) -> dict[str, Any] | None:
+@blueprint.post("/preview")
+def preview() -> Response:
+    form = _order_form()
+    order = form.order(g.actor, services().clock())
+    if request.headers.get("HX-Target", "").endswith("time-note"):
+        return responses.html("runs/when.html", times=times.of_order(order), zone=order.zone or g.actor.zone)
+    when = request.values.get("when") or ("later" if order.at else "now")
+    pages = services().pages.all_of(g.actor, order.kind).by_lid()
+    coming = services().runs.upcoming(g.actor, order.lids)
+    items = [
+        previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later") for lid in order.lids
+    ]
+    body: PreviewShape = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
+    if responses.wants_json():
+        return responses.json(body)
+    return responses.html(
+        "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
+        at=form.at, until=form.until, zone=order.zone or g.actor.zone or "UTC", reason=order.reason,
+        own=[item.lid for item in items if item.own], **body,
+    )  # fmt: skip
+
+
+@blueprint.post("")
+def order() -> Response:
+    order = _order_form().order(g.actor, services().clock())
+    run_id, is_new = services().orders.place(g.actor, order, _key())
+    return _answer(run_id, 201 if is_new else 200)
+
+
+@blueprint.get("")
+def listed() -> Response:
+    query = read(ListQuery, request.args)
+    views, following = services().runs.listed(g.actor, query.filter(g.actor))
+    if responses.wants_json():
+        body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
+        return responses.json(body)
+    only_open = query.state is not None and RunState.SCHEDULED in query.state.split(",")
+    rows = serializers.rows_in_words(views, _titles(views))
+    if only_open:
+        rows.sort(key=lambda row: (row["state"] != RunState.WAITING, row["at"] or ""))
+    part = request.headers.get("HX-Target", "").endswith("history")
+    whole = {} if part or only_open else _around_the_history()
+    return responses.html(
+        "runs/rows.html" if part else "runs/list.html",
+        runs=rows, next=following and str(following), scheduled=only_open,
+        scheduled_count=services().runs.scheduled_count(g.actor),
+        worker=_silent_worker() if only_open and rows else None,
+        filters={name: value for name, value in request.args.items() if value}, **whole,
+    )  # fmt: skip
+
+
+def _titles(views: list[RunView]) -> dict[UUID, str]:
+    readable = {site.site_id for kind in Kind for site in services().pages.sites_kept(g.actor, kind)}
+    return services().runs.only_titles(g.actor, views, readable)
+
+
+@blueprint.get("/<uuid:run_id>")
+def one(run_id: UUID) -> Response:
+    return _answer(run_id, 200)
+
+
+@blueprint.post("/<uuid:run_id>/cancel")
+def cancel(run_id: UUID) -> Response:
+    services().permissions.require_steering(g.actor, services().runs.get(g.actor, run_id), _sites(run_id))
+    services().orders.cancel(g.actor, run_id)
+    return _answer(run_id, 200)
+
+
+@blueprint.post("/<uuid:run_id>/move")
+def move(run_id: UUID) -> Response:
+    form = read(MoveForm, body())
+    if form.zone is not None:
+        zone_of(form.zone)
+    zone = form.zone or g.actor.zone
+    run = services().runs.get(g.actor, run_id)
+    services().permissions.require_steering(g.actor, run, _sites(run_id))
+    at = moment(form.at, zone, services().clock())
+    services().orders.move(g.actor, run_id, at, zone if at.wall_time else form.zone)
+    return _answer(run_id, 200)
+
+
+@blueprint.post("/<uuid:run_id>/retry")
+def retry(run_id: UUID) -> Response:
+    return _answer(services().orders.retry(g.actor, run_id, _readable(run_id)), 201)
+
+
+@blueprint.post("/<uuid:run_id>/undo")
+def undo(run_id: UUID) -> Response:
+    return _answer(services().orders.undo(g.actor, run_id, _readable(run_id)), 201)
+
+
+@blueprint.post("/<uuid:run_id>/takeover")
+def takeover(run_id: UUID) -> Response:
+    services().permissions.require_publish(g.actor, services().runs.get(g.actor, run_id), _sites(run_id))
+    services().waiting.take_over(g.actor, run_id)
+    return _answer(run_id, 200)
+
+
+def _sites(run_id: UUID) -> frozenset[int]:
+    return services().runs.sites_of(g.actor, run_id)
+
+
+def _readable(run_id: UUID) -> frozenset[int] | None:
+    return services().permissions.readable_sites(g.actor, services().runs.get(g.actor, run_id))
+
+
+def _answer(run_id: UUID, status: int) -> Response:
+    query = read(ItemsQuery, request.args if request.method == "GET" else {})
+    run = services().runs.get(g.actor, run_id)
+    limit = query.limit or (ITEMS_OF_JSON if responses.wants_json() else ITEMS_OF_PAGE)
+    view = services().runs.view(
+        g.actor,
+        run_id,
+        services().permissions.readable_sites(g.actor, run),
+        failed_only=query.items == "failed",
+        after=query.after,
+        limit=limit,
+    )
+    concerned = g.actor.user_id in (run.created_by, run.acting_as) and g.actor.user_id not in view.run.seen_by
+    if view.run.state.is_final and concerned:
+        services().runs.mark_seen(g.actor, run_id)
+    if responses.wants_json():
+        reply = responses.json(serializers.run(view), status)
+    else:
+        reply = _run_page(view, status, query, limit)
+    if status == 201:
+        reply.headers["Location"] = url_for("runs.one", run_id=run_id)
+    return reply
+
+
+def _silent_worker() -> dict[str, Any] | None:
     """When a worker was last seen, if that is too long ago for anything to go on by itself."""
-    seen = metrics.worker_seen(services.store)
-    return None if seen and seen > services.clock() - WORKER_LATE else {"seen": seen}
+    seen = last_beat(services().store)
+    return {"seen": seen} if is_late(seen, services().clock()) else None
 
 
-def _around_the_history(services: Services) -> dict[str, Any]:
+def _around_the_history() -> dict[str, Any]:
     """What stands above the rows: whom one can filter by, and the chart."""
     return {
-        "people": services.history.people(g.actor),
-        "weeks": services.history.weeks(g.actor, i18n.zone(g.actor.zone)),
+        "people": services().statistics.people(g.actor),
+        "weeks": services().statistics.weeks(g.actor, i18n.zone(g.actor.zone)),
     }
 
 
-def _run_page(services: Services, view: RunView, status: int, query: ItemsQuery, limit: int) -> Response:
-    run, shown = view.run, replies.run(view)
+def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Response:
+    run, shown = view.run, serializers.run(view)
     moving = run.state in (RunState.QUEUED, RunState.RUNNING) or view.settling
     zone = run.zone or g.actor.zone
-    return replies.html(
-        "runs/run.html", status, run=shown, doubt=replies.doubt(run), late=times.late(run), there=times.there(run),
-        zone=zone, at=replies.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
-        which=query.items, after=query.after, limit=limit, scheduled_count=services.runs.scheduled_count(g.actor),
-        worker=_silent_worker(services) if moving or run.state is RunState.SCHEDULED else None,
+    return responses.html(
+        "runs/run.html", status, run=shown, doubt=serializers.doubt(run), late=times.late(run), there=times.there(run),
+        zone=zone, at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
+        which=query.items, after=query.after, limit=limit, scheduled_count=services().runs.scheduled_count(g.actor),
+        worker=_silent_worker() if moving or run.state is RunState.SCHEDULED else None,
     )  # fmt: skip
 
 
@@ -299,7 +278,7 @@ def _order_form() -> OrderForm:
     sent = body()
     values = sent.to_dict(flat=False).values() if isinstance(sent, MultiDict) else sent.values()
     if sum(len(value) if isinstance(value, list) else 1 for value in values) > MOST_FIELDS:
-        raise BadForm(status=413, words=WORDS_BY_STATUS[413])
+        raise BadForm(status=413, detail=DETAIL_BY_STATUS[413])
     return read(OrderForm, sent, lists=("lids",))
 
 
@@ -308,5 +287,5 @@ def _key() -> str | None:
     if key is None:
         return None
     if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
-        raise BadForm(words=N_("The Idempotency-Key must be 1 to 255 plain characters. Nothing was done."))
+        raise BadForm(detail=N_("The Idempotency-Key must be 1 to 255 plain characters. Nothing was done."))
     return key

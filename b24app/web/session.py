@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import Response, g, request
+from flask import Response, g
 
 from b24app.clock import Clock
+from b24app.domain import UserRef
 from b24app.errors import SessionExpired
-from b24app.installs import Opening
-from b24app.services import Services
+from b24app.portals.installs import Opening
 from b24app.signing import BadSignature, Signer
-from b24app.terms import UserRef
 
 LIFE, RENEW_AFTER, HARD_END = timedelta(hours=1), timedelta(minutes=10), timedelta(hours=12)
 
@@ -66,15 +65,6 @@ class SessionTokens:
             return Claims(user, int(payload["pe"]), int(payload["ue"]), int(payload["opened"]), int(payload["iat"]))
         except (BadSignature, ValueError, KeyError, TypeError):
             raise SessionExpired() from None
-
-
-def require_session(services: Services, tokens: SessionTokens) -> None:
-    """Set `g.actor` from the bearer token, or raise SessionExpired. Runs before each view of people."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise SessionExpired()
-    g.claims = tokens.read(token.strip())
-    g.actor = services.people.in_session(g.claims.user, g.claims.portal_epoch, g.claims.user_epoch)
 
 
 def hand_out_fresh_token(tokens: SessionTokens, answer: Response) -> Response:

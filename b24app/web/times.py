@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from flask import g
 
-from b24app.moments import Moment, again_at
-from b24app.runs import Coming, Order
+from b24app.domain import N_, Action
+from b24app.runs.local_time import ScheduledTime, second_occurrence
+from b24app.runs.orders import Order
+from b24app.runs.queries import Upcoming
 from b24app.store.models import Run
-from b24app.terms import N_, Action
-from b24app.web.words import _, ahead, offset, span, when
+from b24app.web.translation import _, ahead, offset, span, when
 
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
 STILL_TO_COME = {
@@ -49,13 +50,13 @@ def there(order: Run) -> str | None:
     return f"{when(order.at, order.zone)}, {order.zone}"
 
 
-def own(coming: Sequence[Coming]) -> str | None:
+def own(coming: Sequence[Upcoming]) -> str | None:
     """What is still to happen to a page by other orders; None when there is nothing."""
     said = [_(STILL_TO_COME[each.action], time=when(each.at), name=each.by) for each in coming]
     return " ".join(said) or None
 
 
-def kept(coming: Sequence[Coming]) -> str | None:
+def kept(coming: Sequence[Upcoming]) -> str | None:
     """After something was done to a page: what is to come stays."""
     return " ".join(_(KEPT[each.action], time=when(each.at)) for each in coming) or None
 
@@ -69,7 +70,7 @@ def of_order(order: Order) -> list[Told]:
     return [told(_(label), moment, order.zone) for label, moment in chosen if moment is not None]
 
 
-def told(label: str, moment: Moment, zone: str | None) -> Told:
+def told(label: str, moment: ScheduledTime, zone: str | None) -> Told:
     """One chosen time in words, in the zone it was said in."""
     shown = zone or g.actor.zone
     here = None if _same_clock(moment.instant, shown, g.actor.zone) else when(moment.instant)
@@ -79,8 +80,8 @@ def told(label: str, moment: Moment, zone: str | None) -> Told:
     )  # fmt: skip
 
 
-def _twice(moment: Moment, zone: str | None) -> str | None:
-    second = again_at(moment, zone)
+def _twice(moment: ScheduledTime, zone: str | None) -> str | None:
+    second = second_occurrence(moment, zone)
     if second is None:
         return None
     return _(

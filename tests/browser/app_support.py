@@ -18,7 +18,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from b24app import factory
 from b24app.services import Services
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.worker import work
 
 # A browser writes each refused request into its console by itself; that is the honest status, not a fault of ours.
@@ -75,13 +75,16 @@ class Tab:
     standin: StandIn
     complaints: list[str] = field(default_factory=list)
 
-    def open(self, who: str = "editor", query: str = "", ready: str = "#grid, #view [data-heading]") -> Frame:
-        """The portal's page with the app in its frame, ready for use."""
+    def open(
+        self, who: str = "editor", query: str = "", ready: str = "#grid, #view [data-heading]", *, settled: bool = True
+    ) -> Frame:
+        """The portal's page with the app in its frame, ready for use; not `settled`: its first view is on its way."""
         portal = self.standin.portals[0]
         self.page.goto(f"{portal.url}/?user={portal.user(who).id}{query}")
         frame = self.frame()
         frame.wait_for_selector(ready)
-        frame.wait_for_selector("#view:not([aria-busy])", state="attached")
+        if settled:
+            frame.wait_for_selector("#view:not([aria-busy])", state="attached")
         return frame
 
     def frame(self) -> Frame:

@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, sync_playwright
 
-from sandbox import StandIn
-from sandbox.wire import Listener, Request, Response
-from sandbox.wire import page as html
+from b24sandbox import StandIn
+from b24sandbox.server.http import Listener, Request, Response
+from b24sandbox.server.http import page as html
 
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "node_modules" / "@bitrix24" / "b24jssdk" / "dist" / "umd" / "index.min.js"

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 def test_an_update_is_told_once_and_can_be_put_away(tab: Tab, portal):
     tab.open()
-    with portal.standin.world.lock:
+    with portal.world.lock:
         portal.state.installation.version += 1
 
     frame = tab.open()

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.browser.app_support import (  # noqa: F401  fixtures
     door_fixture,
     environment_fixture,

@@ -38,6 +38,13 @@ def watch(tab: Tab, path: str) -> list[str]:
     return seen
 
 
+def hold(tab: Tab, pattern: str) -> list[Route]:
+    """Requests of the page that go on when the test says so, in the order they came."""
+    held: list[Route] = []
+    tab.page.route(pattern, lambda route: held.append(route))
+    return held
+
+
 def test_an_ended_session_heals_without_a_word_and_the_very_order_goes_on(tab: Tab, clock, portal):
     frame = tab.open()
     tick(frame, 1, 2)
@@ -183,7 +190,172 @@ def test_a_first_look_that_fails_is_no_empty_page(tab: Tab, standin):
 
     frame = tab.open(ready="#notices .banner")
 
-    assert frame.locator("#view .empty h2").inner_text() == "Nothing to show yet"
+    assert frame.locator("#view .empty h2").inner_text() == "The list could not be loaded"
+    assert frame.locator("#view .empty").inner_text().count("The app lacks the Sites permission") == 1
+    standin.clear_faults()
+    press(frame, "#view .empty [data-do=repeat]")
+    frame.wait_for_selector("#grid tbody tr")
+    frame.wait_for_selector("#notices .banner", state="detached")
+
+
+def test_answers_to_other_requests_leave_a_banner_alone(tab: Tab, standin):
+    news = hold(tab, "**/news")
+    standin.fault(0, "*", kind="html", times=-1)
+    frame = tab.open(ready="#notices .banner")
+
+    with tab.page.expect_response("**/news") as answered:
+        news[0].continue_()
+    assert answered.value.status == 200
+    with tab.page.expect_response("**/preferences") as answered:
+        press(frame, "#theme")
+    assert answered.value.status == 204
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("[data-tab=history]")
+    assert frame.locator("#notices .banner").count() == 1
+
+    standin.clear_faults()
+    press(frame, "#notices [data-do=retry]")
+    frame.wait_for_selector("#grid tbody tr")
+    frame.wait_for_selector("#notices .banner", state="detached")
+
+
+def test_banners_of_different_causes_stand_together(tab: Tab, standin):
+    frame = tab.open()
+    standin.fault(0, "*", kind="error", code="insufficient_scope", status=401, times=-1)
+    press(frame, "#tabs [data-for=pages]")
+    frame.wait_for_selector("#notices .banner >> text=The app lacks the Sites permission")
+    tab.page.route("**/runs", lambda route: route.abort())
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("#notices .banner >> text=did not answer")
+    assert frame.locator("#notices .banner").count() == 2
+
+    with tab.page.expect_response("**/pages?fresh=1"):
+        press(frame, "#notices .banner:has(.code) [data-do=repeat]")
+    frame.wait_for_selector("#notices .banner:first-child .code")
+    assert frame.locator("#notices .banner").count() == 2, "the same cause replaces its own"
+
+    standin.clear_faults()
+    press(frame, "#notices .banner:has(.code) [data-do=repeat]")
+    frame.wait_for_selector("#notices .banner:has(.code)", state="detached")
+    assert frame.locator("#notices .banner").inner_text().startswith("The app's server did not answer")
+
+    tab.page.unroute("**/runs")
+    press(frame, "#notices [data-do=repeat]")
+    frame.wait_for_selector("[data-tab=history]")
+    frame.wait_for_selector("#notices .banner", state="detached")
+
+
+def test_one_banner_for_two_requests_stays_until_both_succeed(tab: Tab):
+    tab.page.route("**/pages", lambda route: route.abort())
+    tab.page.route("**/news", lambda route: route.abort())
+    frame = tab.open(ready="#notices .banner")
+    assert settles(frame, "document.querySelectorAll('#notices .banner').length === 1")
+    frame.wait_for_selector("#view [data-failed]")
+
+    tab.page.unroute("**/pages")
+    press(frame, "#view [data-do=repeat]")
+    frame.wait_for_selector("#grid tbody tr")
+    assert frame.locator("#notices .banner").count() == 1
+
+    tab.page.unroute("**/news")
+    press(frame, "#notices [data-do=repeat]")
+    frame.wait_for_selector("#notices .banner", state="detached")
+
+
+def test_a_banner_can_be_closed_whatever_its_button_does(tab: Tab, standin):
+    frame = tab.open()
+    standin.fault(0, "*", kind="html", times=-1)
+    press(frame, "#tabs [data-for=pages]")
+    frame.wait_for_selector("#notices [data-do=retry]")
+
+    frame.get_by_role("alert").get_by_role("button", name="Close").click()
+
+    assert frame.locator("#notices .banner").count() == 0
+
+
+def test_a_refusal_stays_explained_while_another_time_is_chosen(tab: Tab):
+    frame = tab.open()
+    tick(frame, 1)
+    press(frame, "#bulk .btn-soft")
+    frame.wait_for_selector("dialog[open]")
+    frame.fill("#until", "2020-01-01T00:00")
+    frame.click("#confirm")
+    frame.wait_for_selector("dialog .banner")
+
+    frame.fill("#until", "")
+    with tab.page.expect_response("**/runs/preview") as answered:
+        frame.dispatch_event("#until", "change")
+    assert answered.value.status == 200
+    frame.wait_for_selector("#time-note p")
+    assert frame.locator("dialog .banner").count() == 1
+
+    frame.click("#confirm")
+    frame.wait_for_selector("#run-cancel")
+    assert frame.locator("dialog .banner, #notices .banner").count() == 0
+
+
+def test_a_late_list_does_not_replace_the_view_opened_meanwhile(tab: Tab):
+    late = hold(tab, "**/pages")
+    frame = tab.open(ready="#view [data-loading]", settled=False)
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("[data-tab=history]")
+
+    with tab.page.expect_response("**/pages") as answered:
+        late[0].continue_()
+    assert answered.value.status == 200
+    press(frame, "#theme")
+
+    assert settles(frame, "document.documentElement.dataset.theme === 'dark'")
+    assert frame.locator("#view > [data-tab=history]").count() == 1
+    assert frame.locator("#grid").count() == 0
+
+
+def test_a_late_failure_is_not_told_over_the_view_opened_meanwhile(tab: Tab):
+    late = hold(tab, "**/pages")
+    frame = tab.open(ready="#view [data-loading]", settled=False)
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("[data-tab=history]")
+
+    unanswered = hold(tab, "**/preferences")
+    with tab.page.expect_event("requestfailed"):
+        late[0].abort()
+    press(frame, "#theme")
+    assert settles(frame, "document.querySelector('#theme.htmx-request') !== null")
+
+    assert len(unanswered) == 1
+    assert frame.locator("#view > [data-tab=history]").count() == 1
+    assert frame.locator("#notices .banner").count() == 0
+
+
+def test_the_list_still_comes_when_the_view_opened_meanwhile_fails(tab: Tab):
+    late = hold(tab, "**/pages")
+    tab.page.route("**/runs", lambda route: route.abort())
+    frame = tab.open(ready="#view [data-loading]", settled=False)
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("#notices .banner")
+    assert frame.locator("#view [data-loading]").count() == 1
+
+    late[0].continue_()
+
+    frame.wait_for_selector("#grid tbody tr")
+    assert frame.locator("#notices .banner").count() == 1
+
+
+def test_a_late_dialog_does_not_cover_the_view_opened_meanwhile(tab: Tab, portal):
+    frame = tab.open()
+    late = hold(tab, "**/runs/preview")
+    press(frame, f"#act-{portal.pages('PAGE')[1].id}")
+    assert settles(frame, "document.querySelector('#grid [id^=act-]:disabled') !== null")
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("[data-tab=history]")
+
+    with tab.page.expect_response("**/runs/preview") as answered:
+        late[0].continue_()
+    assert answered.value.status == 200
+    with tab.page.expect_response("**/preferences"):
+        press(frame, "#theme")
+
+    assert not frame.evaluate("document.querySelector('dialog').open")
 
 
 def test_what_one_may_not_change_is_marked_and_cannot_be_ticked(tab: Tab):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Frame, ViewportSize
 
-from sandbox import PortalHandle, StandIn
+from b24sandbox import PortalHandle, StandIn
 from tests.browser.app_support import (  # noqa: F401  # fixtures
     Tab,
     door_fixture,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import PortalHandle
+from b24sandbox import PortalHandle
 from tests.browser.app_support import (  # noqa: F401  # fixtures
     Tab,
     door_fixture,

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 from tests.browser.app_support import (  # noqa: F401  fixtures
     REPORTS,
     door_fixture,

@@ -8,8 +8,8 @@ import re
 import pytest
 from playwright.sync_api import Frame, Page, expect
 
-from sandbox import PortalHandle, StandIn
-from sandbox.wire import Listener
+from b24sandbox import PortalHandle, StandIn
+from b24sandbox.server.http import Listener
 from tests.browser.standin_support import (  # noqa: F401  # fixtures
     ProbeApp,
     app_frame,

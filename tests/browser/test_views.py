@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Frame
 
 from b24app.services import Services
-from sandbox import PortalHandle, StandIn
+from b24sandbox import PortalHandle, StandIn
 from tests.browser.app_support import (  # noqa: F401  # fixtures
     Tab,
     door_fixture,

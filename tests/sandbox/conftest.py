@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox import PortalHandle, StandIn
-from sandbox.plugin import portal, standin, standin_server
-
-__all__ = ["portal", "standin", "standin_server"]
+from b24sandbox import PortalHandle, StandIn
 
 
 class Person:

@@ -1,4 +1,4 @@
-"""`python -m sandbox` as a stranger uses it: its JSON line and HTTP, as the contract's last section says."""
+"""`python -m b24sandbox` as a stranger uses it: its JSON line and HTTP, as the contract's last section says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ask = Callable[..., Any]
 @pytest.fixture(scope="module")
 def line() -> Iterator[dict[str, Any]]:
     """What the program printed when it was ready."""
-    command = [sys.executable, "-m", "sandbox", "--port", "0", "--portals", "3", "--scale", "2"]
+    command = [sys.executable, "-m", "b24sandbox", "--port", "0", "--portals", "3", "--scale", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())

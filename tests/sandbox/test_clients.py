@@ -25,7 +25,7 @@ from b24pysdk.errors import BitrixAPIError, BitrixAPIInsufficientScope, BitrixRe
 from b24pysdk.errors.oauth import BitrixOAuthInvalidGrant, BitrixOauthWrongClient
 from fast_bitrix24 import BitrixAsync
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 
 ROOT = Path(__file__).parents[2]
 

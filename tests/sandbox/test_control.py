@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,7 +130,7 @@ def test_switches_describe_themselves(control, portal):
         ("/uninstall", {"portal": 0, "clean": "perhaps"}, 400),
         ("/event", {"portal": 0, "event": "ONNOTHING"}, 400),
         ("/clock", {"scale": 0}, 400),
-        ("/post", {"delay": "soon"}, 400),
+        ("/event-queue", {"delay": "soon"}, 400),
         ("/truth", {"x": 1}, 405),
     ],
 )
@@ -195,7 +195,7 @@ def test_uninstall_install_finish_and_reset(control, portal):
 def test_time_events_payment_and_rename(control, portal, standin, editor):
     control("/clock", advance=3601)
     assert editor.error("profile") == (401, "expired_token")
-    assert control("/post", delay=2, twice=1, hold=True)["held"] == 0
+    assert control("/event-queue", delay=2, twice=1, hold=True)["held"] == 0
     assert control("/event", portal=0, event="ONAPPINSTALL") == {"sent": 0}
     assert control("/release", backwards=True) == {"sent": 0}
     assert control("/payment", portal=0, expired=True) == {"sent": 0}
@@ -286,7 +286,7 @@ def test_a_broken_state_file_is_left_aside(tmp_path):
 
 
 def test_alone_it_prints_one_line_when_ready_and_ends_when_told(tmp_path):
-    command = [sys.executable, "-m", "sandbox", "--port", "0", "--tls", str(tmp_path)]
+    command = [sys.executable, "-m", "b24sandbox", "--port", "0", "--tls", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         described = json.loads(process.stdout.readline())
@@ -306,7 +306,7 @@ def test_alone_it_prints_one_line_when_ready_and_ends_when_told(tmp_path):
 
 def test_a_taken_port_is_told_in_words(standin):
     taken = standin.control.rpartition(":")[2]
-    command = [sys.executable, "-m", "sandbox", "--port", taken]
+    command = [sys.executable, "-m", "b24sandbox", "--port", taken]
 
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
 

@@ -27,7 +27,7 @@ def test_eighty_threads_get_right_answers_and_are_counted(standin, portal, perso
         assert all(crowd.map(work, range(80)))
 
     assert portal.asked("profile") == 400
-    assert standin.world.truth.most_at_once()["0"] >= 40
+    assert standin.world.recorder.most_at_once()["0"] >= 40
     assert all(call.end is not None and call.status == 200 for call in standin.calls(0))
 
 
@@ -44,10 +44,10 @@ def test_each_page_is_taken_down_once_by_however_many(standin, portal, person):
     with ThreadPoolExecutor(8) as crowd:
         list(crowd.map(work, people))
 
-    effective = [change.lid for change in standin.world.truth.changes if change.effective]
+    effective = [change.lid for change in standin.world.recorder.changes if change.effective]
     assert sorted(effective) == lids
-    assert len(standin.world.truth.changes) == 320
-    assert {each["times"] for each in standin.world.truth.changed_twice()} == {7}
+    assert len(standin.world.recorder.changes) == 320
+    assert {each["times"] for each in standin.world.recorder.changed_twice()} == {7}
 
 
 def test_a_batch_does_not_lock_the_portal_for_its_whole_length(standin, person):

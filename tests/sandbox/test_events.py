@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox import php
-from sandbox.wire import Listener, Request, Response
+from b24sandbox.protocol import events, php
+from b24sandbox.server.http import Listener, Request, Response
 
 EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
 
@@ -120,20 +120,18 @@ def test_scopes_may_be_separated_by_spaces(handler, portal, standin):
 
 
 def test_events_get_lost_and_come_twice_and_are_never_tried_again(handler, portal, standin):
-    standin.world.post.lose, standin.world.post.twice = 1, 1
+    standin.world.event_queue.lose, standin.world.event_queue.twice = 1, 1
     handler.status = 500
     for _ in range(3):
         portal.send("ONAPPINSTALL")
         standin.wait_for_events()
 
     assert len(handler.forms) == 3  # none, two, one
-    assert {sent.status for sent in standin.world.truth.sent} == {500}
+    assert {sent.status for sent in standin.world.recorder.sent} == {500}
 
 
 def test_held_events_come_in_the_order_that_is_asked_for(handler, portal, standin):
-    from sandbox import events
-
-    standin.world.post.hold = True
+    standin.world.event_queue.hold = True
     for event in EVENTS:
         portal.send(event)
     assert handler.forms == []
@@ -146,7 +144,7 @@ def test_held_events_come_in_the_order_that_is_asked_for(handler, portal, standi
 
 
 def test_a_late_event_comes_late(handler, portal, standin):
-    standin.world.post.delay = 0.2
+    standin.world.event_queue.delay = 0.2
     portal.send("ONAPPINSTALL")
 
     assert standin.wait_for_events(0.05) is False
@@ -160,5 +158,5 @@ def test_a_handler_that_is_not_there_is_written_down(portal, standin, admin):
     portal.send("ONAPPINSTALL")
     standin.wait_for_events()
 
-    [sent] = standin.world.truth.sent
+    [sent] = standin.world.recorder.sent
     assert (sent.status, sent.problem) == (None, "URLError")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sandbox.wire import Listener, Response
+from b24sandbox.server.http import Listener, Response
 
 
 def test_the_form_of_a_frame(portal, standin):

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from sandbox.methods import rest_method
+from b24sandbox.protocol.registry import rest_method
 
 JUNK: tuple[object, ...] = (
     None,

@@ -18,7 +18,7 @@ def test_unpublic_takes_a_page_down_and_is_true_again(editor, portal, standin):
     assert (first, second) == (True, True)
     assert (page.active, page.public, page.modified_by) == (False, False, 7)
     assert (page.modified_at, page.public_at) == (before.modified_at, before.public_at)  # untouched
-    assert standin.world.truth.changed_twice() == [{"portal": 0, "lid": 351, "action": "unpublish", "times": 1}]
+    assert standin.world.recorder.changed_twice() == [{"portal": 0, "lid": 351, "action": "unpublish", "times": 1}]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sandbox.clock import Clock
-from sandbox.limits import Cut, Patience
+from b24sandbox.protocol.limits import Deadline, GatewayTimeout
+from b24sandbox.state.clock import Clock
 
 
 def test_the_bucket_runs_over_and_drains(portal, editor, standin):
@@ -79,12 +79,12 @@ def test_a_request_is_cut_after_sixty_seconds_and_what_was_done_stays(portal, ed
 
 def test_patience_ends_in_time():
     clock = Clock(scale=100)
-    patience = Patience(clock, 5)
+    deadline = Deadline(clock, 5)
     began = time.monotonic()
 
-    patience.wait(2)
-    with pytest.raises(Cut):
-        patience.wait(4)
+    deadline.wait(2)
+    with pytest.raises(GatewayTimeout):
+        deadline.wait(4)
 
     assert 0.04 < time.monotonic() - began < 0.5
 

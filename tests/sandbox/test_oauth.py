@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from sandbox import StandIn
+from b24sandbox import StandIn
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])

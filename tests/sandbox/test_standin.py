@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from sandbox import StandIn
-from sandbox import standin as module
+from b24sandbox import StandIn, network
 
-SANDBOX = Path(__file__).parents[2] / "sandbox"
+SANDBOX = Path(__file__).parents[2] / "sandbox" / "src"
 
 
 def test_each_portal_has_an_address_of_its_own(standin):
@@ -21,7 +20,7 @@ def test_each_portal_has_an_address_of_its_own(standin):
 
 
 def test_where_there_is_one_loopback_address_the_ports_differ(monkeypatch):
-    monkeypatch.setattr(module, "portal_host", lambda index, moved=False: "127.0.0.1")
+    monkeypatch.setattr(network, "portal_host", lambda index, moved=False: "127.0.0.1")
     with StandIn.start(portals=3) as standin:
         hosts = {urlsplit(each.url).hostname for each in standin.portals}
         answers = [requests.get(each.webhook + "profile", timeout=10).status_code for each in standin.portals]

@@ -11,6 +11,7 @@ import pytest
 from b24app import errors
 from b24app.bitrix import landing
 from b24app.bitrix.rest import Answer
+from b24app.domain import Action
 from b24app.errors import (
     AccessDenied,
     AppNotAllowed,
@@ -35,7 +36,6 @@ from b24app.errors import (
     UserGone,
     error_for,
 )
-from b24app.terms import Action
 
 WHO = ("you", "administrator", "operator", "bitrix24")
 # code as Bitrix24 writes it, the status it may come with, our class, our status, who can mend it, transient
@@ -119,7 +119,7 @@ def test_a_code_becomes_a_remedy(code, http, kind, status, who, transient, writt
     problem = error_for(written(code), http, method="landing.landing.unpublic")
 
     assert type(problem) is kind
-    assert (problem.status, problem.who, problem.transient) == (status, who, transient)
+    assert (problem.status, problem.fixable_by, problem.transient) == (status, who, transient)
     assert problem.code == written(code)  # as it came
 
 
@@ -147,12 +147,12 @@ def every_problem() -> list[type[Problem]]:
 def test_every_problem_says_what_happened_what_to_do_and_who_can(kind: type[Problem]):
     problem = kind("somewhere.example") if kind is errors.PortalMoved else kind()
 
-    assert problem.who in WHO
+    assert problem.fixable_by in WHO
     assert 400 <= problem.status < 600
-    for words in (problem.title, problem.words, problem.remedy):
+    for words in (problem.title, problem.detail, problem.remedy):
         assert words[0].isupper()
         assert "!" not in words
-    assert problem.words.endswith(".")
+    assert problem.detail.endswith(".")
     assert problem.remedy.endswith(".")
     assert not problem.title.endswith(".")
 

@@ -1,0 +1,1 @@
+"""What the operator sees and orders, and what is done by the clock to keep the house in order."""

@@ -1,0 +1,56 @@
+"""What is done by the clock: say that a worker lives, forget what may not be kept, find runs nobody works on."""
+
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import delete, exists, select
+
+from b24app.clock import Clock
+from b24app.domain import FINAL_STATES, ItemState, RunState
+from b24app.store import heartbeat
+from b24app.store.db import Store
+from b24app.store.models import ApiCall, Run, RunItem, VerifiedToken
+from b24app.store.one_time import forget_expired
+from b24app.store.queue import ENSURE, STEP, Queue, with_jobs
+
+log = structlog.get_logger()
+
+
+class Housekeeping:
+    """Each is safe to do twice and from several workers."""
+
+    def __init__(self, store: Store, queue: Queue, clock: Clock, api_log_days: int) -> None:
+        self._store = store
+        self._queue = queue
+        self._clock = clock
+        self._api_log_days = api_log_days
+
+    def beat(self) -> None:
+        """Write down that a worker is at work now."""
+        heartbeat.beat(self._store, self._clock())
+
+    def purge(self) -> None:
+        """Forget calls older than the operator keeps them, and proofs and states whose time is over."""
+        now = self._clock()
+        with self._store.begin() as db:
+            db.execute(delete(ApiCall).where(ApiCall.at < now - timedelta(days=self._api_log_days)))
+            db.execute(delete(VerifiedToken).where(VerifiedToken.expires_at < now))
+            forget_expired(db, now)
+
+    def requeue_lost_runs(self) -> int:
+        """Give a job to every run that should be moving and has none; how many there were.
+
+        A step records its results and asks for the next one in one transaction, so this finds only what a killed
+        worker left, after the engine has ended that worker's job.
+        """
+        with self._store.begin() as db:
+            in_flight = exists().where(RunItem.run_id == Run.id, RunItem.state == ItemState.RUNNING)
+            stopped = select(Run.id).where(Run.state.in_(FINAL_STATES), in_flight)
+            moving = select(Run).where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)) | Run.id.in_(stopped))
+            runs = list(db.scalars(moving.with_for_update(skip_locked=True)))
+            living = with_jobs(db, [run.id for run in runs], (STEP, ENSURE))
+            lost = [run for run in runs if run.id not in living]
+            for run in lost:
+                self._queue.step(db, run.id, run.member_id)
+                log.warning("lost_run_requeued", run=str(run.id))
+        return len(lost)

@@ -1,0 +1,42 @@
+"""Figures for Prometheus, read from the database when they are asked for: right under any number of processes.
+
+No label names a portal or a user.
+"""
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from b24app.store.db import Store
+from b24app.store.models import Portal, Run, UserToken, WorkerSeen
+from b24app.store.queue import jobs_by_status
+
+
+def exposed(store: Store) -> bytes:
+    """All gauges in Prometheus' text format."""
+    registry = CollectorRegistry()
+    with store.begin() as db:
+        _fill(registry, db)
+    return generate_latest(registry)
+
+
+def _fill(registry: CollectorRegistry, db: Session) -> None:
+    runs = Gauge("sundown_runs", "Runs by state", ["state"], registry=registry)
+    for state, number in db.execute(select(Run.state, func.count()).group_by(Run.state)):
+        runs.labels(state=state.value).set(number)
+    jobs = Gauge("sundown_jobs", "Jobs of the queue by status", ["status"], registry=registry)
+    for status, number in jobs_by_status(db).items():
+        jobs.labels(status=status).set(number)
+    _set(registry, "sundown_portals", "Portals with the app installed", _number(db, Portal.uninstalled_at.is_(None)))
+    dead = select(func.count()).select_from(UserToken).where(UserToken.dead_code.is_not(None))
+    _set(registry, "sundown_dead_tokens", "User tokens that cannot be renewed", db.scalar(dead) or 0)
+    seen = db.scalar(select(func.extract("epoch", func.max(WorkerSeen.at))))
+    _set(registry, "sundown_worker_seen_seconds", "Unix time a worker was last seen", float(seen or 0))
+
+
+def _number(db: Session, condition: object) -> int:
+    return db.scalar(select(func.count()).select_from(Portal).where(condition)) or 0  # type: ignore[arg-type]
+
+
+def _set(registry: CollectorRegistry, name: str, words: str, value: float) -> None:
+    Gauge(name, words, registry=registry).set(value)

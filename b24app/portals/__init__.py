@@ -1,0 +1,1 @@
+"""One Bitrix24: proven, installed, bound, looked after, and removed."""

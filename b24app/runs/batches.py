@@ -1,0 +1,133 @@
+"""One batch of a run as one request: read, act, read again; and what came of each page.
+
+What a batch read after it acted is what is recorded. A read that failed does not undo what the batch did.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from b24app.bitrix import landing
+from b24app.bitrix.landing import PageState
+from b24app.bitrix.rest import Answer, Command
+from b24app.domain import Action, ItemState
+from b24app.errors import PortalError, Unavailable
+from b24app.runs import outcomes, throttle
+from b24app.runs.outcomes import Result
+from b24app.runs.throttle import Measured
+from b24app.store.models import Run, RunItem
+from b24app.tokens.user_tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Results of one batch; `problem` when a failure of the call stopped the rest."""
+
+    results: Sequence[Result]
+    problem: PortalError | None = None
+    cost: Measured | None = None
+    sent: int = 0  # commands that act, in a request of which nothing was heard
+    refused: Sequence[int] = ()  # positions of items that were surely not changed, so need no look
+    unwell: Sequence[Result] = ()  # what to write of them if it is the pages at which the portal fails, again and again
+
+
+class Batches:
+    """Calls the portal for a run."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def work(self, run: Run, items: list[RunItem], look_first: bool, seconds: float) -> Batch:
+        """Act on the items. Publishing takes the draft live and an undo must not touch what somebody changed since, so
+        both look first; unpublishing what is down changes nothing, so it reads, acts and reads in one request.
+        """
+        if not (look_first or run.action is Action.PUBLISH or any(item.expected for item in items)):
+            return self._read_act_read(run, items, {}, seconds)
+        looked = self.look(run, items, seconds)
+        settled = {item.position: outcomes.decide(run, item, looked.get(item.lid), was_sent(item)) for item in items}
+        rest = [item for item in items if settled[item.position] is None]
+        done = [result for result in settled.values() if result is not None]
+        if not rest:
+            return Batch(done)
+        acted = self._read_act_read(run, rest, looked, seconds)
+        return replace(acted, results=[*done, *acted.results])
+
+    def look(self, run: Run, items: list[RunItem], seconds: float) -> dict[int, PageState]:
+        command = _read(run, items)
+        answer = self._tokens.call(run.acting_user, command.method, command.params, timeout=seconds)
+        return {state.lid: state for state in landing.read_pages(answer.result)}
+
+    def _read_act_read(self, run: Run, items: list[RunItem], looked: dict[int, PageState], seconds: float) -> Batch:
+        commands = {} if looked else {"before": _read(run, items)}
+        if any(not item.site for item in items):
+            commands["sites"] = landing.sites(run.kind)
+        commands |= {f"c{item.lid}": landing.act(run.action, run.kind, item.lid) for item in items}
+        began = time.monotonic()
+        answers = self._tokens.batch(run.acting_user, {**commands, "after": _read(run, items)}, timeout=seconds)
+        wall = time.monotonic() - began
+        before = looked or _states(answers.get("before"))
+        after = _states(answers.get("after"))
+        sites = _site_titles(answers.get("sites"))
+        results: list[Result] = []
+        stopped: dict[int, PortalError] = {}
+        for item in items:
+            try:
+                result = outcomes.outcome(run, item, answers[f"c{item.lid}"], before.get(item.lid), after.get(item.lid))
+            except PortalError as error:
+                stopped[item.position] = error
+            else:
+                results.append(replace(result, site=sites.get(result.site_id or 0)))
+        acts = [answers[f"c{item.lid}"] for item in items]
+        timings = [answer.timing for answer in acts if isinstance(answer, Answer)]
+        cost = throttle.measured(timings, len(items), wall) if timings else None
+        return _unread(_stopped(results, stopped, items), answers["after"], cost)
+
+
+def was_sent(item: RunItem) -> bool:
+    """An earlier request for it may have been carried out."""
+    return item.state is ItemState.RUNNING
+
+
+def _stopped(results: list[Result], stopped: dict[int, PortalError], items: Sequence[RunItem]) -> Batch:
+    """A batch some commands of which failed as calls. Those the portal itself answered for changed nothing."""
+    refused = [position for position, error in stopped.items() if not error.maybe_done]
+    of_pages = all(isinstance(error, Unavailable) and not error.maybe_done for error in stopped.values())
+    unwell = [
+        outcomes.result(item, ItemState.FAILED, None, **outcomes.recorded(stopped[item.position]))
+        for item in items
+        if of_pages and item.position in stopped
+    ]
+    return Batch(results, next(iter(stopped.values()), None), refused=refused, unwell=unwell)
+
+
+def _unread(batch: Batch, after: Answer | PortalError, cost: Measured | None) -> Batch:
+    """Where the reading after it failed, what was done counts as sent only: it is looked at before it is written."""
+    if isinstance(after, Answer) or not any(result.state is ItemState.SUCCEEDED for result in batch.results):
+        return replace(batch, cost=cost)
+    lost = Unavailable(after.code, method=after.method) if not after.transient else after
+    lost.maybe_done = True
+    known = [result for result in batch.results if result.state is not ItemState.SUCCEEDED]
+    return replace(batch, results=known, problem=batch.problem or lost, unwell=(), cost=cost)
+
+
+def _read(run: Run, items: Sequence[RunItem]) -> Command:
+    return landing.pages(run.kind, limit=len(items), lids=[item.lid for item in items], urls=False)
+
+
+def _states(answer: Answer | PortalError | None) -> dict[int, PageState]:
+    """A read that failed inside the batch does not undo what the batch did."""
+    if answer is None or isinstance(answer, PortalError):
+        return {}
+    try:
+        return {state.lid: state for state in landing.read_pages(answer.result)}
+    except Unavailable:
+        return {}
+
+
+def _site_titles(answer: Answer | PortalError | None) -> dict[int, str]:
+    if answer is None or isinstance(answer, PortalError):
+        return {}
+    try:
+        return {site.site_id: site.title for site in landing.read_sites(answer.result)}
+    except Unavailable:
+        return {}

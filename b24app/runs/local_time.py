@@ -1,0 +1,123 @@
+"""When a person says "at": ISO 8601 with an offset, or local time in a named zone.
+
+A local time is kept as it was said (wall time and zone), so that a change of the zone's rules moves the run with the
+clock on the wall. A local time that a clock change skips is refused with the next one that exists; one that happens
+twice means the first.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from b24app.domain import N_
+from b24app.errors import BadForm
+
+FURTHEST_YEARS = 5
+GRACE = timedelta(minutes=1)  # minute precision: the minute that has just begun is not the past
+
+
+@dataclass(frozen=True)
+class ScheduledTime:
+    """An instant in UTC and, for a local order, the wall time it came from (YYYY-MM-DDTHH:MM:SS)."""
+
+    instant: datetime
+    wall_time: str | None = None
+
+
+def zone_of(name: str | None) -> ZoneInfo:
+    """The zone with this IANA name. Raises BadForm."""
+    if name is None or name not in zone_names():
+        raise BadForm(
+            detail=N_("The time zone is not known. Nothing was ordered."),
+            remedy=N_("Choose a zone by its IANA name, like Europe/Riga, or give the time with an offset."),
+        )
+    return ZoneInfo(name)
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Names of zones as people know them: without the machine's own files and leap-second twins."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
+def moment(text: str, zone: str | None, now: datetime) -> ScheduledTime:
+    """Read one time of an order. Raises BadForm: unreadable, skipped by a clock change, past or too far away."""
+    try:
+        said = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise _unreadable() from None
+    if said.tzinfo is not None:
+        return _within_reach(ScheduledTime(_as_utc(said)), now)
+    if zone is None:
+        raise BadForm(
+            detail=N_("The app does not know which time zone is meant. Nothing was ordered."),
+            remedy=N_("Give the zone by its IANA name, like Europe/Riga, or the time with an offset."),
+        )
+    local = zone_of(zone)
+    return _within_reach(ScheduledTime(resolve(said, local), said.isoformat(timespec="seconds")), now)
+
+
+def resolve(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a wall time; the first of two. Raises BadForm `time_does_not_exist` with a suggestion."""
+    instant = nearest(wall, zone)
+    existing = instant.astimezone(zone)
+    if existing.replace(tzinfo=None) == wall:
+        return instant
+    raise BadForm(
+        "time_does_not_exist",
+        detail=N_("On that day the clock is put forward and skips this time. Nothing was ordered."),
+        remedy=N_("Choose another time; the suggestion is the same moment after the change."),
+        suggestion=existing.replace(tzinfo=None).isoformat(timespec="minutes"),
+    )
+
+
+def nearest(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a wall time: the first of two, and the same distance behind a gap for one that does not exist,
+    because fold=0 reads a skipped time with the old offset (PEP 495).
+    """
+    return _as_utc(wall.replace(tzinfo=zone, fold=0))
+
+
+def second_occurrence(when: ScheduledTime, zone: str | None) -> datetime | None:
+    """The second instant of a wall time that a clock put back shows twice; None for every other time."""
+    if when.wall_time is None or zone is None or zone not in zone_names():
+        return None
+    later = _as_utc(datetime.fromisoformat(when.wall_time).replace(tzinfo=ZoneInfo(zone), fold=1))
+    return later if later > when.instant else None
+
+
+def _as_utc(said: datetime) -> datetime:
+    try:
+        return said.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise _unreadable() from None
+
+
+def _within_reach(when: ScheduledTime, now: datetime) -> ScheduledTime:
+    if when.instant < now - GRACE:
+        raise BadForm(
+            detail=N_("The time has already passed. Nothing was ordered."), remedy=N_("Choose a time in the future.")
+        )
+    if when.instant > _furthest(now):
+        raise BadForm(
+            detail=N_("The time is more than five years away. Nothing was ordered."),
+            remedy=N_("Choose an earlier time."),
+        )
+    return when
+
+
+def _furthest(now: datetime) -> datetime:
+    """The same date and time five years on; 28 February where the year has no 29th."""
+    year = now.year + FURTHEST_YEARS
+    try:
+        return now.replace(year=year)
+    except ValueError:
+        return now.replace(year=year, day=28)
+
+
+def _unreadable() -> BadForm:
+    return BadForm(
+        detail=N_("The time could not be read. Nothing was ordered."),
+        remedy=N_("Give it like 2027-03-01T23:59+01:00, or as local time together with a zone."),
+    )

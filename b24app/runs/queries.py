@@ -1,0 +1,239 @@
+"""Runs as people look at them: one with a slice of its pages, lists, what is still to come.
+
+Every query goes through the actor's portal.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from b24app.clock import Clock
+from b24app.domain import Action, Actor, ItemState, RunState
+from b24app.runs.states import IS_UNDOING, can_be_done, is_settling, is_undone, run_of
+from b24app.store.db import Store
+from b24app.store.models import Run, RunItem
+
+
+@dataclass(frozen=True)
+class ItemSlice:
+    """One screen of a run's pages: where it begins (from 1), how many there are, and where its neighbours begin."""
+
+    items: Sequence[RunItem] = ()
+    first: int = 0
+    total: int = 0
+    next: str | None = None
+    previous: str | None = None
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """One thing that is still to happen to a page."""
+
+    run_id: UUID
+    action: Action
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as somebody sees it; `screen` is one of those pages they may read, `hidden` counts the others."""
+
+    run: Run
+    counts: Mapping[ItemState, int]
+    screen: ItemSlice = field(default_factory=ItemSlice)
+    hidden: int = 0
+    can: Sequence[str] = field(default=())
+    upcoming: Mapping[int, Sequence[Upcoming]] = field(
+        default_factory=dict
+    )  # what is still to happen to the items' pages
+    settling: bool = False  # stopped, but its last batch is still under way
+
+    @property
+    def total(self) -> int:
+        """All pages of the run."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs of the portal to list, newest first."""
+
+    states: tuple[RunState, ...] = ()
+    lid: int | None = None
+    user_id: int | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    after: UUID | None = None
+    limit: int = 20
+
+
+class RunQueries:
+    """Reads runs."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def get(self, actor: Actor, run_id: UUID) -> Run:
+        """One run of the actor's portal. Raises NotFound, also for another portal's."""
+        with self._store.begin() as db:
+            return run_of(db, actor, run_id)
+
+    def view(
+        self, actor: Actor, run_id: UUID, readable: frozenset[int] | None, *, failed_only: bool = False,
+        after: int = -1, limit: int = 200,
+    ) -> RunView:  # fmt: skip
+        """One run with a screen of its items.
+
+        readable  ids of the sites this person reads; None for the asker, who sees every item of their own order
+        """
+        with self._store.begin() as db:
+            run = run_of(db, actor, run_id)
+            counts = counts_of(db, [run.id])[run.id]
+            shown = select(RunItem).where(RunItem.run_id == run.id)
+            hidden = 0
+            if readable is not None:
+                seen = RunItem.site_id.in_(readable)
+                hidden = sum(counts.values()) - (db.scalar(_count(run.id).where(seen)) or 0)
+                shown = shown.where(seen)
+            if failed_only:
+                shown = shown.where(RunItem.state == ItemState.FAILED)
+            screen = _screen(db, shown, after, limit)
+            undone = is_undone(db, run)
+            upcoming = _upcoming(db, actor, [item.lid for item in screen.items])
+        settling = is_settling(run, counts, self._clock())
+        can = () if settling else can_be_done(run, counts, actor, undone)
+        return RunView(run, counts, screen, hidden, can, upcoming=upcoming, settling=settling)
+
+    def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
+        """Ids of the sites whose pages are in the run, as far as they are known."""
+        with self._store.begin() as db:
+            run = run_of(db, actor, run_id)
+            mine = RunItem.run_id.in_([run_id for run_id in (run.id, run.undoes) if run_id is not None])
+            sites = db.scalars(select(RunItem.site_id).where(mine).distinct())
+            return frozenset(site for site in sites if site is not None)
+
+    def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
+        """Runs of the portal, newest first, without items; and where the next screen begins."""
+        with self._store.begin() as db:
+            query = self._filtered(select(Run).where(Run.member_id == actor.member_id), wanted)
+            if wanted.after is not None:
+                last = run_of(db, actor, wanted.after)
+                query = query.where(
+                    or_(Run.created_at < last.created_at, and_(Run.created_at == last.created_at, Run.id < last.id))
+                )
+            rows = db.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.limit + 1)).all()
+            views = _views(db, actor, rows[: wanted.limit])
+        return views, views[-1].run.id if len(rows) > wanted.limit else None
+
+    def matching(self, actor: Actor, *conditions: ColumnElement[bool], most: int) -> list[RunView]:
+        """Runs of the portal for which all conditions hold, without items, the last ended first."""
+        query = select(Run).where(Run.member_id == actor.member_id, *conditions)
+        with self._store.begin() as db:
+            order = (Run.finished_at.desc().nulls_first(), Run.at.desc().nulls_last())
+            return _views(db, actor, db.scalars(query.order_by(*order).limit(most)).all())
+
+    def _filtered(self, query: Select[Run], wanted: RunFilter) -> Select[Run]:
+        if wanted.states:
+            query = query.where(Run.state.in_(wanted.states))
+        if wanted.lid is not None:
+            query = query.where(Run.id.in_(select(RunItem.run_id).where(RunItem.lid == wanted.lid)))
+        if wanted.user_id is not None:
+            query = query.where(Run.created_by == wanted.user_id)
+        if wanted.since is not None:
+            query = query.where(Run.created_at >= wanted.since)
+        if wanted.before is not None:
+            query = query.where(Run.created_at < wanted.before)
+        return query
+
+    def only_titles(
+        self, actor: Actor, views: Sequence[RunView], readable: Collection[int] | None = None
+    ) -> dict[UUID, str]:
+        """The title of its only page for each run of one page, as far as the actor asked for it or reads its site.
+
+        readable  ids of the sites the actor reads; None when they may read every page of these runs
+        """
+        single = {view.run.id: view.run for view in views if view.total == 1}
+        with self._store.begin() as db:
+            items = db.scalars(select(RunItem).where(RunItem.run_id.in_(single))).all()
+        return {
+            item.run_id: item.title
+            for item in items
+            if item.title
+            if readable is None or single[item.run_id].created_by == actor.user_id or item.site_id in readable
+        }
+
+    def scheduled_count(self, actor: Actor) -> int:
+        """How many runs of the portal have their time still before them, or wait for a person."""
+        open_states = (RunState.SCHEDULED, RunState.WAITING)
+        with self._store.begin() as db:
+            query = select(func.count()).select_from(Run)
+            return db.scalar(query.where(Run.member_id == actor.member_id, Run.state.in_(open_states))) or 0
+
+    def upcoming(self, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
+        """For each page with runs still to come: what they will do, in order of time."""
+        with self._store.begin() as db:
+            return _upcoming(db, actor, lids)
+
+    def mark_seen(self, actor: Actor, run_id: UUID) -> None:
+        """The actor saw how the run ended, so it is no news to them any more."""
+        with self._store.begin() as db:
+            run = run_of(db, actor, run_id, lock=True)
+            run.seen_by = sorted({*run.seen_by, actor.user_id})
+
+
+def _count(run_id: UUID) -> Select[int]:
+    return select(func.count()).select_from(RunItem).where(RunItem.run_id == run_id)
+
+
+def _screen(db: Session, shown: Select[RunItem], after: int, limit: int) -> ItemSlice:
+    """The items behind the position `after`; a cursor is the position before a screen's first item."""
+    rows = db.scalars(shown.where(RunItem.position > after).order_by(RunItem.position).limit(limit + 1)).all()
+    if after < 0 and len(rows) <= limit:
+        return ItemSlice(items=rows, first=1 if rows else 0, total=len(rows))
+    sizes = select(func.count(), func.count().filter(RunItem.position <= after))
+    total, passed = db.execute(sizes.where(shown.whereclause)).one()  # type: ignore[arg-type]  # never without a where
+    before = shown.with_only_columns(RunItem.position).where(RunItem.position <= after)
+    start = db.scalar(before.order_by(RunItem.position.desc()).offset(limit).limit(1))
+    return ItemSlice(
+        items=rows[:limit],
+        first=passed + 1 if rows else 0,
+        total=total,
+        next=str(rows[limit - 1].position) if len(rows) > limit else None,
+        previous=None if passed == 0 else str(-1 if start is None else start),
+    )
+
+
+def _upcoming(db: Session, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
+    rows = db.execute(
+        select(RunItem.lid, Run.id, Run.action, Run.at, Run.created_name)
+        .join(Run, Run.id == RunItem.run_id)
+        .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids))
+        .order_by(Run.at, Run.created_at)
+    )
+    found: dict[int, list[Upcoming]] = {}
+    for lid, run_id, action, at, name in rows:
+        if at is not None:
+            found.setdefault(lid, []).append(Upcoming(run_id, action, at, name))
+    return found
+
+
+def _views(db: Session, actor: Actor, runs: Sequence[Run]) -> list[RunView]:
+    """Runs as a list shows them: without items."""
+    ids = [run.id for run in runs]
+    counts = counts_of(db, ids)
+    undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_(ids), IS_UNDOING)))
+    return [RunView(run, counts[run.id], can=can_be_done(run, counts[run.id], actor, run.id in undone)) for run in runs]
+
+
+def counts_of(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:
+    counts = {run_id: dict.fromkeys(ItemState, 0) for run_id in run_ids}
+    query = select(RunItem.run_id, RunItem.state, func.count()).where(RunItem.run_id.in_(run_ids))
+    for run_id, state, number in db.execute(query.group_by(RunItem.run_id, RunItem.state)):
+        counts[run_id][state] = number
+    return counts

@@ -1,0 +1,1 @@
+"""User tokens: kept, renewed once, kept alive, and sealed anew when keys change."""

@@ -1,0 +1,49 @@
+"""Users of portals as the app knows them: who a session means, how they want to see the app, who may frame it."""
+
+from b24app.domain import Actor, UserRef
+from b24app.errors import SessionExpired
+from b24app.store.db import Store
+from b24app.store.models import Portal, User
+
+
+class Users:
+    """Reads and changes what is kept of persons."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def actor(self, user: UserRef) -> Actor:
+        """The person, whose portal and self were proven a moment ago."""
+        with self._store.begin() as db:
+            return _actor(db.get_one(Portal, user.member_id), db.get_one(User, (user.member_id, user.user_id)))
+
+    def in_session(self, user: UserRef, portal_epoch: int, user_epoch: int) -> Actor:
+        """The person, if portal and user still stand as they did when the session began. Raises SessionExpired."""
+        with self._store.begin() as db:
+            portal = db.get(Portal, user.member_id)
+            person = db.get(User, (user.member_id, user.user_id))
+        if portal is None or person is None or not portal.is_open:
+            raise SessionExpired()
+        if (portal.epoch, person.epoch) != (portal_epoch, user_epoch):
+            raise SessionExpired()
+        return _actor(portal, person)
+
+    def prefer(self, user: UserRef, theme: str | None, zone: str | None) -> None:
+        """Keep how the person wants to see the app; None leaves a thing as it is."""
+        with self._store.begin() as db:
+            person = db.get_one(User, (user.member_id, user.user_id))
+            person.theme, person.zone = theme or person.theme, zone or person.zone
+
+    def portal_address(self, member_id: str, domain: str) -> str | None:
+        """The REST base of an open portal that has this domain; None for any other."""
+        with self._store.begin() as db:
+            portal = db.get(Portal, member_id)
+        return portal.client_endpoint if portal and portal.is_open and portal.domain == domain else None
+
+
+def _actor(portal: Portal, person: User) -> Actor:
+    return Actor(
+        member_id=portal.member_id, user_id=person.user_id, name=person.name, language=person.language,
+        theme=person.theme, zone=person.zone, domain=portal.domain, pages_version=portal.pages_version,
+        was_admin=person.is_admin,
+    )  # fmt: skip

@@ -1,0 +1,152 @@
+"""What JSON clients and templates are given: the shapes of the contract, and rows in words for the page."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from b24app import i18n
+from b24app.domain import N_, Action, ItemState
+from b24app.errors import AccessDenied, RecordedProblem
+from b24app.pages import Page
+from b24app.runs import outcomes
+from b24app.runs.queries import RunView, Upcoming
+from b24app.store.models import Run, RunItem
+from b24app.web import times
+from b24app.web.problems import facts
+from b24app.web.shapes import ItemShape, PageShape, ProblemShape, RunShape
+from b24app.web.translation import _
+
+NO_RIGHT = {
+    Action.UNPUBLISH: N_(
+        'You have no right to unpublish pages of "%(site)s". Ask the site\'s owner or a portal administrator for the '
+        '"Publish" right.'
+    ),
+    Action.PUBLISH: N_(
+        'You have no right to publish pages of "%(site)s". Ask the site\'s owner or a portal administrator for the '
+        '"Publish" right.'
+    ),
+}
+DETAILS = {
+    outcomes.CHANGED_SINCE: N_("Somebody changed this page since; it was left as it is."),
+    outcomes.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Look at it in Bitrix24."),
+    "not_changed_by_run": N_("The first run did not take this page down, so it was left as it is."),
+}
+ALREADY = {Action.UNPUBLISH: N_("It was already unpublished."), Action.PUBLISH: N_("It was already published.")}
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the second."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
+
+
+def page(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> PageShape:
+    """One page of GET /pages."""
+    due = upcoming.get(row.lid, ())
+    return {
+        "lid": row.lid, "kind": row.kind, "site_id": row.site_id, "site": row.site, "title": row.title, "url": row.url,
+        "published": row.published, "main": row.main, "may": row.may(Action.UNPUBLISH),
+        "published_at_text": row.published_at_text, "scheduled_at": iso(due[0].at if due else None),
+        "site_active": row.site_active, "may_publish": row.may(Action.PUBLISH),
+    }  # fmt: skip
+
+
+def page_with_schedule(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> dict[str, Any]:
+    """One page of the list on the screen: with what is still to happen to it, soonest first."""
+    return {**page(row, upcoming), "coming": upcoming.get(row.lid, ())}
+
+
+def run(view: RunView, *, with_items: bool = True) -> RunShape:
+    """One run, in the contract's shape."""
+    order = view.run
+    counts = {"total": view.total, **{state.value: view.counts[state] for state in ItemState}}
+    shape: RunShape = {
+        "id": str(order.id),
+        "action": order.action,
+        "kind": order.kind,
+        "state": order.state,
+        "at": iso(order.at),
+        "until": iso(order.until),
+        "zone": order.zone,
+        "reason": order.reason,
+        "created_by": {"user_id": order.created_by, "name": order.created_name},
+        "acting_as": {"user_id": order.acting_as, "name": order.acting_name},
+        "created_at": iso(order.created_at),
+        "finished_at": iso(order.finished_at),
+        "problem": _problem(order),
+        "returns_run": _id(order.returns_run),
+        "undoes": _id(order.undoes),
+        "retries": _id(order.retries),
+        "counts": counts,
+        "can": list(view.can),
+    }
+    if with_items:
+        shape["items"] = [item(order, row, view.upcoming.get(row.lid, ())) for row in view.screen.items]
+        shape["hidden"], shape["next"] = view.hidden, view.screen.next
+    return shape
+
+
+def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = ()) -> ItemShape:
+    """One page of a run, with the reason in words."""
+    return {
+        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "state": row.state,
+        "code": row.code, "detail": _detail(order, row, coming), "was_published": row.was_published,
+    }  # fmt: skip
+
+
+def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming]) -> str | None:
+    if row.state is ItemState.SUCCEEDED:
+        return " ".join(filter(None, (times.late(order), times.kept(coming)))) or None
+    if row.code in DETAILS:
+        return _(DETAILS[row.code])
+    if row.state is ItemState.SKIPPED:
+        return _(ALREADY[order.action])
+    if row.state is not ItemState.FAILED or row.problem is None:
+        return None
+    if row.problem == AccessDenied.key and row.site:
+        return _(NO_RIGHT[order.action], site=row.site)
+    remedy = RecordedProblem(row.problem, row.code or "").kind
+    return f"{_(remedy.detail)} {_(remedy.remedy)}"
+
+
+def _problem(order: Run) -> ProblemShape | None:
+    """Why the run waits or failed, as problem members."""
+    return _facts_of(order.problem)
+
+
+def _facts_of(recorded: RecordedProblem | None) -> ProblemShape | None:
+    return facts(recorded.problem()) if recorded else None
+
+
+def _id(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def local(moment: datetime | None, zone: str | None) -> str | None:
+    """A moment as a value for a datetime-local field, in a zone."""
+    if moment is None:
+        return None
+    return moment.astimezone(i18n.zone(zone)).replace(tzinfo=None).isoformat(timespec="minutes")
+
+
+def rows(views: Sequence[RunView]) -> list[RunShape]:
+    """Runs of a list, without items."""
+    return [run(view, with_items=False) for view in views]
+
+
+def rows_in_words(views: Sequence[RunView], titles: Mapping[UUID, str]) -> list[dict[str, Any]]:
+    """Runs of a list for people: the only page by its name, how late it was, and what may hold it up."""
+    return [
+        {
+            **run(view, with_items=False),
+            "title": titles.get(view.run.id),
+            "late": times.late(view.run),
+            "doubt": doubt(view.run),
+        }
+        for view in views
+    ]
+
+
+def doubt(order: Run) -> ProblemShape | None:
+    """Why a scheduled run would have to wait if its time came now, as problem members."""
+    return _facts_of(order.doubt)

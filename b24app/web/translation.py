@@ -1,0 +1,82 @@
+"""The language of this request, for Python and for templates."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from flask import Flask, current_app, g, has_request_context
+
+from b24app import i18n
+from b24app.domain import N_, Actor
+from b24app.services import Services
+
+
+def lang() -> str:
+    """The asker's language; English outside a request and before anybody is known."""
+    if not has_request_context():
+        return i18n.DEFAULT
+    actor: Actor | None = g.get("actor")
+    return actor.language if actor else str(g.get("lang", i18n.DEFAULT))
+
+
+def _(words: str, **values: Any) -> str:
+    """The words in the asker's language, with %(name)s filled in."""
+    said = i18n.catalog(lang()).gettext(words)
+    return said % values if values else said
+
+
+def ngettext(one: str, many: str, number: int, **values: Any) -> str:
+    """The right plural; %(num)s is the number as the language writes it."""
+    said = i18n.catalog(lang()).ngettext(one, many, number)
+    return said % {"num": i18n.number(number, lang()), **values}
+
+
+def number(value: int) -> str:
+    """A number as the language writes it."""
+    return i18n.number(value, lang())
+
+
+def when(moment: datetime | str | None, zone_name: str | None = None) -> str:
+    """A moment in the asker's zone, or another, and language: "Today, 10:24", "9 Nov, 18:00"; a dash for none."""
+    if moment is None:
+        return "–"
+    value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    days, date, time = i18n.when(value, lang(), zone_name or zone(), _now())
+    near = {-1: N_("Yesterday, %(time)s"), 0: N_("Today, %(time)s"), 1: N_("Tomorrow, %(time)s")}.get(days)
+    return _(near, time=time) if near else _("%(date)s, %(time)s", date=date, time=time)
+
+
+def span(length: timedelta) -> str:
+    """How long, in the asker's language: "3 hours"."""
+    return i18n.span(length, lang())
+
+
+def ahead(moment: datetime) -> str:
+    """How far a moment is from now: "in 3 hours"."""
+    return i18n.span(moment - _now(), lang(), ahead=True)
+
+
+def day(value: date) -> str:
+    """A day without a time."""
+    return i18n.day(value, lang())
+
+
+def zone() -> str | None:
+    """The asker's time zone, as far as it is known."""
+    actor: Actor | None = g.get("actor") if has_request_context() else None
+    return actor.zone if actor else None
+
+
+def offset(zone_name: str | None, moment: datetime | None = None) -> str:
+    """How far a zone is from UTC, now or at a moment."""
+    return i18n.offset(zone_name, moment or _now())
+
+
+def _now() -> datetime:
+    services: Services = current_app.extensions["sundown"]
+    return services.clock()
+
+
+def register(app: Flask) -> None:
+    """Give templates their words."""
+    app.jinja_env.globals.update(_=_, gettext=_, ngettext=ngettext, lang=lang, direction=lambda: i18n.direction(lang()))
+    app.jinja_env.filters.update(when=when, day=day, number=number, offset=offset)

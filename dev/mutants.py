@@ -1,0 +1,278 @@
+"""Take one defence out, see which of its tests notice, put it back: `python -m dev.mutants [name …]`.
+
+A test that passes without the defence it is named for guards nothing. Each defence is one line of the app and what a
+careless hand would make of it; it is taken out in a copy of the checkout, never in the checkout. SECURITY.md tells
+what was noticed; tests/house/test_security.py keeps both lists and the lines themselves in step.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", "node_modules", "instance", "__pycache__", ".*_cache")
+
+
+@dataclass(frozen=True)
+class Defence:
+    """`line` of `file` becomes `careless`; each of `tests` must then fail."""
+
+    name: str
+    file: str
+    line: str
+    careless: str
+    tests: tuple[str, ...]
+
+
+OPENING, EVENTS, LIFE = (
+    "tests/portals/test_installs.py",
+    "tests/portals/test_events.py",
+    "tests/portals/test_lifecycle.py",
+)
+WALLS, SESSION, SIGNIN = (
+    "tests/web/test_tenant_isolation.py",
+    "tests/web/test_session.py",
+    "tests/portals/test_sign_in.py",
+)
+RENEWAL = "tests/tokens/test_renewal.py"
+MOVING, RACES, WHO = (
+    "tests/portals/test_portal_moves.py",
+    "tests/tokens/test_races.py",
+    "tests/runs/test_permissions.py",
+)
+DEFENCES = (
+    Defence(
+        "the token must be of our app",
+        "b24app/portals/verification.py",
+        "if info.client_id != self._client_id:",
+        "if False:",
+        (
+            f"{OPENING}::test_a_forged_post_is_refused_in_words_and_leaves_nothing",
+            f"{LIFE}::test_a_token_of_another_app_proves_no_new_secret",
+        ),
+    ),
+    Defence(
+        "the token must be of the portal that is named",
+        "b24app/portals/verification.py",
+        "if info.member_id != claim.member_id:",
+        "if False:",
+        (
+            f"{OPENING}::test_a_forged_post_is_refused_in_words_and_leaves_nothing",
+            f"{LIFE}::test_a_token_of_another_portal_proves_no_new_secret",
+        ),
+    ),
+    Defence(
+        "only authorization servers of the list are asked", "b24app/bitrix/oauth.py",
+        "return next((url for url in self._urls if urlsplit(url).netloc.lower() == host), self._urls[0])",
+        'return f"http://{host}" if host else self._urls[0]',
+        (
+            f"{OPENING}::test_a_server_that_vouches_for_its_own_forgery_is_never_asked",
+            f"{SIGNIN}::test_a_server_that_is_not_of_our_list_never_gets_the_code",
+        ),
+    ),
+    Defence(
+        "an event proves itself by the portal's secret", "b24app/portals/installs.py",
+        "return secrets.compare_digest(fingerprint(application_token), kept)", "return bool(kept)",
+        (
+            f"{LIFE}::test_an_event_that_proves_nothing_is_refused_and_changes_nothing",
+            f"{EVENTS}::test_a_removal_without_the_right_application_token_is_refused",
+        ),
+    ),
+    Defence(
+        "only an administrator replaces the portal's secret", "b24app/portals/installs.py",
+        "if not self.is_administrator(opening.user):", "if False:",
+        (
+            f"{LIFE}::test_a_clerks_token_is_genuine_but_replaces_no_secret",
+            f"{EVENTS}::test_a_colleague_cannot_plant_an_application_token_by_their_frame",
+        ),
+    ),
+    Defence(
+        "an event from before the installation is too old", "b24app/portals/events.py",
+        "older = 0 < post.ts < int(portal.installed_at.timestamp())", "older = False",
+        (
+            f"{LIFE}::test_a_removal_replayed_after_a_reinstall_leaves_the_new_installation_alone",
+            f"{LIFE}::test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation",
+        ),
+    ),
+    Defence(
+        "an event counts once", "b24app/portals/events.py", "return is_marked(db, post.digest)",
+        "return False", (f"{LIFE}::test_a_removal_repeated_later_is_welcome_and_changes_nothing",),
+    ),
+    Defence(
+        "runs are held before their portal", "b24app/portals/events.py", "lock_runs(db, post.auth.member_id)", "pass",
+        (f"{LIFE}::test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out",),
+    ),
+    Defence(
+        "an order does not outlive the app's removal", "b24app/runs/orders.py",
+        "if portal is None or not portal.is_open:", "if False:",
+        (f"{LIFE}::test_an_order_that_meets_the_removal_is_not_written_after_it",),
+    ),
+    Defence(
+        "epochs of an erased portal do not come again", "b24app/portals/installs.py",
+        '"epoch": secrets.randbits(EPOCH_BITS)}', '"epoch": 1}',
+        (f"{LIFE}::test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back",),
+    ),
+    Defence(
+        "questions about made-up posts are limited",
+        "b24app/portals/rate_limit.py",
+        "if not self._take(buckets):",
+        "if False:",
+        (
+            "tests/portals/test_flood.py::test_a_flood_costs_few_questions_and_no_rows_while_somebody_else_installs",
+            "tests/portals/test_rate_limit.py::"
+            "test_thousands_of_forged_posts_from_one_address_lead_to_a_handful_of_questions",
+        ),
+    ),
+    Defence(
+        "a run is looked for in the asker's portal only", "b24app/runs/states.py",
+        "query = select(Run).where(Run.member_id == actor.member_id, Run.id == run_id)",
+        "query = select(Run).where(Run.id == run_id)",
+        (f"{WALLS}::test_a_stranger_learns_and_changes_nothing", "tests/web/test_request_log.py"),
+    ),
+    Defence(
+        "steering needs a right", "b24app/permissions.py",
+        "if run.created_by == actor.user_id or self.publishes_on(actor, run, sites):", "if True:",
+        (f"{WHO}::test_who_may_steer",),
+    ),
+    Defence(
+        "a session ends with the epoch", "b24app/users.py",
+        "if (portal.epoch, person.epoch) != (portal_epoch, user_epoch):", "if False:",
+        (
+            f"{SESSION}::test_the_end_of_a_portals_epoch_ends_every_session_there_and_none_elsewhere",
+            f"{SESSION}::test_the_end_of_a_users_epoch_ends_their_sessions_only",
+        ),
+    ),
+    Defence(
+        "a signature is good for one purpose", "b24app/signing.py",
+        'aud={"essential": True, "value": self._audience},', "",
+        (
+            f"{SESSION}::test_what_is_no_token_of_ours_opens_nothing",
+            f"{SIGNIN}::test_what_was_signed_for_another_purpose_is_no_state",
+        ),
+    ),
+    Defence(
+        "a session has a hard end", "b24app/web/session.py",
+        "ends = min(claims.issued + LIFE.total_seconds(), claims.opened + HARD_END.total_seconds())",
+        "ends = claims.issued + LIFE.total_seconds()",
+        (f"{SESSION}::test_twelve_hours_after_the_opening_it_is_over_however_busy_one_is",),
+    ),
+    Defence(
+        "a sign-in ends in the browser that began it", "b24app/portals/sign_in.py",
+        'if not secrets.compare_digest(str(claims.get("browser")), fingerprint(browser)):', "if False:",
+        (f"{SIGNIN}::test_another_browser_cannot_finish_what_this_one_began",),
+    ),
+    Defence(
+        "a state is good once",
+        "b24app/portals/sign_in.py",
+        "if not mark_once(db, claims[\"jti\"], kept_until):",
+        "if mark_once is None:",
+        (f"{SIGNIN}::test_a_state_is_good_once_however_many_come_at_the_same_time",),
+    ),
+    Defence(
+        "only the proven portal may frame the app", "b24app/factory.py", "frame-ancestors {ancestor}",
+        "frame-ancestors *",
+        (
+            f"{OPENING}::test_only_the_proven_portal_may_frame_the_app",
+            "tests/browser/test_foreign_frames.py::test_no_other_site_shows_the_app_even_with_a_form_it_stole",
+        ),
+    ),
+    Defence(
+        "addresses inside a network are not called", "b24app/bitrix/address.py",
+        "return address.is_global and (address.version == 4 or address in GIVEN_OUT)", "return True",
+        ("tests/bitrix/test_address.py::test_one_private_address_among_public_ones_spoils_the_name",),
+    ),
+    Defence(
+        "a portal moves only where the authorization server says", "b24app/tokens/user_tokens.py",
+        "now = self._oauth.app_info(access.server, access.token)",
+        'return ask(Credentials(f"http://{moved.host}/rest/", access.server, access.token, access.expires_at))',
+        (f"{MOVING}::test_a_redirect_to_a_stranger_sends_nothing_there",),
+    ),
+    Defence(
+        "one renewal at a time", "b24app/tokens/user_tokens.py",
+        "row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)\n        portal",
+        "row = db.get(UserToken, (user.member_id, user.user_id))\n        portal",
+        (f"{RACES}::test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_sees_an_error",),
+    ),
+    Defence(
+        "a ciphertext opens in its own row only", "b24app/store/vault.py",
+        'return "\\0".join((self.table, self.row, self.column)).encode()', 'return b""',
+        (
+            "tests/store/test_vault.py::test_a_ciphertext_moved_to_another_row_or_column_does_not_open",
+            "tests/tokens/test_renewal.py::test_a_ciphertext_moved_to_another_row_does_not_open",
+        ),
+    ),
+    Defence(
+        "a frozen process loses its row", "b24app/store/db.py",
+        "idle_in_transaction_session_timeout=12s", "idle_in_transaction_session_timeout=0",
+        (f"{RACES}::test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well",),
+    ),
+    Defence(
+        "few renewals hold a connection at once", "b24app/tokens/user_tokens.py",
+        "RENEWALS_AT_ONCE = 4 ", "RENEWALS_AT_ONCE = 100 ",
+        (f"{RACES}::test_renewals_of_many_people_while_the_server_hangs_leave_connections_to_the_others",),
+    ),
+    Defence(
+        "a renewed pair must be the same person's", "b24app/tokens/user_tokens.py",
+        "return pair if belongs_to(pair, user) else", "return pair if True else",
+        (f"{RENEWAL}::test_tokens_moved_to_a_system_user_are_not_used_on_anybodys_behalf",),
+    ),
+    Defence(
+        "credentials of ours that are wrong condemn no token", "b24app/tokens/user_tokens.py",
+        "except (SignInAgain, UserGone) as refused:", "except (SignInAgain, UserGone, OperatorError) as refused:",
+        (
+            f"{RENEWAL}::test_a_wrong_secret_at_deploy_harms_nobody_and_is_told_to_the_operator",
+            f"{RENEWAL}::test_a_wrong_secret_at_deploy_lets_runs_wait_and_loses_nothing",
+        ),
+    ),
+    Defence(
+        "whatever is logged is searched for secrets", "b24app/log.py",
+        "structlog.processors.format_exc_info, Redaction(config.secrets()), last]",
+        "structlog.processors.format_exc_info, last]",
+        (
+            "tests/unit/test_log.py::test_everything_a_process_writes_goes_the_same_way",
+            "tests/web/test_redaction.py::test_no_secret_comes_out_anywhere",
+        ),
+    ),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Try the named defences, or all; the exit code tells whether every one of their tests noticed."""
+    wanted = [defence for defence in DEFENCES if not sys.argv[1:] or defence.name in sys.argv[1:]]
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder) / "checkout"
+        shutil.copytree(ROOT, copy, ignore=LEFT_BEHIND)
+        silent = [test for defence in wanted for test in unnoticed(defence, copy)]
+    print(f"mutants: {len(wanted)} defences taken out, {len(silent)} tests noticed nothing")
+    return 1 if silent or not wanted else 0
+
+
+def unnoticed(defence: Defence, copy: Path) -> list[str]:
+    """The tests that pass although the defence is gone."""
+    path = copy / defence.file
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace(defence.line, defence.careless, 1), encoding="utf-8")
+    try:
+        found = [test for test in defence.tests if passes(test, copy)]
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    print(f"mutants: {defence.name}: {'noticed' if not found else 'NOT noticed by ' + ', '.join(found)}", flush=True)
+    return found
+
+
+def passes(test: str, copy: Path) -> bool:
+    """Whether a test passes in the copy. Only tests that ran and failed count as having noticed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    code = subprocess.call(command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if code not in (0, 1):
+        raise SystemExit(f"mutants: pytest ended with {code} for {test}")
+    return code == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

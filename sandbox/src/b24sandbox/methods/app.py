@@ -1,0 +1,89 @@
+"""Section 6: the app as the portal sees it: its card, scopes, methods, events, options."""
+
+from __future__ import annotations
+
+from b24sandbox.methods.options import option_get, option_set
+from b24sandbox.methods.users import BASIC
+from b24sandbox.protocol import php
+from b24sandbox.protocol.errors import RestError
+from b24sandbox.protocol.events import EVENTS
+from b24sandbox.protocol.registry import MethodCall, rest_method
+from b24sandbox.state.clock import iso
+
+
+@rest_method("app.info")
+def app_info(call: MethodCall) -> dict[str, object]:
+    """The portal's own word on the app: another shape than the authorization server's, and no proof (1.6)."""
+    installation = call.installation()
+    switches = call.portal.switches
+    family = "selfhosted" if switches.self_hosted else "ent250"
+    return {
+        "ID": 5,
+        "CODE": call.world.application.client_id,
+        "VERSION": installation.version,
+        "STATUS": installation.status,
+        "INSTALLED": installation.finished,
+        "PAYMENT_EXPIRED": "Y" if switches.payment_expired else "N",
+        "DAYS": None,
+        "LANGUAGE_ID": call.portal.lang,
+        "LICENSE": f"{call.portal.lang}_{family}",
+        "LICENSE_TYPE": family,
+        "LICENSE_FAMILY": family if switches.self_hosted else "ent",
+    }
+
+
+@rest_method("scope")
+def scope(call: MethodCall) -> list[str]:
+    """The granted scopes; with `full` all that the portal has."""
+    if php.truthy(call.get("full")):
+        return sorted({"app", "im", "landing", "placement", *BASIC})
+    return list(call.scope)
+
+
+@rest_method("methods")
+def methods(call: MethodCall) -> list[str]:
+    names = rest_method.methods.values()
+    wanted = call.text("scope")
+    if wanted:
+        return [each.name for each in names if wanted in each.scope]
+    return [each.name for each in names if php.truthy(call.get("full")) or _available(call, each.scope)]
+
+
+def _available(call: MethodCall, needed: tuple[str, ...]) -> bool:
+    return not needed or bool(set(needed) & set(call.scope))
+
+
+@rest_method("method.get")
+def method_get(call: MethodCall) -> dict[str, bool]:
+    """Whether a method exists here, and whether the token's scope suffices for it."""
+    found = rest_method.find(call.text("name"), call.portal)
+    return {"isExisting": found is not None, "isAvailable": found is not None and _available(call, found.scope)}
+
+
+@rest_method("events")
+def events(call: MethodCall) -> list[str]:
+    return list(EVENTS)
+
+
+@rest_method("feature.get")
+def feature(call: MethodCall) -> dict[str, str]:
+    if not call.text("CODE"):
+        raise RestError("CODE_EMPTY", "CODE can't be empty", 400)
+    return {"value": f"{call.portal.lang}_selfhosted" if call.portal.switches.self_hosted else "Y"}
+
+
+@rest_method("server.time")
+def server_time(call: MethodCall) -> str:
+    return iso(call.now)
+
+
+@rest_method("app.option.get")
+def app_option_get(call: MethodCall) -> object:
+    return option_get(call, call.installation().options)
+
+
+@rest_method("app.option.set")
+def app_option_set(call: MethodCall) -> bool:
+    """Only an administrator sets the app's options."""
+    call.need_admin()
+    return option_set(call, call.installation().options)

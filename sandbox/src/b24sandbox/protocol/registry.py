@@ -1,0 +1,115 @@
+"""The register of REST methods and what each is given: sections 2, 5 and 6 put their methods here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from b24sandbox.protocol import php
+from b24sandbox.protocol.errors import RestError, argument, denied
+from b24sandbox.protocol.limits import Deadline
+from b24sandbox.state.world import Installation, Portal, Token, User, World
+
+
+@dataclass
+class Process:
+    """What one HTTP request shares between its commands: PHP's statics, and the front end's deadline.
+
+    `kind` is the landing `scope` parameter, which leaks from one command of a batch to the next (section 4.4).
+    """
+
+    deadline: Deadline
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class MethodCall:
+    """One method call after all checks: who asks on which portal, and what."""
+
+    world: World
+    portal: Portal
+    user: User
+    scope: list[str]
+    params: dict[str, object]
+    process: Process
+    token: Token | None = None  # None: an inbound webhook
+
+    @property
+    def now(self) -> float:
+        return self.world.clock.now()
+
+    def get(self, name: str) -> object:
+        """A parameter of an old global method, whose names ignore case."""
+        for key, value in self.params.items():
+            if key.lower() == name.lower():
+                return value
+        return None
+
+    def text(self, name: str) -> str:
+        return php.text(self.get(name))
+
+    def required(self, name: str) -> str:
+        """A parameter that may not be empty; raises ERROR_ARGUMENT with its name."""
+        if not (value := self.text(name)):
+            raise argument(name, f"Parameter '{name}' is null or empty")
+        return value
+
+    def installation(self) -> Installation:
+        """The app that asks; raises ACCESS_DENIED for a webhook."""
+        if self.token is None or self.portal.installation is None:
+            raise RestError("WRONG_AUTH_TYPE", status=403)
+        return self.portal.installation
+
+    def need_admin(self) -> None:
+        if not self.user.admin:
+            raise denied("Access denied! Administrator permissions required.")
+
+
+class CommandLost(Exception):
+    """A command of a batch that was done and leaves no trace in the answer."""
+
+
+@dataclass(frozen=True)
+class Paged:
+    """An answer of a generic list: its rows, how many there are, and where the next page starts (section 4.3)."""
+
+    rows: object
+    total: int
+    next: int | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """`scope` is what the token needs (any one of several); `cost` operating seconds, `wall` seconds on the clock."""
+
+    name: str
+    run: Callable[[MethodCall], object]
+    scope: tuple[str, ...] = ()
+    cost: float = 0.03
+    wall: float = 0.1
+    in_batch: bool = True
+
+
+@dataclass
+class Register:
+    methods: dict[str, Method] = field(default_factory=dict)
+
+    def __call__(
+        self, name: str, *scope: str, cost: float = 0.03, wall: float = 0.1
+    ) -> Callable[[Callable[[MethodCall], object]], Callable[[MethodCall], object]]:
+        """Register a function as the REST method `name`."""
+
+        def add(run: Callable[[MethodCall], object]) -> Callable[[MethodCall], object]:
+            self.methods[name.lower()] = Method(name.lower(), run, scope, cost, wall)
+            return run
+
+        return add
+
+    def find(self, name: str, portal: Portal) -> Method | None:
+        """The method of that (lower-case) name, if this portal has it."""
+        if name.startswith("landing.") and not portal.switches.landing_module:
+            return None
+        return self.methods.get(name)
+
+
+rest_method = Register()

@@ -1,0 +1,1 @@
+"""What the stand-in knows and remembers. Nothing here knows HTTP or a socket."""

@@ -1,0 +1,162 @@
+"""Forged posts in great numbers: few questions to Bitrix24, nothing stored, and real people still come in."""
+
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from b24app.factory import create_app
+from b24app.portals.rate_limit import ADDRESS, PORTAL
+from b24app.services import Services, build
+from b24app.store.models import Portal, User, UserToken, VerifiedToken
+from b24sandbox import StandIn
+from tests.clocks import StandingClock
+from tests.conftest import make_config
+from tests.people import Person
+
+FLOOD = 1000
+ATTACKER, STRANGER = "203.0.113.7", "198.51.100.1"
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def posts(app: Flask, standin: StandIn) -> Iterator[tuple[str, dict[str, str]]]:
+    """Well-formed installs with tokens that were never given out."""
+    path, form = Person(app, standin.portals[0], "admin").frame(install=True)
+    return ((path, {**form, "AUTH_ID": secrets.token_hex(32), "member_id": secrets.token_hex(16)}) for _ in count())
+
+
+def send(app: Flask, post: tuple[str, dict[str, str]], address: str = ATTACKER) -> TestResponse:
+    path, form = post
+    return app.test_client().post(path, data=form, environ_base={"REMOTE_ADDR": address})
+
+
+def rows(services: Services) -> int:
+    with services.store.begin() as db:
+        return sum(
+            db.scalar(select(func.count()).select_from(each)) or 0 for each in (Portal, User, UserToken, VerifiedToken)
+        )
+
+
+def test_a_flood_costs_few_questions_and_no_rows_while_somebody_else_installs(
+    app: Flask, standin: StandIn, services: Services, posts: Iterator[tuple[str, dict[str, str]]]
+):
+    flood = [next(posts) for _ in range(FLOOD)]
+    real = Person(app, standin.portals[0], "admin").frame(install=True)
+    with ThreadPoolExecutor(3) as attackers:
+        statuses = attackers.map(lambda post: send(app, post).status_code, flood)
+        welcome = send(app, real, STRANGER)
+
+    assert set(statuses) == {403, 502}
+    assert welcome.status_code == 200
+    assert standin.oauth_asked("app.info") == ADDRESS.capacity + 1
+    assert standin.portals[0].requests() == 1, "the real one's bindings"
+    with services.store.begin() as db:
+        assert db.scalar(select(func.count()).select_from(Portal)) == 1
+
+
+def test_who_is_not_asked_about_for_now_is_told_so_honestly(
+    app: Flask, services: Services, posts: Iterator[tuple[str, dict[str, str]]]
+):
+    answers = [send(app, next(posts)) for _ in range(int(ADDRESS.capacity) * 3)]
+
+    refused = answers[-1]
+    assert refused.status_code == 502
+    assert refused.headers["Retry-After"] == "60"
+    assert "Wait a minute" in refused.text
+    assert "Nothing was stored" in refused.text
+    assert "session-token" not in refused.text
+    assert rows(services) == 0
+
+
+def test_a_minute_later_the_same_address_is_welcome(
+    app: Flask, standin: StandIn, clock: StandingClock, posts: Iterator[tuple[str, dict[str, str]]]
+):
+    for _ in range(int(ADDRESS.capacity) * 3):
+        send(app, next(posts))
+
+    clock.tick(minutes=1)
+
+    assert send(app, Person(app, standin.portals[0], "admin").frame(install=True)).status_code == 200
+
+
+def test_the_same_forged_post_is_asked_about_once_a_minute(
+    app: Flask, standin: StandIn, clock: StandingClock, posts: Iterator[tuple[str, dict[str, str]]]
+):
+    post = next(posts)
+    statuses = [send(app, post).status_code for _ in range(100)]
+    asked = standin.oauth_asked("app.info")
+    clock.tick(minutes=2)
+    send(app, post)
+
+    assert statuses == [403] * 100
+    assert asked == 1
+    assert standin.oauth_asked("app.info") == 2
+
+
+def test_a_refusal_of_one_portals_post_is_not_held_against_anothers(app: Flask, standin: StandIn):
+    path, form = Person(app, standin.portals[0], "admin").frame(install=True)
+
+    assert send(app, (path, {**form, "member_id": "f" * 32})).status_code == 403
+    assert send(app, (path, form)).status_code == 200
+
+
+def test_people_who_open_the_app_again_and_again_are_never_limited(app: Flask, standin: StandIn, ada: Person):
+    editor = Person(app, standin.portals[0], "editor")
+
+    assert {editor.open().status_code for _ in range(int(ADDRESS.capacity) * 2)} == {200}
+
+
+def test_forged_events_are_bounded_too(app: Flask, standin: StandIn, ada: Person):
+    member = standin.portals[0].member_id
+    form = {"event": "ONAPPINSTALL", "auth[member_id]": member, "auth[application_token]": "x" * 32}
+    asked = standin.oauth_asked("app.info")
+
+    statuses = {
+        send(app, ("/events", {**form, "auth[access_token]": secrets.token_hex(32)})).status_code for _ in range(300)
+    }
+
+    assert statuses == {403}
+    assert standin.oauth_asked("app.info") - asked == PORTAL.capacity
+
+
+Hop = tuple[str, str]  # what X-Forwarded-For says, and who is at the socket
+WAYS: dict[str, tuple[Hop, Hop, Hop]] = {
+    "0": (("1.1.1.{n}", ATTACKER), ("9.9.9.9", ATTACKER), (ATTACKER, STRANGER)),
+    "1": (("1.1.1.{n}, 203.0.113.7", "10.0.0.1"), ("203.0.113.7", "10.0.0.2"), ("198.51.100.1", "10.0.0.1")),
+    "2": (
+        ("1.1.1.{n}, 203.0.113.7, 10.0.0.2", "10.0.0.1"),
+        ("203.0.113.7, 10.0.0.3", "10.0.0.1"),
+        ("198.51.100.1, 10.0.0.2", "10.0.0.1"),
+    ),
+}
+
+
+@pytest.mark.parametrize("hops", WAYS)
+def test_the_address_that_counts_is_the_one_the_operators_own_proxies_name(
+    environment: dict[str, str], clock: StandingClock, posts: Iterator[tuple[str, dict[str, str]]], hops: str
+):
+    services = build(make_config({**environment, "TRUSTED_PROXIES": hops}), clock=clock)
+    app = create_app(services)
+
+    def forged(hop: Hop, n: int = 0) -> int:
+        path, form = next(posts)
+        client, headers = app.test_client(), {"X-Forwarded-For": hop[0].format(n=n)}
+        return client.post(path, data=form, headers=headers, environ_base={"REMOTE_ADDR": hop[1]}).status_code
+
+    attack, same, other = WAYS[hops]
+    for n in range(int(ADDRESS.capacity) * 3):
+        forged(attack, n)
+
+    assert forged(same) == 502
+    assert forged(other) == 403
+    services.close()

@@ -1,0 +1,136 @@
+"""Who pays for questions about what strangers post, and who never has to."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from b24app.errors import Forged, TooManyAttempts
+from b24app.portals.rate_limit import ADDRESS, ALL, NETWORK, PORTAL, RateLimiter, buckets_of
+from tests.clocks import StandingClock
+
+ATTACKER, NEIGHBOUR, STRANGER = "203.0.113.7", "203.0.113.8", "198.51.100.1"
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def rate_limiter(clock: StandingClock) -> RateLimiter:
+    return RateLimiter(clock)
+
+
+def junk(rate_limiter: RateLimiter, address: str, about: Callable[[int], str], times: int) -> int:
+    """How many of so many forged posts led to a question."""
+    asked = 0
+    for n in range(times):
+        with suppress(TooManyAttempts, Forged), rate_limiter.charge(address, about(n)):
+            asked += 1
+            raise Forged("made up")
+    return asked
+
+
+def a_real_one_passes(rate_limiter: RateLimiter, address: str, about: str = "real") -> bool:
+    with suppress(TooManyAttempts), rate_limiter.charge(address, about):
+        return True
+    return False
+
+
+def test_thousands_of_forged_posts_from_one_address_lead_to_a_handful_of_questions(rate_limiter: RateLimiter):
+    asked = junk(rate_limiter, ATTACKER, lambda n: f"member{n}", 10_000)
+
+    assert asked == ADDRESS.capacity
+
+
+def test_somebody_else_is_not_made_to_pay_for_them(rate_limiter: RateLimiter):
+    junk(rate_limiter, ATTACKER, lambda n: f"member{n}", 10_000)
+
+    assert not a_real_one_passes(rate_limiter, ATTACKER)
+    assert a_real_one_passes(rate_limiter, NEIGHBOUR)
+    assert a_real_one_passes(rate_limiter, STRANGER)
+
+
+def test_another_portal_behind_the_same_address_is_not_made_to_pay(rate_limiter: RateLimiter):
+    asked = junk(rate_limiter, ATTACKER, lambda _: "the same portal", 10_000)
+
+    assert asked == PORTAL.capacity
+    assert a_real_one_passes(rate_limiter, ATTACKER, "another portal")
+
+
+def test_a_whole_network_of_attackers_is_one_attacker(rate_limiter: RateLimiter):
+    asked = sum(junk(rate_limiter, f"203.0.113.{n}", lambda _: "m", 100) for n in range(1, 255))
+
+    assert asked == NETWORK.capacity
+    assert a_real_one_passes(rate_limiter, STRANGER)
+
+
+def test_a_customer_of_ipv6_cannot_multiply(rate_limiter: RateLimiter):
+    asked = sum(junk(rate_limiter, f"2001:db8:1:2::{n:x}", lambda k: f"m{k}", 10) for n in range(1, 1000))
+
+    assert asked == ADDRESS.capacity
+    assert a_real_one_passes(rate_limiter, "2001:db8:9::1")
+
+
+def test_addresses_from_everywhere_are_bounded_together(rate_limiter: RateLimiter):
+    asked = sum(junk(rate_limiter, f"{n % 200 + 1}.{n // 200}.7.1", lambda _: "m", 1) for n in range(10_000))
+
+    assert asked == ALL.capacity
+
+
+def test_who_is_found_genuine_pays_nothing(rate_limiter: RateLimiter):
+    assert all(a_real_one_passes(rate_limiter, ATTACKER) for _ in range(5000))
+
+
+def test_purses_fill_with_time(rate_limiter: RateLimiter, clock: StandingClock):
+    junk(rate_limiter, ATTACKER, lambda n: f"m{n}", 1000)
+
+    clock.tick(minutes=1)
+
+    assert a_real_one_passes(rate_limiter, ATTACKER)
+    assert junk(rate_limiter, ATTACKER, lambda n: f"n{n}", 1000) == ADDRESS.capacity
+
+
+def test_a_clock_that_is_set_back_neither_fills_nor_empties(rate_limiter: RateLimiter, clock: StandingClock):
+    junk(rate_limiter, ATTACKER, lambda n: f"m{n}", 1000)
+
+    clock.tick(hours=-5)
+
+    assert not a_real_one_passes(rate_limiter, ATTACKER)
+    assert a_real_one_passes(rate_limiter, STRANGER)
+
+
+def test_threads_together_get_no_more_than_one(rate_limiter: RateLimiter):
+    asked: list[int] = []
+    threads = [
+        threading.Thread(target=lambda n=n: asked.append(junk(rate_limiter, ATTACKER, lambda k: f"{n}/{k}", 200)))
+        for n in range(8)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(asked) == ADDRESS.capacity
+
+
+def test_what_a_trusted_server_said_itself_is_free(rate_limiter: RateLimiter):
+    for _ in range(5000):
+        with suppress(Forged), rate_limiter.charge(None, "m"):
+            raise Forged("x")
+
+    assert a_real_one_passes(rate_limiter, ATTACKER)
+
+
+@pytest.mark.parametrize(("said", "same"), [
+    ("203.0.113.7:4711", "203.0.113.7"),
+    ("::ffff:203.0.113.7", "203.0.113.7"),
+    ("[2001:db8::5]:4711", "2001:db8::9"),
+    ("unknown", ""),
+    ("203.0.113.7, 10.0.0.1", "x" * 9000),
+])  # fmt: skip
+def test_one_address_is_one_however_it_is_written(said: str, same: str):
+    assert buckets_of(said, "m") == buckets_of(same, "m")

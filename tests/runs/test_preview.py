@@ -1,0 +1,138 @@
+"""What the preview says before an order, page by page; the contract's shape of it."""
+
+from datetime import timedelta
+
+from b24sandbox import StandIn
+from tests.clocks import TurnableClock
+from tests.people import Person
+
+PAGE, OTHER = 351, 352
+ITEM = {"lid", "title", "site", "published", "may", "main", "will", "why"}
+
+
+def preview(person: Person, *lids: int, action: str = "unpublish", **more: object) -> dict:
+    answer = person.post("/runs/preview", {"action": action, "lids": list(lids), **more})
+    assert answer.status_code == 200, answer.text
+    assert answer.json is not None
+    return answer.json
+
+
+def test_the_shape_is_the_contracts(alice: Person):
+    told = preview(alice, PAGE, 999_999)
+
+    assert set(told) == {"items", "counts"}
+    assert [set(item) for item in told["items"]] == [ITEM, ITEM]
+    assert set(told["counts"]) == {"will", "skip", "main", "may_not", "missing"}
+
+
+def test_a_live_page_will_come_down_and_nothing_more_is_said(alice: Person):
+    (item,) = preview(alice, PAGE)["items"]
+
+    assert (item["published"], item["may"], item["will"], item["why"]) == (True, True, "unpublish", None)
+
+
+def test_a_page_that_is_down_already_is_skipped_with_the_reason(alice: Person):
+    alice.portal.change_page(PAGE, active=False, public=False)
+
+    told = preview(alice, PAGE)
+
+    assert (told["items"][0]["will"], told["counts"]["skip"]) == ("skip", 1)
+    assert "already unpublished" in told["items"][0]["why"]
+
+
+def test_a_main_page_is_counted_and_said(alice: Person):
+    main = alice.portal.state.sites[alice.portal.page(PAGE).site_id].index_lid
+    assert main is not None
+
+    told = preview(alice, main)
+
+    assert (told["items"][0]["main"], told["counts"]["main"]) == (True, 1)
+    assert "main page" in told["items"][0]["why"]
+
+
+def test_without_the_right_it_is_skipped_and_the_site_is_named(bob: Person):
+    told = preview(bob, PAGE)
+
+    assert (told["items"][0]["may"], told["items"][0]["will"], told["counts"]["may_not"]) == (False, "skip", 1)
+    assert told["items"][0]["site"] in told["items"][0]["why"]
+
+
+def test_a_page_that_is_not_there_is_counted_as_missing(alice: Person):
+    told = preview(alice, 999_999)
+
+    assert told["counts"] == {"will": 0, "skip": 1, "main": 0, "may_not": 0, "missing": 1}
+    assert told["items"][0]["title"]
+
+
+def test_a_page_of_an_unpublished_site_says_so_for_either_action(alice: Person, standin: StandIn):
+    with standin.world.lock:
+        alice.portal.state.sites[alice.portal.page(PAGE).site_id].active = False
+    down = preview(alice, PAGE)["items"][0]
+    alice.portal.change_page(OTHER, active=False, public=False)
+    alice.get("/pages?fresh=1")
+
+    up = preview(alice, OTHER, action="publish")["items"][0]
+
+    assert "site is unpublished" in down["why"]
+    assert "will come back with it" in up["why"]
+
+
+def test_every_schedule_of_the_page_is_said_with_its_time_and_who_ordered_it(alice: Person, clock: TurnableClock):
+    for days in (1, 2):
+        alice.unpublish(PAGE, at=(clock() + timedelta(days=days)).isoformat())
+
+    (item,) = preview(alice, PAGE)["items"]
+
+    assert item["will"] == "unpublish"
+    assert item["why"].count("own schedule") == 2
+    assert alice.portal.user(alice.user_id).full_name in item["why"]
+
+
+def test_for_a_later_time_the_schedules_known_now_are_reckoned_with(alice: Person, clock: TurnableClock):
+    alice.unpublish(PAGE, at=(clock() + timedelta(days=1)).isoformat())
+
+    before = preview(alice, PAGE, at=(clock() + timedelta(hours=1)).isoformat())["items"][0]
+    after = preview(alice, PAGE, at=(clock() + timedelta(days=2)).isoformat())["items"][0]
+    back = preview(alice, PAGE, action="publish", at=(clock() + timedelta(days=2)).isoformat())["items"][0]
+
+    assert before["will"] == "unpublish"
+    assert after["will"] == "skip"
+    assert "by then" in after["why"]
+    assert back["will"] == "publish"
+
+
+def test_a_page_published_again_by_hand_keeps_its_schedule_and_every_view_says_so(alice: Person, clock: TurnableClock):
+    alice.unpublish(PAGE)
+    scheduled = alice.unpublish(PAGE, at=(clock() + timedelta(days=1)).isoformat()).json
+    assert scheduled
+
+    published = alice.publish(PAGE).json
+
+    assert published
+    assert "keeps its schedule" in published["items"][0]["detail"]
+    assert alice.get(f"/pages/{PAGE}").json["scheduled_at"] == scheduled["at"]  # type: ignore[index]
+    view = alice.fragment("GET", f"/pages/{PAGE}").text
+    assert "It will be unpublished:" in view
+    assert f"/runs/{scheduled['id']}" in view
+
+
+def test_the_dialog_explains_a_chosen_time_on_both_clocks_and_a_doubled_one(alice: Person):
+    form = {"action": "unpublish", "lids": PAGE, "at": "2027-10-31T03:30", "zone": "Europe/Riga"}
+    headers = {**alice.headers(), "HX-Request": "true", "HX-Target": "div#time-note", "Accept": "text/html"}
+
+    answer = alice.client.post("/runs/preview", data=form, headers=headers)
+
+    assert answer.status_code == 200
+    assert "UTC+03:00" in answer.text
+    assert "twice" in answer.text
+    assert "On your clock" in answer.text
+
+
+def test_the_dialog_offers_the_time_after_a_skipped_one(alice: Person):
+    form = {"action": "unpublish", "lids": PAGE, "at": "2027-03-28T03:30", "zone": "Europe/Riga"}
+    headers = {**alice.headers(), "HX-Request": "true", "HX-Target": "div#time-note", "Accept": "text/html"}
+
+    answer = alice.client.post("/runs/preview", data=form, headers=headers)
+
+    assert answer.status_code == 422
+    assert 'data-value="2027-03-28T04:30"' in answer.text

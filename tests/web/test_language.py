@@ -1,0 +1,54 @@
+"""The app speaks the language of the portal, with its dates and numbers."""
+
+import pytest
+from flask import Flask
+
+from b24sandbox import StandIn
+from tests.people import Person
+
+
+@pytest.fixture
+def gerda(app: Flask, standin: StandIn, ada: Person) -> Person:
+    """May publish; has the app open in German."""
+    person = Person(app, standin.portals[0], "editor")
+    path, form = person.frame()
+    person.post_frame(path.replace("LANG=en", "LANG=de"), form)
+    return person
+
+
+def test_pages_times_and_numbers_are_told_in_german(gerda: Person):
+    gerda.portal.add_pages(1200)
+    gerda.unpublish(351)
+
+    pages = gerda.fragment("GET", "/pages").text
+    history = gerda.fragment("GET", "/runs").text
+
+    assert "Alle Websites" in pages
+    assert "1.2" in pages
+    assert "Veröffentlicht" in pages
+    assert "Heute, " in history
+    assert "1 von 1 erledigt" in history
+
+
+def test_a_refusal_is_told_in_german(gerda: Person, standin: StandIn):
+    standin.fault(0, "*", kind="error", code="insufficient_scope", status=401, times=-1)
+
+    problem = gerda.get("/pages").json
+
+    assert problem is not None
+    assert problem["title"] == "Der App fehlt die Berechtigung für Websites"
+    assert problem["code"] == "insufficient_scope"
+
+
+def test_a_language_without_a_catalog_is_shown_in_english_with_its_own_numbers(
+    app: Flask, standin: StandIn, ada: Person
+):
+    person = Person(app, standin.portals[0], "editor")
+    path, form = person.frame()
+    person.post_frame(path.replace("LANG=en", "LANG=fr"), form)
+    person.portal.add_pages(1200)
+
+    shown = person.fragment("GET", "/pages").text
+
+    assert "All sites" in shown
+    assert "1\u202f2" in shown

@@ -1,0 +1,392 @@
+"""GET /pages: what a person may see, in which kinds, with which rights; searched, in screens, quick, theirs alone."""
+
+from dataclasses import replace
+from html import unescape
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from b24sandbox import StandIn
+from tests.clocks import TurnableClock
+from tests.people import Person, run_id_of
+
+MEMBERS = {
+    "lid", "kind", "site_id", "site", "title", "url", "published", "main", "may", "published_at_text", "scheduled_at",
+}  # fmt: skip
+# Titles somebody could make trouble with
+PAYLOADS = [
+    "<script>alert(1)</script>", "</script><script>alert(2)</script>", "<img src=x onerror=alert(3)>",
+    '"><svg onload=alert(4)>', "'><body onload=alert(5)>", "javascript:alert(6)", "{{7*7}}", "{%print(7*7)%}",
+    "${7*7}", "#{7*7}", "<%= 7*7 %>", "$result[sites]", "%(name)s", "%s%s%s", "{0.__class__}", "&lt;b&gt;", "&amp;",
+    "\u202egpj.exe", "\u2066isolated\u2069", "a\u0000b".replace("\u0000", ""), "\ufeffmark", "zero\u200bwidth",
+    "<!--", "-->", "]]>", "<template><b>", "' onmouseover='alert(7)", '" autofocus onfocus="alert(8)',
+    "=1+1", "line\nbreak", "\\u003cscript\\u003e", "🙂 日本語 العربية", "x" * 255,
+]  # fmt: skip
+
+
+def listed(person: Person, query: str = "") -> dict[str, Any]:
+    body: dict[str, Any] = person.read(f"/pages?limit=100&{query}")
+    return body
+
+
+def lids(body: dict[str, Any]) -> list[int]:
+    return [page["lid"] for page in body["pages"]]
+
+
+def of_kind(person: Person, kind: str) -> list[int]:
+    return sorted(page.id for page in person.portal.pages(kind))
+
+
+def site_of(person: Person, type_: str) -> int:
+    return next(site.id for site in person.portal.sites() if site.type == type_)
+
+
+# --- what is listed ------------------------------------------------------------------------------------------------
+
+
+def test_a_page_has_the_contracts_shape(alice: Person):
+    page = listed(alice)["pages"][0]
+
+    assert page.keys() >= MEMBERS
+    assert type(page["lid"]) is int
+    assert type(page["site_id"]) is int
+    assert page["kind"] == "PAGE"
+    assert page["url"].startswith("http")
+    assert [type(page[flag]) for flag in ("published", "main", "may")] == [bool, bool, bool]
+    assert page["scheduled_at"] is None
+
+
+def test_without_a_kind_it_is_sites_and_stores(alice: Person):
+    body = listed(alice)
+
+    assert lids(body) == of_kind(alice, "PAGE")
+    assert body["total"] == len(of_kind(alice, "PAGE"))
+    assert site_of(alice, "STORE") in {page["site_id"] for page in body["pages"]}
+
+
+@pytest.mark.parametrize("kind", ["PAGE", "KNOWLEDGE", "GROUP", "MAINPAGE"])
+def test_every_kind_is_a_list_of_its_own(alice: Person, kind: str):
+    body = listed(alice, f"kind={kind}")
+
+    assert lids(body) == of_kind(alice, kind)
+    assert {page["kind"] for page in body["pages"]} == {kind}
+    assert all(page["site"] for page in body["pages"])
+
+
+def test_the_main_page_of_each_site_is_marked(alice: Person):
+    mains = {page["lid"] for page in listed(alice)["pages"] if page["main"]}
+
+    assert mains == {site.index_lid for site in alice.portal.sites() if site.type in ("PAGE", "STORE")}
+
+
+def test_what_one_may_is_known_page_by_page(alice: Person, bob: Person):
+    without_right = {page["site_id"] for page in listed(alice)["pages"] if not page["may"]}
+
+    assert without_right == {6}  # her rights there are to read and to edit
+    assert not any(page["may"] for page in listed(bob)["pages"])
+
+
+def test_in_knowledge_bases_reading_is_enough_to_take_down_but_not_to_publish(bob: Person):
+    pages = listed(bob, "kind=KNOWLEDGE")["pages"]
+
+    assert all(page["may"] for page in pages)
+    assert not any(page["may_publish"] for page in pages)
+
+
+def test_where_the_plan_has_no_rights_everybody_may(bob: Person, standin: StandIn):
+    standin.fault(0, "landing.site.getrights", kind="error", code="FEATURE_NOT_AVAIL", status=400, times=-1)
+
+    assert all(page["may"] for page in listed(bob)["pages"])
+
+
+def test_a_site_one_cannot_read_is_not_there(bob: Person):
+    bob.portal.rights("reader", 3, [])
+
+    assert 3 not in {page["site_id"] for page in listed(bob)["pages"]}
+
+
+def test_pages_in_folders_are_listed_and_what_is_in_the_trash_is_not(alice: Person):
+    folder = [page.id for page in alice.portal.pages("PAGE") if page.folder_id]
+    in_trashed_folder = [page.id for page in alice.portal.state.pages.values() if page.folder_id == 31]
+    alice.portal.change_page(351, deleted=True)
+
+    found = lids(listed(alice))
+
+    assert folder
+    assert set(folder) <= set(found)
+    assert 351 not in found
+    assert in_trashed_folder
+    assert not set(in_trashed_folder) & set(found)
+    assert not {page.id for page in alice.portal.state.pages.values() if page.deleted} & set(found)
+
+
+def test_a_folder_in_a_trashed_folder_is_in_the_trash_too(alice: Person, standin: StandIn):
+    with standin.world.lock:
+        folders = alice.portal.state.folders
+        folders[99] = replace(folders[30], id=99, parent_id=31)
+    alice.portal.change_page(351, folder_id=99)
+
+    assert 351 not in lids(listed(alice))
+
+
+def test_a_portal_that_knows_no_folders_shows_its_pages_all_the_same(alice: Person, standin: StandIn):
+    standin.fault(0, "landing.site.getfolders", kind="error", code="ERROR_METHOD_NOT_FOUND", status=404, times=-1)
+
+    assert set(of_kind(alice, "PAGE")) <= set(lids(listed(alice)))
+
+
+def test_a_page_of_an_unpublished_site_keeps_its_own_flag_and_says_so(alice: Person, standin: StandIn):
+    with standin.world.lock:
+        sites = alice.portal.state.sites
+        sites[3] = replace(sites[3], active=False)
+
+    page = listed(alice, "site=3&status=published")["pages"][0]
+
+    assert page["published"] is True
+    assert page["site_active"] is False
+
+
+def test_when_it_was_published_is_the_portals_own_text(alice: Person):
+    never = alice.portal.add_pages(1)[0]
+    alice.portal.change_page(never, public_at=None, active=False)
+
+    pages = {page["lid"]: page["published_at_text"] for page in listed(alice)["pages"]}
+
+    assert pages[never] is None
+    assert isinstance(next(text for text in pages.values() if text), str)
+
+
+def test_a_schedule_shows_at_its_page(alice: Person):
+    run_id_of(alice.unpublish(351, at="2027-01-01T12:00:00+02:00"))
+
+    pages = {page["lid"]: page["scheduled_at"] for page in listed(alice)["pages"]}
+
+    assert pages[351] == "2027-01-01T10:00:00Z"
+    assert [lid for lid, at in pages.items() if at] == [351]
+
+
+# --- search, filters, screens --------------------------------------------------------------------------------------
+
+
+def test_a_page_is_found_by_a_part_of_its_title_in_any_case(alice: Person):
+    lid = alice.portal.add_pages(1)[0]
+    alice.portal.change_page(lid, title="Our Spring Offer")
+
+    for written in ("Spring offer", "SPRING", "ring off", " spring "):
+        assert lid in lids(alice.read(f"/pages?q={written}"))
+
+
+def test_a_page_is_found_by_its_address_and_by_its_number(alice: Person):
+    page = listed(alice)["pages"][4]
+    path = page["url"].rstrip("/").rsplit("/", 1)[-1]
+
+    assert page["lid"] in lids(listed(alice, f"q={path}"))
+    assert page["lid"] in lids(listed(alice, f"q={page['lid']}"))
+
+
+def test_what_matches_nothing_is_an_empty_list(alice: Person):
+    assert listed(alice, "q=qqqq") == {"pages": [], "total": 0, "next": None, "previous": None}
+
+
+def test_the_filters_agree_with_each_other(alice: Person):
+    down = next(page["lid"] for page in listed(alice, "site=3&status=published")["pages"])
+    alice.unpublish(down)
+
+    assert lids(listed(alice, "site=3&status=unpublished")).count(down) == 1
+    assert down not in lids(listed(alice, "site=3&status=published"))
+    assert {page["site_id"] for page in listed(alice, "site=5")["pages"]} == {5}
+    assert listed(alice, "site=5&status=published&q=qqqq")["total"] == 0
+
+
+def test_empty_fields_of_the_form_mean_any(alice: Person):
+    assert listed(alice, "site=&status=&q=&after=&kind=")["total"] == len(of_kind(alice, "PAGE"))
+
+
+UNREADABLE = [
+        "limit=0", "limit=101", "limit=-1", "limit=ten", "kind=SPACESHIP", "kind=page", "status=odd", "site=0",
+        "site=-3", "site=x", "after=zzz", "after=p", "after=p1x", "after=p99999999999999999999999", "q=" + "x" * 201,
+        "ids_only=perhaps",
+    ]  # fmt: skip
+
+
+def test_a_query_that_cannot_be_read_is_refused(alice: Person):
+    answers = {query: alice.get(f"/pages?{query}") for query in UNREADABLE}
+
+    assert {query: answer.status_code for query, answer in answers.items()} == dict.fromkeys(UNREADABLE, 422)
+    assert all(answer.get_json(force=True)["code"] == "invalid" for answer in answers.values())
+
+
+def test_screens_forth_and_back_show_every_page_once(alice: Person):
+    everything = of_kind(alice, "PAGE")
+    for limit in (1, 7, 20, 100):
+        screens = [alice.read(f"/pages?limit={limit}")]
+        while screens[-1]["next"]:
+            screens.append(alice.read(f"/pages?limit={limit}&after={screens[-1]['next']}"))
+
+        assert [lid for screen in screens for lid in lids(screen)] == everything
+        assert all(screen["total"] == len(everything) for screen in screens)
+        assert screens[0]["previous"] is None
+        for before, screen in pairwise(screens):
+            assert lids(alice.read(f"/pages?limit={limit}&after={screen['previous']}")) == lids(before)
+
+
+def test_a_cursor_outlives_the_page_it_named(alice: Person):
+    first = alice.read("/pages?limit=5")
+    following = lids(alice.read(f"/pages?limit=5&after={first['next']}"))
+    alice.portal.change_page(following[0], deleted=True)
+
+    again = alice.read(f"/pages?limit=4&fresh=1&after={first['next']}")
+
+    assert lids(again) == following[1:]
+
+
+def test_only_the_numbers_of_all_that_match(alice: Person):
+    body = alice.read("/pages?ids_only=1&site=3&limit=1")
+
+    lids_of_site = [page.id for page in alice.portal.pages("PAGE") if page.site_id == 3]
+    assert body == {"lids": lids_of_site, "total": len(lids_of_site)}
+
+
+# --- how often Bitrix24 is asked -----------------------------------------------------------------------------------
+
+
+def test_a_list_costs_two_requests_and_then_none_for_a_minute(alice: Person, clock: TurnableClock):
+    before = alice.portal.requests()
+
+    listed(alice)
+    listed(alice, "q=a")
+    listed(alice, "ids_only=1")
+
+    assert alice.portal.requests() == before + 2
+    clock.tick(seconds=61)
+    listed(alice)
+    assert alice.portal.requests() == before + 4
+
+
+def test_three_thousand_pages_are_whole_and_cost_no_more(alice: Person):
+    alice.portal.add_pages(3000)
+    before = alice.portal.requests()
+
+    body = alice.read("/pages?ids_only=1")
+
+    assert body["lids"] == of_kind(alice, "PAGE")
+    assert body["total"] == len(of_kind(alice, "PAGE")) > 3000
+    assert alice.portal.requests() <= before + 2
+
+
+@pytest.mark.parametrize("listed_by_the_portal", [999, 1000, 6000])
+def test_no_page_is_lost_where_one_request_ends(alice: Person, listed_by_the_portal: int):
+    in_trashed_folder = 1
+    alice.portal.add_pages(listed_by_the_portal - len(of_kind(alice, "PAGE")) - in_trashed_folder)
+
+    assert alice.read("/pages?ids_only=1")["lids"] == of_kind(alice, "PAGE")
+
+
+@pytest.mark.parametrize("number", [60, 500])
+def test_many_sites_have_their_titles_and_rights(alice: Person, standin: StandIn, number: int):
+    with standin.world.lock:
+        sites = alice.portal.state.sites
+        sites.update({n: replace(sites[3], id=n, title=f"Site {n}") for n in range(1000, 1000 + number)})
+    lid = alice.portal.add_pages(1, site=1000 + number - 1)[0]
+
+    page = next(page for page in listed(alice, f"q={lid}")["pages"] if page["lid"] == lid)
+
+    assert (page["site"], page["may"]) == (f"Site {1000 + number - 1}", True)
+
+
+def test_a_page_one_took_down_shows_so_at_once(alice: Person):
+    assert next(page for page in listed(alice)["pages"] if page["lid"] == 351)["published"]
+
+    alice.unpublish(351)
+
+    assert not next(page for page in listed(alice)["pages"] if page["lid"] == 351)["published"]
+
+
+def test_a_page_a_colleague_took_down_shows_so_at_once(alice: Person, bob: Person):
+    listed(bob)
+
+    alice.unpublish(351)
+
+    assert not next(page for page in listed(bob)["pages"] if page["lid"] == 351)["published"]
+
+
+def test_what_is_kept_is_kept_for_one_person(alice: Person, bob: Person):
+    bob.portal.rights("reader", 3, [])
+
+    hers, his = listed(alice), listed(bob)
+
+    assert 3 in {page["site_id"] for page in hers["pages"]}
+    assert 3 not in {page["site_id"] for page in his["pages"]}
+    assert all(page["may"] for page in hers["pages"] if page["site_id"] == 3)
+
+
+def test_the_same_user_number_on_another_portal_is_somebody_else(alice: Person, charlie: Person):
+    assert alice.user_id == charlie.user_id
+    alice.portal.change_page(351, title="Only on the first portal")
+
+    assert "Only on the first portal" in str(listed(alice))
+    assert "Only on the first portal" not in str(listed(charlie))
+
+
+def test_what_bitrix24_answers_as_an_object_or_without_a_date_is_read_all_the_same(alice: Person, standin: StandIn):
+    standin.fault(
+        0, "landing.landing.getlist", kind="wrong_field", field="result.0.DATE_PUBLIC", value={}, times=1
+    )  # fmt: skip
+
+    assert listed(alice)["total"] == len(of_kind(alice, "PAGE"))
+
+
+# --- titles that mean harm -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hostile(alice: Person) -> list[int]:
+    """A page for each payload."""
+    made = alice.portal.add_pages(len(PAYLOADS), site=3)
+    for lid, title in zip(made, PAYLOADS, strict=True):
+        alice.portal.change_page(lid, title=title)
+    return made
+
+
+def test_hostile_titles_come_through_as_they_are(alice: Person, hostile: list[int]):
+    found = {page["lid"]: page["title"] for page in listed(alice, "site=3")["pages"]}
+
+    assert [found[lid] for lid in hostile] == PAYLOADS
+
+
+def test_hostile_titles_are_only_text_on_the_screen(alice: Person, hostile: list[int]):
+    views = [alice.fragment("GET", "/pages?site=3&limit=100"), alice.fragment("GET", "/runs/preview")]
+    views[1] = alice.client.post(
+        "/runs/preview", data={"action": "unpublish", "lids": hostile},
+        headers={**alice.headers(Accept="text/html"), "HX-Request": "true"},
+    )  # fmt: skip
+
+    for view in views:
+        assert view.status_code == 200
+        for payload in PAYLOADS:
+            assert payload in unescape(view.text)
+            if any(sign in payload for sign in "<>\"'"):
+                assert f">{payload}<" not in view.text
+        assert "<script" not in view.text
+        assert "49" not in {cell.strip() for cell in view.text.replace("<", ">").split(">")}
+
+
+def test_hostile_names_of_sites_are_only_text(alice: Person, standin: StandIn):
+    with standin.world.lock:
+        sites = alice.portal.state.sites
+        sites[3] = replace(sites[3], title=PAYLOADS[0])
+
+    assert listed(alice, "site=3")["pages"][0]["site"] == PAYLOADS[0]
+    assert "<script" not in alice.fragment("GET", "/pages").text
+
+
+def test_hostile_words_searched_for_are_only_text(alice: Person):
+    for payload in PAYLOADS[:10]:
+        answer = alice.client.get(
+            "/pages", query_string={"q": payload}, headers={**alice.headers(Accept="text/html"), "HX-Request": "true"}
+        )
+
+        assert answer.status_code == 200
+        assert "<script" not in answer.text
+        assert payload in unescape(answer.text)
