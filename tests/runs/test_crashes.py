@@ -117,6 +117,7 @@ def talks_to(process: Process, person: Person) -> bool:
 # --- workers -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_one_of_two_workers_is_killed_in_a_batch_and_the_other_goes_on_within_half_a_minute(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
@@ -141,6 +142,7 @@ def test_one_of_two_workers_is_killed_in_a_batch_and_the_other_goes_on_within_ha
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_after_the_death_of_all_workers_a_new_one_goes_on(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
@@ -159,6 +161,7 @@ def test_after_the_death_of_all_workers_a_new_one_goes_on(
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_a_worker_killed_between_our_commit_and_the_engines_leaves_the_portal_free(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids
 ):
@@ -174,6 +177,7 @@ def test_a_worker_killed_between_our_commit_and_the_engines_leaves_the_portal_fr
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_deploy_goes_on(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
@@ -194,6 +198,7 @@ def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_deploy_goes_on(
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_a_worker_that_still_finishes_its_batch_is_not_taken_for_dead(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
@@ -211,6 +216,7 @@ def test_a_worker_that_still_finishes_its_batch_is_not_taken_for_dead(
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_a_frozen_worker_is_passed_by_and_thaws_into_work_again(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
@@ -235,6 +241,7 @@ def test_a_frozen_worker_is_passed_by_and_thaws_into_work_again(
 # --- the web process ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_web_process_killed_while_a_person_waits_leaves_the_rest_to_a_worker(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], clock: TurnableClock, lids, slowly
 ):

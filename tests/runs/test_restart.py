@@ -15,6 +15,8 @@ from tests import databases
 from tests.people import Person, run_id_of
 from tests.processes import Worker, wait_until
 
+pytestmark = pytest.mark.process
+
 PAGES, PATIENCE_SECONDS = 40, 90
 ACT = "landing.landing.unpublic"
 
