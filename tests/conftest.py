@@ -18,9 +18,11 @@ from b24app import config as settings
 from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store import embedded
+from b24app.web.current import provide
 from b24sandbox import StandIn
 from tests import databases
 from tests.clocks import TurnableClock
+from tests.databases import SharedDatabase
 from tests.people import Person
 from tests.worker import work_until_idle
 
@@ -45,10 +47,12 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def shared_database_url(server_url: str) -> Iterator[str]:
+def shared_database(server_url: str) -> Iterator[SharedDatabase]:
     """The database that tests of this process use one after the other."""
     with databases.copied(server_url) as url:
-        yield url
+        shared = SharedDatabase(url)
+        yield shared
+        shared.close()
 
 
 @pytest.fixture
@@ -60,13 +64,13 @@ def own_database_url(server_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database: for tests that start processes one of their own, for all others the shared one, emptied."""
-    if request.node.get_closest_marker("process"):
+    """An empty database. Where a process or a browser may still be asking, it is a database of the test's own."""
+    if any(map(request.node.get_closest_marker, ("process", "browser"))):
         own: str = request.getfixturevalue("own_database_url")
         return own
-    shared: str = request.getfixturevalue("shared_database_url")
-    databases.empty(shared)
-    return shared
+    shared: SharedDatabase = request.getfixturevalue("shared_database")
+    shared.empty()
+    return shared.url
 
 
 @pytest.fixture
@@ -109,8 +113,26 @@ def services(config: settings.Config, clock: TurnableClock) -> Iterator[Services
     built.close()
 
 
+@pytest.fixture(scope="session")
+def kept_apps() -> dict[int, Flask]:
+    """Applications by the number of proxies they trust: each compiles its routes and templates only once."""
+    return {}
+
+
 @pytest.fixture
-def app(services: Services) -> Flask:
+def app(request: pytest.FixtureRequest, services: Services, kept_apps: dict[int, Flask]) -> Flask:
+    """The web application on these services. A browser may ask on after its test, so it gets one of its own."""
+    if request.node.get_closest_marker("browser"):
+        return make_app(services)
+    hops = services.config.trusted_proxies
+    if hops not in kept_apps:
+        kept_apps[hops] = make_app(services)
+    provide(kept_apps[hops], services)
+    return kept_apps[hops]
+
+
+def make_app(services: Services) -> Flask:
+    """The web application, which answers faults of ours as it would answer a person."""
     made = create_app(services)
     made.testing = True
     made.config["PROPAGATE_EXCEPTIONS"] = False

@@ -1,7 +1,8 @@
-"""Databases of tests: migrations run once, into a template; a copy of it is emptied after use, or dropped.
+"""Databases of tests: migrations run once, into a template; a test gets a copy of it, new or emptied.
 
-Copying a template costs a few tenths of a second, emptying a used copy about a millisecond. So the tests of one process
-share one copy, and those that start processes or change the schema get one of their own.
+The tests of one process share one copy, emptied before each of them: a few milliseconds, where a new copy takes a
+hundred and more. Those that start processes, a browser or migrations get a copy of their own, which nobody uses after
+them.
 """
 
 import os
@@ -54,14 +55,36 @@ def drop_template(server_url: str) -> None:
 def copied(server_url: str) -> Iterator[str]:
     """The address of a new copy of the template, which is dropped at the end of the block."""
     name = f"test_{os.getpid()}_{os.urandom(4).hex()}"
-    execute(server_url, f"create database {name} template {template_name()}")
+    execute(server_url, f"create database {name} template {template_name()} strategy file_copy")
     yield database(server_url, name)
     execute(server_url, f"drop database {name} with (force)")
 
 
-def empty(url: str) -> None:
-    """Make a used copy as good as new; connections that a test before left open are ended first."""
-    execute(url, EMPTY)
+class SharedDatabase:
+    """A copy that many tests use, one after the other."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._connection: psycopg.Connection | None = None
+
+    def empty(self) -> None:
+        """Make it as good as new; connections that the test before left open are ended first."""
+        try:
+            self._execute(EMPTY)
+        except psycopg.OperationalError:  # the test before ended every connection
+            self.close()
+            self._execute(EMPTY)
+
+    def _execute(self, statements: str) -> None:
+        if self._connection is None:
+            self._connection = psycopg.connect(self.url, autocommit=True)
+        self._connection.execute(statements.encode())
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def database(url: str, name: str) -> str:
