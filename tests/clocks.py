@@ -22,7 +22,7 @@ class StandingClock(TurnableClock):
 
     def __init__(self) -> None:
         super().__init__()
-        self.began = datetime.now(UTC)
+        self.began = datetime.now(UTC).replace(microsecond=0)
 
     def __call__(self) -> datetime:
         return self.began + self.ahead

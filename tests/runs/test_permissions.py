@@ -177,7 +177,7 @@ def test_nothing_goes_on_with_the_rights_of_another_who_opens_the_app(
 def test_a_right_taken_away_before_the_time_fails_the_page_with_the_reason(
     alice: Person, clock: TurnableClock, turn: Turn, work: Work
 ):
-    run = ordered(alice, at=(clock() + timedelta(days=1)).isoformat())
+    run = ordered(alice, at=(clock() + timedelta(days=1)).isoformat(timespec="seconds"))
     alice.portal.rights("editor", 5, ["read"])
 
     turn(days=1, minutes=1)

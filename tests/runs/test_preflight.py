@@ -23,7 +23,7 @@ def ids(runs: list[dict]) -> list[str]:
 
 
 def scheduled(person: Person, clock: TurnableClock, **span: float) -> dict:
-    return body_of(person.unpublish(PAGE, at=(clock() + timedelta(**span)).isoformat()))
+    return body_of(person.unpublish(PAGE, at=(clock() + timedelta(**span)).isoformat(timespec="seconds")))
 
 
 def take_rights(alice: Person) -> None:

@@ -24,7 +24,7 @@ def seen(person: Person, run: dict) -> dict:
 
 def inside(clock: TurnableClock, **span: float) -> str:
     """A moment from now, with an offset."""
-    return (clock() + timedelta(**span)).isoformat()
+    return (clock() + timedelta(**span)).isoformat(timespec="seconds")
 
 
 def test_a_page_goes_down_at_its_time_and_not_before(alice: Person, clock: TurnableClock, turn: Turn, work):

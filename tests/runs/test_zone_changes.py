@@ -7,7 +7,7 @@ from zoneinfo import TZPATH, ZoneInfo, reset_tzpath
 
 import pytest
 
-from b24app.runs import local_time
+from b24app import zones
 from b24app.services import Services
 from b24app.store.models import Run
 from tests.clocks import TurnableClock
@@ -105,7 +105,7 @@ def rules(tmp_path: Path):
     yield change
     reset_tzpath(MACHINES)
     ZoneInfo.clear_cache()
-    local_time.zone_names.cache_clear()
+    zones.names.cache_clear()
 
 
 needs_files = pytest.mark.skipif(
@@ -165,8 +165,8 @@ def test_five_years_are_reached_and_not_passed(alice: Person, clock: TurnableClo
     now = clock()
     edge = now.replace(year=now.year + 5, day=min(now.day, 28))
 
-    within = alice.unpublish(PAGE, at=(edge - timedelta(minutes=1)).isoformat())
-    beyond = alice.unpublish(PAGE, at=(edge + timedelta(days=4)).isoformat())
+    within = alice.unpublish(PAGE, at=(edge - timedelta(minutes=1)).isoformat(timespec="seconds"))
+    beyond = alice.unpublish(PAGE, at=(edge + timedelta(days=4)).isoformat(timespec="seconds"))
 
     assert (within.status_code, beyond.status_code) == (201, 422)
 
@@ -175,7 +175,7 @@ def test_after_eleven_months_with_living_tokens_the_run_still_goes(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work: Work
 ):
     instant = clock().replace(microsecond=0) + timedelta(days=330)
-    run = body_of(alice.unpublish(PAGE, at=instant.isoformat()))
+    run = body_of(alice.unpublish(PAGE, at=instant.isoformat(timespec="seconds")))
 
     while clock() < instant - timedelta(days=8):
         turn(days=7, hours=1)
@@ -192,7 +192,7 @@ def test_after_eleven_months_with_living_tokens_the_run_still_goes(
 def test_after_months_without_any_sign_of_life_the_run_waits_and_says_for_whom(
     ada: Person, alice: Person, clock: TurnableClock, turn: Turn, work: Work
 ):
-    run = body_of(alice.unpublish(PAGE, at=(clock() + timedelta(days=200)).isoformat()))
+    run = body_of(alice.unpublish(PAGE, at=(clock() + timedelta(days=200)).isoformat(timespec="seconds")))
     turn(days=200, seconds=1)
     work()
 
