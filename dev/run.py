@@ -214,7 +214,7 @@ class Run:
         """Start again what dies, until Stopped."""
         while True:
             self.look()
-            if database.revive():
+            if database.restart_if_dead():
                 say("PostgreSQL had died and runs again")
 
     def look(self) -> None:

@@ -1,8 +1,8 @@
 """GET /log and /log.csv: what was asked of Bitrix24 for this portal; for administrators, who are asked for live."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -15,6 +15,7 @@ from b24app.web import responses, serializers
 from b24app.web.csv import csv_file
 from b24app.web.current import require_session, services
 from b24app.web.forms import day_or_moment, read, start_of
+from b24app.web.shapes import CallShape
 
 CALL_HEADS = ("at", "user_id", "user", "method", "params", "http_status", "code", "seconds", "answer")
 
@@ -69,11 +70,11 @@ def log_csv() -> Response:
 
 def _rows(wanted: CallFilter) -> Iterator[list[object]]:
     for call, name in services().request_log.all_of(g.actor, wanted):
-        shown = _call(call, name)
+        shown: Mapping[str, object] = {**_call(call, name)}
         yield [shown[head] for head in CALL_HEADS]
 
 
-def _call(call: ApiCall, name: str) -> dict[str, Any]:
+def _call(call: ApiCall, name: str) -> CallShape:
     """One call of GET /log."""
     return {
         "id": call.id, "at": serializers.iso(call.at), "user_id": call.user_id, "user": name, "method": call.method,

@@ -19,6 +19,7 @@ from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
 from b24app.web.forms import body, day_or_moment, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
+from b24app.web.shapes import PreviewShape, RunsShape
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 POLL_SECONDS = 1
@@ -129,7 +130,7 @@ def preview() -> Response:
     items = [
         previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later") for lid in order.lids
     ]
-    body: dict[str, Any] = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
+    body: PreviewShape = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
     if responses.wants_json():
         return responses.json(body)
     return responses.html(
@@ -151,7 +152,8 @@ def listed() -> Response:
     query = read(ListQuery, request.args)
     views, following = services().runs.listed(g.actor, query.filter(g.actor))
     if responses.wants_json():
-        return responses.json({"runs": serializers.rows(views), "next": str(following) if following else None})
+        body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
+        return responses.json(body)
     only_open = query.state is not None and RunState.SCHEDULED in query.state.split(",")
     rows = serializers.rows_in_words(views, _titles(views))
     if only_open:

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from flask import Flask
 
 from b24app.cli import b24
 from b24app.config import Config
+from b24app.domain import Action, ItemState, Kind, RunState
 from dev import rooms
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +185,11 @@ def test_the_contract_names_every_route(app: Flask) -> None:
     }
 
     assert {rule for rule in rules if not re.search(rf"(?:[` ]|^### \w+ ){re.escape(rule)}(?=[`\s,?])", API)} == set()
+
+
+@pytest.mark.parametrize("words", [Action, Kind, RunState, ItemState])
+def test_the_contract_names_every_word_of_a_run(words: type[StrEnum]) -> None:
+    assert {word for word in words if f"`{word}`" not in API} == set()
 
 
 def test_each_command_a_document_names_exists() -> None:

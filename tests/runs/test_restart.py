@@ -49,7 +49,7 @@ def test_a_restart_of_the_database_in_a_batch_costs_a_pause_and_no_page(
         embedded._stop_server(own_server.folder)
         time.sleep(3)  # long enough for the batch in flight to come back to a database that is not there
         standin.clear_faults()
-        assert own_server.revive()
+        assert own_server.restart_if_dead()
 
         wait_until(lambda: _state(services, run) == "succeeded", PATIENCE_SECONDS)
         assert worker.popen.poll() is None, worker.said()
