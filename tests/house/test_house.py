@@ -35,7 +35,7 @@ FLOORS = (
     {"bitrix", "store", "config"},
     {"i18n", "signing"},
     {"errors"},
-    {"domain", "clock", "zones"},
+    {"domain", "clock", "deadline", "server", "zones"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 # Which libraries stay in which parts.
