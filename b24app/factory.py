@@ -31,8 +31,8 @@ from b24app.web import (
     runs,
     translation,
 )
-from b24app.web.current import SERVICES, SESSIONS, session_tokens
-from b24app.web.session import SessionTokens, hand_out_fresh_token
+from b24app.web.current import provide, session_tokens
+from b24app.web.session import hand_out_fresh_token
 
 logger = structlog.get_logger()
 ROOT = Path(__file__).parent
@@ -75,8 +75,7 @@ def _commands_only() -> Flask:
 
 
 def _register(app: Flask, built: Services) -> None:
-    app.extensions[SERVICES] = built
-    app.extensions[SESSIONS] = SessionTokens(built.config.session_keys, built.config.app_url, built.clock)
+    provide(app, built)
     app.before_request(_begin_request)
     problems.register(app)
     translation.register(app)

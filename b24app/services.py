@@ -103,7 +103,7 @@ def build(
     runs = RunQueries(store, clock)
     executor = Executor(store, Batches(tokens), queue, clock, jitter)
     waiting = WaitingRuns(store, queue)
-    rate_limiter = RateLimiter(clock)
+    rate_limiter = RateLimiter(clock, places)
     verifier = Verifier(config.b24_client_id, oauth, addresses, rate_limiter, clock)
     installs = Installs(config.app_url, store, verifier, tokens, clock)
     removal = Removal(store, queue, clock)

@@ -74,6 +74,21 @@ def result_of(answer: Answer | PortalError) -> object:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """A value of a command that the portal takes from the answer of an earlier command of the same batch.
+
+    Where that answer has no such part, what is left is nothing, followed by `then` (docs, "batch").
+    """
+
+    command: str
+    path: tuple[int | str, ...]
+    then: str = ""
+
+    def __str__(self) -> str:
+        return f"$result[{self.command}]{''.join(f'[{step}]' for step in self.path)}{self.then}"
+
+
+@dataclass(frozen=True)
 class Command:
     """One call, to be made alone or inside a batch."""
 
@@ -388,7 +403,7 @@ def _scalar(value: object) -> str:
     if value is None:
         return ""
     text = str(int(value)) if isinstance(value, bool) else str(value)
-    if "$result[" in text:
+    if "$result[" in text and not isinstance(value, Earlier):
         raise ValueError("a batch would put earlier results in place of $result[…]; such a value cannot ride in one")
     return text
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT, THREADS, SOON = 1.5, 2, 30.0
 ECHO = """

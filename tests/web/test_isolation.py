@@ -44,7 +44,7 @@ def event(standin: StandIn) -> dict[str, str | None]:
     portal = standin.portals[0]
     return {
         "event": "ONAPPUPDATE", "ts": str(int(time.time())), "auth[member_id]": portal.member_id,
-        "auth[application_token]": portal.application_token, "auth[domain]": portal.domain,
+        "auth[application_token]": portal.application_token or "", "auth[domain]": portal.domain,
     }  # fmt: skip
 
 
