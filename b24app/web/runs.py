@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
-from b24app.errors import BadForm
+from b24app.errors import BadForm, NotFound
 from b24app.runs.local_time import ScheduledTime, moment, unreadable
 from b24app.runs.orders import MOST_PAGES, Order
 from b24app.runs.queries import RunFilter, RunView
@@ -155,6 +155,12 @@ def order() -> Response:
         raise unreadable()
     order = form.order(g.actor, services().clock())
     run_id, is_new = services().orders.place(g.actor, order, _key())
+    try:
+        return _answer(run_id, 201 if is_new else 200)
+    except NotFound:
+        if is_new:
+            raise
+    run_id, is_new = services().orders.place(g.actor, order, _key())  # the first with this key was withdrawn meanwhile
     return _answer(run_id, 201 if is_new else 200)
 
 
