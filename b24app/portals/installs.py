@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 PROFILE_AGE = timedelta(days=1)
 EPOCH_BITS = 30
+LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -297,8 +298,9 @@ def _note_profile(user: User, answer: Answer | PortalError, clock: Clock) -> Non
     if isinstance(answer, PortalError) or not isinstance(answer.result, dict):
         return
     profile = answer.result
-    names = (str(profile.get(part) or "").strip() for part in ("NAME", "LAST_NAME"))
-    user.name = " ".join(name for name in names if name)
+    said = (profile.get(part) for part in ("NAME", "LAST_NAME"))
+    names = (name.strip() for name in said if isinstance(name, str))
+    user.name = " ".join(name for name in names if name)[:LONGEST_NAME]
     user.portal_zone = zones.understood(profile.get("TIME_ZONE"))
     user.is_admin = profile.get("ADMIN") in (True, "true", "Y", "1", 1)
     user.opened_at = clock()
