@@ -32,7 +32,7 @@ from b24app.runs.schedule import Schedule
 from b24app.runs.statistics import Statistics
 from b24app.runs.waiting import Recovery, WaitingRuns
 from b24app.store import embedded
-from b24app.store.db import POOL, Store
+from b24app.store.db import Store
 from b24app.store.queue import Queue
 from b24app.store.vault import Vault
 from b24app.tokens.keep_alive import KeepAlive
@@ -81,7 +81,7 @@ def build(
     clock: Clock = utcnow,
     transport: Transport | None = None,
     jitter: Callable[[], float] = random.random,
-    pool: int = POOL,
+    store: Store | None = None,
     web_threads: int | None = None,
 ) -> Services:
     """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked.
@@ -91,7 +91,7 @@ def build(
     places, breakers = Places(web_threads), Breakers(enabled=web_threads is not None)
     addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
     wire = transport or GuardedAdapter(addresses)
-    store = Store(database_url(config), pool)
+    store = store or Store(database_url(config))
     vault = Vault(config.vault_keys)
     secret = config.b24_client_secret.get_secret_value()
     oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, wire, clock, breakers)
