@@ -8,7 +8,7 @@ from b24app.bitrix.address import Addresses
 from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.rest import Rest, Transport
-from b24app.clock import Clock, utcnow
+from b24app.clock import Clock, SharedClock, utcnow
 from b24app.config import Config
 from b24app.log import Redaction
 from b24app.pages import Pages
@@ -77,15 +77,20 @@ class Services:
 
 def build(
     config: Config,
-    clock: Clock = utcnow,
+    clock: Clock | None = None,
     transport: Transport | None = None,
     jitter: Callable[[], float] = random.random,
     pool: int = POOL,
+    machine: Clock = utcnow,
 ) -> Services:
-    """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked."""
+    """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked.
+
+    clock    what time it is; by default the database's, kept by the clock of this `machine`
+    """
     addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
     wire = transport or GuardedAdapter(addresses)
     store = Store(database_url(config), pool)
+    clock = clock or SharedClock(store.clock_timestamp, machine)
     vault = Vault(config.vault_keys)
     oauth = AuthorizationServers(
         config.oauth_urls, config.b24_client_id, config.b24_client_secret.get_secret_value(), wire, clock
