@@ -146,7 +146,7 @@ class UserToken(Base):
     access_sha256: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime]
     obtained_at: Mapped[datetime] = mapped_column(index=True)
-    tried_at: Mapped[datetime | None]  # when keeping it alive was last tried and did not succeed
+    tried_at: Mapped[datetime | None]  # when it was last tried to keep it alive
     dead_code: Mapped[str | None] = mapped_column(Text)  # why it cannot be renewed; a new pair clears it
 
 
