@@ -238,6 +238,7 @@ class RunItem(Base):
     site_id: Mapped[int | None] = mapped_column(BigInteger)
     title: Mapped[str] = mapped_column(Text, server_default="")
     site: Mapped[str] = mapped_column(Text, server_default="")
+    url: Mapped[str | None] = mapped_column(Text)
     state: Mapped[ItemState]
     code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's code of a failure
     problem: Mapped[str | None] = mapped_column(String(32))  # the key of its problem: gives the words
