@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from b24app.bitrix.address import Addresses
 from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
+from b24app.bitrix.places import Breakers, Places
 from b24app.bitrix.rest import Rest, Transport
 from b24app.clock import Clock, SharedClock, utcnow
 from b24app.config import Config
@@ -82,21 +83,23 @@ def build(
     jitter: Callable[[], float] = random.random,
     pool: int = POOL,
     machine: Clock = utcnow,
+    web_threads: int | None = None,
 ) -> Services:
     """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked.
 
-    clock    what time it is; by default the database's, kept by the clock of this `machine`
+    clock        what time it is; by default the database's, kept by the clock of this `machine`
+    web_threads  of a web process: no portal may hold them all; a worker has bounds of its own
     """
+    places, breakers = Places(web_threads), Breakers(enabled=web_threads is not None)
     addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
     wire = transport or GuardedAdapter(addresses)
     store = Store(database_url(config), pool)
     clock = clock or SharedClock(store.clock_timestamp, machine)
     vault = Vault(config.vault_keys)
-    oauth = AuthorizationServers(
-        config.oauth_urls, config.b24_client_id, config.b24_client_secret.get_secret_value(), wire, clock
-    )
+    secret = config.b24_client_secret.get_secret_value()
+    oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, wire, clock, breakers)
     recorder = RequestRecorder(store, Redaction(config.secrets()).text)
-    tokens = Tokens(store, vault, Rest(wire, clock, recorder), oauth, clock)
+    tokens = Tokens(store, vault, Rest(wire, clock, recorder, places, breakers), oauth, clock, places)
     queue = Queue(store.url)
     pages = Pages(tokens, clock)
     permissions = Permissions(tokens, pages, clock)

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock, Work
-from tests.people import Person, run_of
+from tests.clocks import TurnableClock
+from tests.conftest import Work
+from tests.people import Person, run_id_of
 
 PAGE, OTHER = 351, 352
 
@@ -26,7 +27,7 @@ def test_the_same_pages_action_and_times_are_found_whoever_ordered_them(
     alice: Person, ada: Person, charlie: Person, clock: TurnableClock
 ):
     at, until = inside(clock, days=1), inside(clock, days=2)
-    run = run_of(alice.unpublish(PAGE, OTHER, at=at, until=until))
+    run = run_id_of(alice.unpublish(PAGE, OTHER, at=at, until=until))
     ada.opened()
 
     assert same_as(ada, OTHER, PAGE, at=at, until=until) == [run]
@@ -41,7 +42,7 @@ def test_an_order_that_differs_in_anything_is_another_one(
     alice: Person, clock: TurnableClock, change: dict[str, object]
 ):
     times = {days: inside(clock, days=days) for days in (1, 2, 5, 6)}
-    run_of(alice.unpublish(PAGE, OTHER, at=times[1], until=times[5]))
+    run_id_of(alice.unpublish(PAGE, OTHER, at=times[1], until=times[5]))
     wish = {"lids": [PAGE, OTHER], "action": "unpublish", "at": 1, "until": 5} | change
     for end in ("at", "until"):
         wish[end] = times.get(wish[end])  # type: ignore[call-overload]
@@ -54,7 +55,7 @@ def test_an_order_that_differs_in_anything_is_another_one(
 
 def test_an_order_that_has_ended_is_no_double(alice: Person, clock: TurnableClock, work: Work):
     at = inside(clock, days=1)
-    run = run_of(alice.unpublish(PAGE, at=at))
+    run = run_id_of(alice.unpublish(PAGE, at=at))
     assert same_as(alice, PAGE, at=at) == [run]
 
     alice.post(f"/runs/{run}/cancel")
@@ -63,7 +64,7 @@ def test_an_order_that_has_ended_is_no_double(alice: Person, clock: TurnableCloc
 
 
 def test_an_order_for_now_that_is_not_done_yet_is_a_double(alice: Person, work: Work):
-    run = run_of(alice.unpublish(PAGE, OTHER))
+    run = run_id_of(alice.unpublish(PAGE, OTHER))
     assert same_as(alice, PAGE, OTHER) == [run]
     asked = alice.fragment("POST", "/runs/preview", action="unpublish", lids=[str(PAGE), str(OTHER)])
 
@@ -75,7 +76,7 @@ def test_an_order_for_now_that_is_not_done_yet_is_a_double(alice: Person, work: 
 
 def test_the_dialog_asks_as_soon_as_the_same_time_is_chosen(alice: Person, clock: TurnableClock):
     at = inside(clock, days=1)
-    run = run_of(alice.unpublish(PAGE, at=at))
+    run = run_id_of(alice.unpublish(PAGE, at=at))
     headers = {**alice.headers(), "HX-Request": "true", "HX-Target": "div#time-note", "Accept": "text/html"}
     form = {"action": "unpublish", "lids": PAGE}
 
@@ -95,7 +96,7 @@ def test_pages_of_one_title_in_one_site_are_told_apart_by_address(alice: Person,
     assert short[PAGE] != short[OTHER]
 
     asked = alice.fragment("POST", "/runs/preview", action="unpublish", lids=str(PAGE)).text
-    run = run_of(alice.unpublish(PAGE, OTHER))
+    run = run_id_of(alice.unpublish(PAGE, OTHER))
     work()
 
     assert short[PAGE] in asked
@@ -108,7 +109,7 @@ def test_pages_of_one_title_in_one_site_are_told_apart_by_address(alice: Person,
 
 
 def test_a_page_nobody_had_listed_has_its_address_too(alice: Person):
-    run = run_of(alice.unpublish(PAGE))
+    run = run_id_of(alice.unpublish(PAGE))
 
     (item,) = alice.read(f"/runs/{run}")["items"]
     assert item["url"] == alice.read(f"/pages/{PAGE}")["url"]

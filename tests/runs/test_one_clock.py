@@ -12,7 +12,7 @@ from b24app.config import Config
 from b24app.factory import create_app
 from b24app.services import Services, build
 from b24sandbox import StandIn
-from tests.people import Person, run_of
+from tests.people import Person, run_id_of
 from tests.worker import work_until_idle
 
 PAGE = 351
@@ -47,7 +47,7 @@ def inside(**span: float) -> str:
 
 
 def test_a_worker_that_is_two_hours_ahead_begins_nothing_early(alice: Person, machine: Machine):
-    run = run_of(alice.unpublish(PAGE, at=inside(minutes=90)))
+    run = run_id_of(alice.unpublish(PAGE, at=inside(minutes=90)))
     ahead = machine(TWO_HOURS)
 
     assert ahead.schedule.wake_forgotten() == 0
@@ -59,7 +59,7 @@ def test_a_worker_that_is_two_hours_ahead_begins_nothing_early(alice: Person, ma
 
 def test_a_worker_that_is_two_hours_ahead_takes_nothing_for_late(alice: Person, machine: Machine):
     alice.unpublish(PAGE)
-    run = run_of(alice.publish(PAGE, at=inside(seconds=1)))
+    run = run_id_of(alice.publish(PAGE, at=inside(seconds=1)))
     time.sleep(1.1)
 
     work_until_idle(machine(TWO_HOURS))

@@ -7,7 +7,8 @@ from flask import Flask
 
 from b24app.domain import RunState
 from b24sandbox import StandIn
-from tests.conftest import Turn, TurnableClock, Work
+from tests.clocks import TurnableClock
+from tests.conftest import Turn, Work
 from tests.people import Person
 
 ON_MAIN, IN_SHOP = 351, 411  # pages of two sites

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import Person
 
 PAGE, OTHER = 351, 352

@@ -6,8 +6,9 @@ import pytest
 
 from b24app import zones
 from b24sandbox import StandIn
-from tests.conftest import Turn, TurnableClock, Work
-from tests.people import Person, run_of
+from tests.clocks import TurnableClock
+from tests.conftest import Turn, Work
+from tests.people import Person, body_of
 
 PAGE = 351
 
@@ -98,7 +99,7 @@ def test_an_unknown_zone_is_asked_for_where_a_local_time_needs_one(
     assert '<select class="field" id="zone" name="zone"' in asked.text
     assert '<option value="Europe/Riga">' in asked.text
     assert alice.put("/preferences", {"zone": "Europe/Riga"}).status_code == 204
-    assert run_of(alice.unpublish(PAGE, at=local))
+    assert body_of(alice.unpublish(PAGE, at=local))
 
 
 def test_a_zone_changed_in_the_portal_arrives_with_the_next_profile(

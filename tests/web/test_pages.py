@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
-from tests.people import Person, run_of
+from tests.clocks import TurnableClock
+from tests.people import Person, run_id_of
 
 MEMBERS = {
     "lid", "kind", "site_id", "site", "title", "url", "published", "main", "may", "published_at_text", "scheduled_at",
@@ -168,7 +168,7 @@ def test_when_it_was_published_is_the_portals_own_text(alice: Person):
 
 
 def test_a_schedule_shows_at_its_page(alice: Person):
-    run_of(alice.unpublish(351, at="2027-01-01T12:00:00+02:00"))
+    run_id_of(alice.unpublish(351, at="2027-01-01T12:00:00+02:00"))
 
     pages = {page["lid"]: page["scheduled_at"] for page in listed(alice)["pages"]}
 

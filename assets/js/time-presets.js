@@ -1,7 +1,7 @@
-// Ready-made times beside the time field, reckoned in the zone the dialog names.
+// Ready-made times beside a time field, computed in the time zone that the form names.
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
-import { sendHealing } from './healing.js'
+import { sendWithRefresh } from './session-refresh.js'
 
 const FRIDAY = 5
 
@@ -24,44 +24,44 @@ const presets = {
   'month-end': (wall) => new Date(Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth() + 1, 0, 23, 59)),
 }
 
-function moment(button) {
+// The time a button stands for, or null once it has passed, or while nobody knows the zone.
+function presetTime(button) {
   const { zone } = button.closest('[data-zone]').dataset
-  if (!zone) return null // nobody knows it yet
+  if (!zone) return null
   const wall = wallClock(zone)
-  const when = presets[button.dataset.preset](wall)
-  return when > wall ? when : null
+  const time = presets[button.dataset.preset](wall)
+  return time > wall ? time : null
 }
 
-function fill(field, when) {
-  field.value = when.toISOString().slice(0, 16)
+function fill(field, time) {
+  field.value = time.toISOString().slice(0, 16)
   field.dispatchEvent(new Event('change', { bubbles: true }))
 }
 
-// Hides times that have passed and offers the first one that has not, where a time must be given.
-export function propose(root) {
+// Hides times that have passed. Where a time is required, the first one left is filled in.
+export function offerPresets(root) {
   const buttons = findAll('[data-preset]', root)
-  buttons.forEach((button) => (button.hidden = !moment(button)))
+  buttons.forEach((button) => (button.hidden = !presetTime(button)))
   const first = buttons.find((button) => !button.hidden)
   const field = first && find(`[name=${first.dataset.field}]:required`, first.form)
-  if (field && !field.value) fill(field, moment(first))
+  if (field && !field.value) fill(field, presetTime(first))
 }
 
 command('preset', (button) => {
   const field = find(`[name=${button.dataset.field}]`, button.form)
-  fill(field, moment(button))
-  field.dispatchEvent(new Event('change', { bubbles: true })) // the dialog explains what is chosen
+  fill(field, presetTime(button))
   field.focus()
 })
 
-// The zone of the browser, for people whose portal tells none: kept for them, and used at once.
-const known = document.body.dataset.zone
-const zone = known || Intl.DateTimeFormat().resolvedOptions().timeZone
+// The browser's zone, for people whose portal names none: stored for them, and used at once.
+const storedZone = document.body.dataset.zone
+const zone = storedZone || Intl.DateTimeFormat().resolvedOptions().timeZone
 
-const prefer = (wish) => sendHealing('/preferences', { method: 'PUT', body: new URLSearchParams(wish) })
+const prefer = (choice) => sendWithRefresh('/preferences', { method: 'PUT', body: new URLSearchParams(choice) })
 
-if (known === '') prefer({ browser_zone: zone })
+if (storedZone === '') prefer({ browser_zone: zone })
 
-// A zone that a person chooses is theirs from now on; the dialog is then asked for anew, in that zone.
+// A zone that a person chooses is theirs from now on; the dialog is then asked for again, in that zone.
 document.addEventListener('change', async ({ target }) => {
   if (!target.matches('[data-zone-choice]')) return
   await prefer({ zone: target.value })
