@@ -9,7 +9,7 @@ from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.places import Breakers, Places
 from b24app.bitrix.rest import Rest, Transport
-from b24app.clock import Clock, utcnow
+from b24app.clock import Clock, SharedClock, utcnow
 from b24app.config import Config
 from b24app.log import Redaction
 from b24app.pages import Pages
@@ -78,20 +78,23 @@ class Services:
 
 def build(
     config: Config,
-    clock: Clock = utcnow,
+    clock: Clock | None = None,
     transport: Transport | None = None,
     jitter: Callable[[], float] = random.random,
     store: Store | None = None,
+    machine: Clock = utcnow,
     web_threads: int | None = None,
 ) -> Services:
     """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked.
 
+    clock        what time it is; by default the database's, kept by the clock of this `machine`
     web_threads  of a web process: no portal may hold them all; a worker has bounds of its own
     """
     places, breakers = Places(web_threads), Breakers(enabled=web_threads is not None)
     addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
     wire = transport or GuardedAdapter(addresses)
     store = store or Store(database_url(config))
+    clock = clock or SharedClock(store.clock_timestamp, machine)
     vault = Vault(config.vault_keys)
     secret = config.b24_client_secret.get_secret_value()
     oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, wire, clock, breakers)

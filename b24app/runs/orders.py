@@ -249,7 +249,7 @@ def _item(position: int, lid: int, page: Page | None) -> RunItem:
     before = {"active": page.published, "site_active": page.site_active, "planned": True}
     return RunItem(
         position=position, lid=lid, state=ItemState.PENDING, title=page.title, site=page.site, site_id=page.site_id,
-        before=before,
+        url=page.url, before=before,
     )  # fmt: skip
 
 
@@ -257,7 +257,7 @@ def _copy(position: int, row: RunItem, readable: Collection[int] | None, *, undo
     shown = readable is None or row.site_id in readable
     return RunItem(
         position=position, lid=row.lid, state=ItemState.PENDING, title=row.title if shown else "",
-        site=row.site if shown else "", site_id=row.site_id,
+        site=row.site if shown else "", site_id=row.site_id, url=row.url if shown else None,
         expected=row.after if undo else None,
     )  # fmt: skip
 
