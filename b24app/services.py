@@ -15,10 +15,12 @@ from b24app.pages import Pages
 from b24app.permissions import Permissions
 from b24app.portals.events import InstallEvents
 from b24app.portals.health import PortalHealth
+from b24app.portals.inbox import Inbox
 from b24app.portals.installs import Installs
 from b24app.portals.rate_limit import RateLimiter
 from b24app.portals.removal import Removal
 from b24app.portals.sign_in import SignIn
+from b24app.portals.status import PortalStatus
 from b24app.portals.verification import Verifier
 from b24app.request_log import RequestLog, RequestRecorder
 from b24app.runs.batches import Batches
@@ -35,6 +37,7 @@ from b24app.store.db import POOL, Store
 from b24app.store.queue import Queue
 from b24app.store.vault import Vault
 from b24app.tokens.keep_alive import KeepAlive
+from b24app.tokens.system_user import SystemUser
 from b24app.tokens.user_tokens import Tokens
 from b24app.users import Users
 
@@ -64,6 +67,9 @@ class Services:
     statistics: Statistics
     installs: Installs
     install_events: InstallEvents
+    inbox: Inbox
+    portal_status: PortalStatus
+    system_user: SystemUser
     removal: Removal
     sign_in: SignIn
     portal_health: PortalHealth
@@ -91,7 +97,8 @@ def build(
         config.oauth_urls, config.b24_client_id, config.b24_client_secret.get_secret_value(), wire, clock
     )
     recorder = RequestRecorder(store, Redaction(config.secrets()).text)
-    tokens = Tokens(store, vault, Rest(wire, clock, recorder), oauth, clock)
+    rest = Rest(wire, clock, recorder)
+    tokens = Tokens(store, vault, rest, oauth, clock)
     queue = Queue(store.url)
     pages = Pages(tokens, clock)
     permissions = Permissions(tokens, pages, clock)
@@ -100,8 +107,11 @@ def build(
     waiting = WaitingRuns(store, queue)
     rate_limiter = RateLimiter(clock)
     verifier = Verifier(config.b24_client_id, oauth, addresses, rate_limiter, clock)
-    installs = Installs(config.app_url, store, verifier, tokens, clock)
     removal = Removal(store, queue, clock)
+    installs = Installs(config.app_url, store, verifier, tokens, removal, clock)
+    status = PortalStatus(store, oauth, tokens, waiting, removal, clock)
+    inbox = Inbox(store, vault, queue, clock)
+    system_user = SystemUser(store, vault, rest, oauth, clock)
     request_log = RequestLog(store, clock)
     return Services(
         config=config,
@@ -120,11 +130,14 @@ def build(
         schedule=Schedule(store, queue, clock),
         preflight=Preflight(store, tokens, clock),
         waiting=waiting,
-        recovery=Recovery(store, oauth, tokens, waiting),
+        recovery=Recovery(store, oauth, tokens, waiting, clock),
         notifications=Notifications(store, runs, permissions, clock),
         statistics=Statistics(store, clock),
         installs=installs,
-        install_events=InstallEvents(store, verifier, installs, removal, waiting, clock),
+        install_events=InstallEvents(store, verifier, inbox, installs, removal, status, waiting, system_user, clock),
+        inbox=inbox,
+        portal_status=status,
+        system_user=system_user,
         removal=removal,
         sign_in=SignIn(config, store, oauth, verifier, installs, rate_limiter, clock),
         portal_health=PortalHealth(config, store, tokens, installs, waiting, request_log, clock),
