@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from b24app import zones
 from b24app.bitrix.address import same_host
 from b24app.bitrix.forms import FramePost
 from b24app.bitrix.oauth import AppInfo, TokenPair
@@ -437,5 +438,5 @@ def _note_profile(user: User, answer: Answer | PortalError, clock: Clock) -> Non
     profile = answer.result
     names = (str(profile.get(part) or "").strip() for part in ("NAME", "LAST_NAME"))
     user.name = " ".join(name for name in names if name)
-    user.zone = user.zone or profile.get("TIME_ZONE") or None
+    user.portal_zone = zones.understood(profile.get("TIME_ZONE"))
     user.opened_at = clock()

@@ -5,7 +5,7 @@ a person the reason why Bitrix24 does not let them in. Events that were proven a
 tokens of the app's system user live in a table of their own. Portals that are stopped already are asked again at once.
 
 Revision ID: 0010
-Revises: 0005
+Revises: 0040
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision: str = "0010"
-down_revision: str | Sequence[str] | None = "0005"
+down_revision: str | Sequence[str] | None = "0040"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

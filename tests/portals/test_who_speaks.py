@@ -15,7 +15,8 @@ from b24app.operations.metrics import exposed
 from b24app.services import Services
 from b24app.store.models import InboxEvent, Portal, Run, User, UserToken
 from b24sandbox import StandIn
-from tests.conftest import Turn, TurnableClock
+from tests.clocks import TurnableClock
+from tests.conftest import Turn
 from tests.people import Person
 from tests.portals.test_events import deliver, event, removal, send
 from tests.worker import work_until_idle
