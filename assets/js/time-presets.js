@@ -5,8 +5,14 @@ import { sendWithRefresh } from './session-refresh.js'
 
 const FRIDAY = 5
 
+const FIXED = /^([+-])(\d\d):(\d\d)$/ // an offset as a zone, which not every browser knows
+
 // The wall clock of the zone, as a Date whose UTC fields read like that clock.
-const wallClock = (zone) => new Date(`${new Date().toLocaleString('sv-SE', { timeZone: zone }).replace(' ', 'T')}Z`)
+function wallClock(zone) {
+  const [, sign, hours, minutes] = FIXED.exec(zone) ?? []
+  if (sign) return new Date(Date.now() + (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60000)
+  return new Date(`${new Date().toLocaleString('sv-SE', { timeZone: zone }).replace(' ', 'T')}Z`)
+}
 
 function at(wall, days, hours, minutes) {
   return new Date(Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth(), wall.getUTCDate() + days, hours, minutes))
@@ -18,9 +24,11 @@ const presets = {
   'month-end': (wall) => new Date(Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth() + 1, 0, 23, 59)),
 }
 
-// The time a button stands for, or null once it has passed.
+// The time a button stands for, or null once it has passed, or while nobody knows the zone.
 function presetTime(button) {
-  const wall = wallClock(button.closest('[data-zone]').dataset.zone)
+  const { zone } = button.closest('[data-zone]').dataset
+  if (!zone) return null
+  const wall = wallClock(zone)
   const time = presets[button.dataset.preset](wall)
   return time > wall ? time : null
 }
@@ -49,7 +57,16 @@ command('preset', (button) => {
 const storedZone = document.body.dataset.zone
 const zone = storedZone || Intl.DateTimeFormat().resolvedOptions().timeZone
 
-if (storedZone === '') sendWithRefresh('/preferences', { method: 'PUT', body: new URLSearchParams({ zone }) })
+const prefer = (choice) => sendWithRefresh('/preferences', { method: 'PUT', body: new URLSearchParams(choice) })
+
+if (storedZone === '') prefer({ browser_zone: zone })
+
+// A zone that a person chooses is theirs from now on; the dialog is then asked for again, in that zone.
+document.addEventListener('change', async ({ target }) => {
+  if (!target.matches('[data-zone-choice]')) return
+  await prefer({ zone: target.value })
+  target.dispatchEvent(new Event('zone-kept', { bubbles: true }))
+})
 
 document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
   const { body, action } = ctx.request

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from b24app.bitrix import landing
 from b24app.clock import Clock
+from b24app.deadline import is_over, within
 from b24app.domain import ItemState, RunState, UserRef
 from b24app.errors import PortalError, RecordedProblem, Throttled, Unavailable, error_for
 from b24app.runs import outcomes, throttle
@@ -33,7 +34,8 @@ from b24app.store.queue import Queue
 log = structlog.get_logger()
 
 BATCH_PAGES = 47  # of the 50 commands of a batch; the others read before, after and the names of sites
-NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 62  # a batch is cut by the portal after 60
+NOW_SECONDS = 20  # for one page, renewal and looking included
+LOOK_SECONDS, BATCH_SECONDS = 5, 62  # a batch is cut by the portal after 60
 LOOK_AGAIN = timedelta(seconds=30)
 MOST_TRIES, PAGE_TRIES, MOST_HALVINGS = 8, 3, 3
 WAITS = (2, 5, 15, 30, 60, 120, 300, 600)  # seconds, after transient failures in a row
@@ -66,8 +68,13 @@ class Executor:
         """Do a one-page run at once.
 
         A failure that belongs to the page is recorded on it. A failure of the call is raised and the run taken back,
-        unless the call may have been carried out: then the page is looked at, and if even that fails a worker ends it.
+        unless the call may have been carried out: then the page is looked at, and if even that fails, or the time is
+        up, a worker ends it.
         """
+        with within(NOW_SECONDS):
+            self._run_now(run_id)
+
+    def _run_now(self, run_id: UUID) -> None:
         run, items, look_first = self._claim(run_id, lambda db, run: 1)
         if not items:
             return
@@ -88,6 +95,8 @@ class Executor:
 
     def _after_failed_call(self, run: Run, items: list[RunItem], error: PortalError) -> Batch | None:
         """What to say of a call that failed: a batch, or None when nobody can know yet."""
+        if is_over():
+            return None
         if not error.maybe_done:
             return Batch((), error)
         if error.code == "portal_timeout":  # the portal may still be at it

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from b24app import zones
 from b24app.clock import Clock
 from b24app.domain import Action, ItemState, RunState
 from b24app.errors import (
@@ -24,7 +25,7 @@ from b24app.errors import (
     Unavailable,
     WaitedTooLong,
 )
-from b24app.runs.local_time import nearest, zone_names
+from b24app.runs.local_time import nearest
 from b24app.runs.states import drop_idle_return, end, pair
 from b24app.store.db import Store
 from b24app.store.models import Run, RunItem
@@ -216,4 +217,5 @@ def _may_have_changed(row: RunItem, back: Run) -> bool:
 
 def _meant(wall: str, zone: str, at: datetime) -> datetime:
     """What a kept wall time means today; as it was where the zone is no longer known."""
-    return nearest(datetime.fromisoformat(wall), ZoneInfo(zone)) if zone in zone_names() else at
+    known = zones.find(zone)
+    return nearest(datetime.fromisoformat(wall), known) if known else at

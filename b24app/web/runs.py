@@ -8,16 +8,17 @@ from flask import Blueprint, Response, g, request, url_for
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 from werkzeug.datastructures import MultiDict
 
-from b24app import i18n
+from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
 from b24app.errors import BadForm
-from b24app.runs.local_time import ScheduledTime, moment, zone_of
+from b24app.runs.local_time import ScheduledTime, moment, unreadable
 from b24app.runs.orders import MOST_PAGES, Order
 from b24app.runs.queries import RunFilter, RunView
 from b24app.store.heartbeat import is_late, last_beat
+from b24app.users import FOLLOW_PORTAL
 from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
-from b24app.web.forms import body, day_or_moment, read, start_of
+from b24app.web.forms import body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.shapes import PreviewShape, RunsShape
 
@@ -25,6 +26,8 @@ ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 POLL_SECONDS = 1
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
+
+DayOrTime = Annotated[date | datetime | None, BeforeValidator(day_or_time)]
 
 
 class OrderForm(BaseModel):
@@ -48,22 +51,22 @@ class OrderForm(BaseModel):
         return value or None
 
     def order(self, actor: Actor, now: datetime) -> Order:
-        """The order with its times made sure of. Raises BadForm."""
-        if self.zone is not None:
-            zone_of(self.zone)
-        zone = self.zone or actor.zone
+        """The order with its times made sure of. A zone nobody knows matters only to a local time. Raises BadForm."""
+        said = None if self.zone == FOLLOW_PORTAL else self.zone
+        zone = actor.zone if said is None else said
         at, until = self._moment(self.at, zone, now), self._moment(self.until, zone, now)
-        if until is not None and until.instant <= (at.instant if at else now):
+        if until is not None and until.instant <= max(at.instant if at else now, now):
             raise BadForm(
                 detail=N_("The pages would come back before they go down. Nothing was ordered."),
                 remedy=N_("Choose an end that lies after the beginning."),
             )
-        kept_zone = zone if (at and at.wall_time) or (until and until.wall_time) else self.zone
+        is_local = (at and at.wall_time) or (until and until.wall_time)
+        kept_zone = zones.understood(zone if is_local else said)
         return Order(self.action, self.kind, tuple(dict.fromkeys(self.lids)), at, until, kept_zone, self.reason)
 
     @staticmethod
     def _moment(text: str | None, zone: str | None, now: datetime) -> ScheduledTime | None:
-        return moment(text, zone, now) if text else None
+        return None if text is None else moment(text, zone, now)
 
 
 class ListQuery(BaseModel):
@@ -74,8 +77,10 @@ class ListQuery(BaseModel):
     state: Short | None = None
     lid: int | None = Field(None, ge=1, le=2**53)
     user_id: int | None = Field(None, ge=1, le=2**53)
-    since: Annotated[date | datetime | None, BeforeValidator(day_or_moment)] = Field(None, alias="from")
-    before: Annotated[date | datetime | None, BeforeValidator(day_or_moment)] = Field(None, alias="to")
+    since: DayOrTime = Field(None, alias="from")
+    before: DayOrTime = Field(None, alias="to")
+    due_from: DayOrTime = None
+    due_to: DayOrTime = None
     after: UUID | None = None
     limit: int = Field(20, ge=1, le=100)
 
@@ -92,7 +97,8 @@ class ListQuery(BaseModel):
         states = tuple(RunState(word) for word in (self.state or "").split(",") if word)
         zone = i18n.zone(actor.zone)
         since, before = start_of(self.since, zone), start_of(self.before, zone, days=1)
-        return RunFilter(states, self.lid, self.user_id, since, before, self.after, self.limit)
+        due_since, due_before = start_of(self.due_from, zone), start_of(self.due_to, zone, days=1)
+        return RunFilter(states, self.lid, self.user_id, since, before, due_since, due_before, self.after, self.limit)
 
 
 class ItemsQuery(BaseModel):
@@ -135,14 +141,18 @@ def preview() -> Response:
         return responses.json(body)
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
-        at=form.at, until=form.until, zone=order.zone or g.actor.zone or "UTC", reason=order.reason,
+        at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
+        zones=zones.choices(),
         own=[item.lid for item in items if item.own], **body,
     )  # fmt: skip
 
 
 @blueprint.post("")
 def order() -> Response:
-    order = _order_form().order(g.actor, services().clock())
+    form = _order_form()
+    if request.form.get("at") == "":  # the field was there and left empty, which is not "now"
+        raise unreadable()
+    order = form.order(g.actor, services().clock())
     run_id, is_new = services().orders.place(g.actor, order, _key())
     return _answer(run_id, 201 if is_new else 200)
 
@@ -189,13 +199,11 @@ def cancel(run_id: UUID) -> Response:
 @blueprint.post("/<uuid:run_id>/move")
 def move(run_id: UUID) -> Response:
     form = read(MoveForm, body())
-    if form.zone is not None:
-        zone_of(form.zone)
-    zone = form.zone or g.actor.zone
+    zone = g.actor.zone if form.zone is None else form.zone
     run = services().runs.get(g.actor, run_id)
     services().permissions.require_steering(g.actor, run, _sites(run_id))
     at = moment(form.at, zone, services().clock())
-    services().orders.move(g.actor, run_id, at, zone if at.wall_time else form.zone)
+    services().orders.move(g.actor, run_id, at, zones.understood(zone if at.wall_time else form.zone))
     return _answer(run_id, 200)
 
 

@@ -35,7 +35,7 @@ FLOORS = (
     {"bitrix", "store", "config"},
     {"i18n", "signing"},
     {"errors"},
-    {"domain", "clock"},
+    {"domain", "clock", "deadline", "server", "zones"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 # Which libraries stay in which parts.
@@ -212,6 +212,12 @@ def test_the_readme_names_every_route(app: Flask) -> None:
     assert {rule for rule in rules if not re.search(rf"[` ]{re.escape(rule)}[` ,?]", README)} == set()
 
 
+def group(name: str) -> list[str]:
+    """What a dependency group asks for, with the groups it includes."""
+    entries = PYPROJECT["dependency-groups"][name]
+    return [line for entry in entries for line in ([entry] if isinstance(entry, str) else group(*entry.values()))]
+
+
 def locked(name: str) -> dict[str, str]:
     """Package → version of one lock file; each must be pinned exactly and carry at least one hash."""
     entries = re.findall(
@@ -221,7 +227,9 @@ def locked(name: str) -> dict[str, str]:
     return {package: version for package, version, _ in entries}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-node.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-run.txt", "requirements-dev.txt", "requirements-node.txt"]
+)
 def test_a_lock_file_holds_pins_and_hashes_and_nothing_else(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()
 
@@ -232,8 +240,9 @@ def test_a_lock_file_holds_pins_and_hashes_and_nothing_else(name: str) -> None:
     ("name", "asked"),
     [
         ("requirements.txt", PYPROJECT["project"]["dependencies"]),
-        ("requirements-dev.txt", PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["dev"]),
-        ("requirements-node.txt", PYPROJECT["dependency-groups"]["node"]),
+        ("requirements-run.txt", PYPROJECT["project"]["dependencies"] + group("run")),
+        ("requirements-dev.txt", PYPROJECT["project"]["dependencies"] + group("dev")),
+        ("requirements-node.txt", group("node")),
     ],
 )
 def test_what_is_asked_for_is_locked(name: str, asked: list[str]) -> None:
@@ -244,11 +253,12 @@ def test_what_is_asked_for_is_locked(name: str, asked: list[str]) -> None:
 
 
 def test_tests_run_what_is_deployed() -> None:
-    assert locked("requirements.txt").items() <= locked("requirements-dev.txt").items()
+    assert locked("requirements.txt").items() <= locked("requirements-run.txt").items()
+    assert locked("requirements-run.txt").items() <= locked("requirements-dev.txt").items()
 
 
 def test_neither_tools_nor_the_embedded_database_are_deployed() -> None:
-    tools = {canonicalize_name(Requirement(line).name) for line in PYPROJECT["dependency-groups"]["dev"]}
+    tools = {canonicalize_name(Requirement(line).name) for line in group("dev")}
 
     assert tools & locked("requirements.txt").keys() <= {"werkzeug"}
 

@@ -15,6 +15,8 @@ import pytest
 from b24app.store import embedded
 from b24app.store.programs import EmbeddedError, program
 
+pytestmark = pytest.mark.process
+
 HOLDER = """
 import sys
 from pathlib import Path
