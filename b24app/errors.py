@@ -38,7 +38,7 @@
         │   └── KeyMissing             a stored token cannot be opened with any of TOKEN_KEYS
         ├── Unexpected           502   a call of ours that Bitrix24 does not understand
         ├── ForbiddenAddress     502   a portal address we must not call; nothing was sent
-        ├── PortalMoved          502   302 to another address
+        ├── PortalMoved          502   transient: 302 to another address, which may be a page of maintenance
         ├── PortalClosed         503   transient
         ├── Blocked              503
         ├── Throttled            503   transient
@@ -84,7 +84,7 @@ class Problem(Exception):
     remedy: str = N_(
         "Try again. If it happens again, tell the people who run the app and give them the request number."
     )
-    transient: ClassVar[bool] = False
+    transient: bool = False  # of a class; of one occurrence where a refusal was not confirmed
 
     def __init__(
         self,
@@ -408,7 +408,7 @@ class ForbiddenAddress(PortalError):
 
 class PortalMoved(PortalError):
     key = "portal_moved"
-    code, status, fixable_by = "portal_moved", 502, YOU
+    code, status, fixable_by, transient = "portal_moved", 502, YOU, True
     title = N_("Your Bitrix24 has a new address")
     detail = N_("The portal answered from another address, which could not be confirmed yet. Nothing was sent there.")
     remedy = N_("Open the app once from the portal's new address.")
@@ -509,6 +509,7 @@ REMEDIES: dict[str, type[PortalError]] = {
     "LANDING_NOT_EXIST": PageGone,
     **dict.fromkeys(PUBLISH, PublishRefused),
     "NOT_INSTALLED": NotInstalled,
+    "REMOVAL_ANNOUNCED": NotInstalled,
     "APPLICATION_NOT_FOUND": NotInstalled,
     "ERROR_OAUTH": NotInstalled,
     "WRONG_CLIENT": OperatorError,

@@ -16,7 +16,7 @@ from b24app.clock import Clock
 from b24app.domain import Actor, RunState
 from b24app.permissions import Permissions
 from b24app.runs.queries import RunQueries, RunView
-from b24app.store.db import Store
+from b24app.store.db import HELD, Store
 from b24app.store.models import Run, User
 
 OLDEST = timedelta(days=30)
@@ -80,7 +80,7 @@ class Notifications:
         """Remember that the person knows what happened up to that moment; never moves back, never into the future."""
         moment = min(up_to, self._clock())
         with self._store.begin() as db:
-            user = db.get_one(User, (actor.member_id, actor.user_id), with_for_update=True)
+            user = db.get_one(User, (actor.member_id, actor.user_id), with_for_update=HELD)
             user.seen_at = max(user.seen_at or moment, moment)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.domain import Action, Actor, ItemState, RunState
+from b24app.domain import OPEN_STATES, Action, Actor, ItemState, Kind, RunState
 from b24app.runs.states import IS_UNDOING, can_be_done, is_settling, is_undone, run_of
 from b24app.store.db import Store
 from b24app.store.models import Run, RunItem
@@ -198,6 +198,20 @@ class RunQueries:
         """For each page with runs still to come: what they will do, in order of time."""
         with self._store.begin() as db:
             return _upcoming(db, actor, lids)
+
+    def same(
+        self, actor: Actor, action: Action, kind: Kind, lids: Sequence[int], at: datetime | None, until: datetime | None
+    ) -> list[Run]:
+        """Open runs of the portal with exactly these pages, this action and these times, the oldest first."""
+        pages = select(RunItem.position).where(RunItem.run_id == Run.id)
+        number = select(func.count()).where(RunItem.run_id == Run.id).scalar_subquery()
+        alike = select(Run).where(
+            Run.member_id == actor.member_id, Run.state.in_(OPEN_STATES), Run.action == action, Run.kind == kind,
+            Run.at.is_not_distinct_from(at), Run.until.is_not_distinct_from(until),
+        )  # fmt: skip
+        alike = alike.where(number == len(lids), ~pages.where(RunItem.lid.not_in(lids)).exists())
+        with self._store.begin() as db:
+            return list(db.scalars(alike.order_by(Run.created_at)))
 
     def mark_seen(self, actor: Actor, run_id: UUID) -> None:
         """The actor saw how the run ended, so it is no news to them any more."""

@@ -22,7 +22,7 @@ RUN_HEADS = (
     "acting_as_id", "created_at", "finished_at", "problem", "returns_run", "undoes", "retries", "total", "succeeded",
     "failed", "skipped", "cancelled", "pending", "running",
 )  # fmt: skip
-ITEM_HEADS = ("lid", "title", "site", "state", "code", "detail", "was_published")
+ITEM_HEADS = ("lid", "title", "site", "url", "state", "code", "detail", "was_published")
 
 blueprint = Blueprint("exports", __name__)
 blueprint.before_request(require_session)

@@ -129,21 +129,29 @@ blueprint.before_request(require_session)
 def preview() -> Response:
     form = _order_form()
     order = form.order(g.actor, services().clock())
+    at = order.at.instant if order.at else None
+    until = order.until.instant if order.until else None
+    same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
     if request.headers.get("HX-Target", "").endswith("time-note"):
-        return responses.html("runs/when.html", times=times.of_order(order), zone=order.zone or g.actor.zone)
+        told = times.of_order(order)
+        return responses.html("runs/when.html", times=told, zone=order.zone or g.actor.zone, same=same)
     when = request.values.get("when") or ("later" if order.at else "now")
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
     coming = services().runs.upcoming(g.actor, order.lids)
     items = [
         previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later") for lid in order.lids
     ]
-    body: PreviewShape = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
+    body: PreviewShape = {
+        "items": [item.shape() for item in items],
+        "counts": previews.counts(items),
+        "same_as": [str(run.id) for run in same],
+    }
     if responses.wants_json():
         return responses.json(body)
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
-        zones=zones.choices(),
+        zones=zones.choices(), same=same, addresses=previews.addresses(items, pages),
         own=[item.lid for item in items if item.own], **body,
     )  # fmt: skip
 

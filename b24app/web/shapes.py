@@ -64,6 +64,7 @@ class ItemShape(TypedDict):
     lid: int
     title: str
     site: str
+    url: str | None
     state: str
     code: str | None
     detail: str | None
@@ -117,10 +118,11 @@ class PreviewItemShape(TypedDict):
 
 
 class PreviewShape(TypedDict):
-    """POST /runs/preview: nothing was done."""
+    """POST /runs/preview: nothing was done. `same_as` names open runs with the same pages, action and times."""
 
     items: list[PreviewItemShape]
     counts: dict[str, int]
+    same_as: list[str]
 
 
 class CallShape(TypedDict):
