@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -95,8 +96,8 @@ class Clicks:
         """Some lists and orders."""
         for n in range(CLICKS):
             order = {"action": "publish" if n % 2 else "unpublish", "lids": [self._lid]}
-            lists = timed(lambda: self._session.get(f"{self._web.url}/pages?fresh=1", timeout=60))
-            orders = timed(lambda sent=order: self._session.post(f"{self._web.url}/runs", json=sent, timeout=60))
+            lists = timed(partial(self._session.get, f"{self._web.url}/pages?fresh=1", timeout=60))
+            orders = timed(partial(self._session.post, f"{self._web.url}/runs", json=order, timeout=60))
             self.lists.setdefault(where, []).append(lists)
             self.orders.setdefault(where, []).append(orders)
 
@@ -114,7 +115,7 @@ class Platform(threading.Thread):
         session = requests.Session()
         while not self._done.wait(0.1):
             for path in ("/healthz", "/readyz", "/metrics"):
-                self.slowest = max(self.slowest, timed(lambda at=path: session.get(f"{self._web.url}{at}", timeout=60)))
+                self.slowest = max(self.slowest, timed(partial(session.get, f"{self._web.url}{path}", timeout=60)))
 
     def stop(self) -> None:
         """No more."""
