@@ -97,7 +97,7 @@ def build(
     permissions = Permissions(tokens, pages, clock)
     runs = RunQueries(store, clock)
     executor = Executor(store, Batches(tokens), queue, clock, jitter)
-    waiting = WaitingRuns(store, queue)
+    waiting = WaitingRuns(store, queue, clock)
     rate_limiter = RateLimiter(clock)
     verifier = Verifier(config.b24_client_id, oauth, addresses, rate_limiter, clock)
     installs = Installs(config.app_url, store, verifier, tokens, clock)

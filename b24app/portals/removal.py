@@ -97,7 +97,7 @@ def _forget_people(db: Session, member_id: str) -> None:
     for table in (VerifiedToken, ApiCall, User):
         db.execute(delete(table).where(table.member_id == member_id))
     nameless = {"created_by": NOBODY, "created_name": "", "acting_as": NOBODY, "acting_name": "", "seen_by": []}
-    keyless = {"idempotency_key": None, "order_sha256": None}
+    keyless = {"idempotency_key": None, "order_sha256": None, "decided_by": None}
     db.execute(
         update(Run).where(Run.member_id == member_id).values(**nameless, **keyless),
         execution_options={"synchronize_session": False},
