@@ -11,6 +11,7 @@
     │   ├── NotFound             404
     │   ├── NotPossibleNow       409
     │   ├── IdempotencyKeyReused            422                  an Idempotency-Key with another body
+    │   ├── TooManyOrders        429                  the portal's quota of open orders or of pages a day is used up
     │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
     │       ├── TooLate                               waits: a person decides whether it is still wanted
     │       │   ├── PublishTooLate
@@ -43,6 +44,7 @@
         ├── PortalClosed         503   transient
         ├── Blocked              503
         ├── Throttled            503   transient
+        ├── PortalBusy           503   transient; our own limit: the question was not put
         └── Unavailable          502, 504   transient
             └── AuthorizationUnavailable
                 └── TooManyAttempts      our own limit: the question was not put
@@ -179,6 +181,16 @@ class IdempotencyKeyReused(Problem):
     title = N_("This order was already given differently")
     detail = N_("The same Idempotency-Key came with another order. Nothing was done.")
     remedy = N_("Send the new order with a new key.")
+
+
+class TooManyOrders(Problem):
+    """The portal has ordered as much as one may; `detail` says of what."""
+
+    key = "too_many_orders"
+    code, status, fixable_by = "too_many_orders", 429, YOU
+    title = N_("Your portal has ordered as much as it can for now")
+    detail = N_("There is a limit to what one portal may order. Nothing was ordered.")
+    remedy = N_("Wait until some of it is done, or cancel what is no longer wanted, and order again.")
 
 
 class Overtaken(Problem):
@@ -442,6 +454,18 @@ class Throttled(PortalError):
     title = N_("The portal is asked too much at the moment")
     detail = N_("Bitrix24 limits how much apps may ask of a portal, and the limit is reached for now.")
     remedy = N_("Wait a moment and try again. Runs wait and go on by themselves.")
+
+
+class PortalBusy(PortalError):
+    """All places this portal has in this process are taken; nothing was sent."""
+
+    key = "portal_busy"
+    code, status, fixable_by, transient = "portal_busy", 503, YOU, True
+    title = N_("Your Bitrix24 is busy answering others")
+    detail = N_(
+        "Many requests to your Bitrix24 are under way and it takes its time to answer. This one was not sent to it."
+    )
+    remedy = N_("Wait a moment and try again.")
 
 
 class Unavailable(PortalError):

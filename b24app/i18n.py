@@ -6,10 +6,9 @@ language without a catalog is shown in English, dates and numbers still by its o
 
 import io
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_skeleton, format_time, format_timedelta
@@ -17,6 +16,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
+
+from b24app import zones
 
 CATALOGS = Path(__file__).parent / "translations"
 DEFAULT = "en"
@@ -78,12 +79,9 @@ def languages() -> list[str]:
     ]
 
 
-def zone(name: str | None) -> ZoneInfo:
+def zone(name: str | None) -> tzinfo:
     """The zone to show times in; UTC when the person's is not known."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
+    return zones.find(zones.understood(name)) or UTC
 
 
 def when(moment: datetime, lang: str, zone_name: str | None, now: datetime) -> tuple[int, str, str]:

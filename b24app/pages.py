@@ -1,7 +1,8 @@
 """The pages a person may see: read whole, in as few requests as batch allows, and kept for a moment.
 
 `landing.landing.getList` knows no total and no search over kinds, so the compact list of one kind is read whole (sites
-and the first pages in one batch, rights, folders and further pages in the next) and searched here. A list is used
+and the first pages in one batch, rights, folders and further pages in the next) and searched here. Each chunk begins
+behind the last id of the one before, so what is trashed or made meanwhile hides nothing. A list is used
 again for a minute, as long as the app itself changed no page of the portal meanwhile (`pages_version`).
 """
 
@@ -14,7 +15,7 @@ from threading import Lock
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState, Site
-from b24app.bitrix.rest import Answer, Command, result_of
+from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.clock import Clock
 from b24app.domain import Action, Actor, Kind, UserRef
 from b24app.errors import BadForm, PortalError
@@ -163,14 +164,13 @@ class Pages:
         return kept.sites if kept else ()
 
     def _read(self, actor: Actor, kind: Kind) -> PageList:
-        sites, states = self._sites_and_pages(actor.user, kind)
-        full = len(states) == FIRST_CHUNKS * CHUNK
+        sites, states, full = self._sites_and_pages(actor.user, kind)
         with_pages, with_folders = {state.site_id for state in states}, {s.site_id for s in states if s.folder_id}
         asked = {
             **{f"r{s.site_id}": landing.rights(kind, s.site_id) for s in sites if full or s.site_id in with_pages},
             **{f"f{s.site_id}": landing.folders(kind, s.site_id) for s in sites if full or s.site_id in with_folders},
         }
-        answers, more = self._answers_and_more(actor.user, kind, asked, len(states) if full else None)
+        answers, more = self._answers_and_more(actor.user, kind, asked, states[-1].lid if full else None)
         rights = {int(key[1:]): landing.read_rights(kind, said) for key, said in answers.items() if key[0] == "r"}
         living = {int(key[1:]): landing.read_living_folders(said) for key, said in answers.items() if key[0] == "f"}
         kept = [state for state in [*states, *more] if not _is_in_trashed_folder(state, living.get(state.site_id))]
@@ -178,33 +178,32 @@ class Pages:
         self._keep((actor.user, kind), actor.pages_version, listed)
         return listed
 
-    def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState]]:
+    def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState], bool]:
+        """All sites, the first pages, and whether there may be more of them."""
         commands = {"sites": landing.sites(kind, SITES)} | _chunks(kind, 0, FIRST_CHUNKS)
         answers = self._tokens.batch(user, commands)
-        sites, states = landing.read_sites(result_of(answers["sites"])), _read_chunks(answers)
-        while sites and len(sites) % SITES == 0:
-            more = landing.sites(kind, SITES, offset=len(sites))
+        sites = found = landing.read_sites(result_of(answers["sites"]))
+        while len(found) == SITES:
+            more = landing.sites(kind, SITES, after=found[-1].site_id)
             found = landing.read_sites(self._tokens.call(user, more.method, more.params).result)
-            if not found:
-                break
-            sites += found
-        return sites, states
+            sites = [*sites, *found]
+        return sites, *_read_chunks(answers)
 
     def _answers_and_more(
-        self, user: UserRef, kind: Kind, asked: dict[str, Command], offset: int | None
+        self, user: UserRef, kind: Kind, asked: dict[str, Command], after: int | None
     ) -> tuple[dict[str, Answer | PortalError], list[PageState]]:
-        """What was asked and, from `offset` on, the remaining pages: one request unless there is very much."""
+        """What was asked and, behind the lid `after`, the remaining pages: one request unless there is very much."""
         said: dict[str, Answer | PortalError] = {}
         states: list[PageState] = []
-        while len(said) < len(asked) or offset is not None:
-            commands = _chunks(kind, offset, MORE_CHUNKS) if offset is not None else {}
+        while len(said) < len(asked) or after is not None:
+            commands = _chunks(kind, after, MORE_CHUNKS) if after is not None else {}
             commands |= dict(islice(asked.items(), len(said), len(said) + BATCH - len(commands)))
             answers = self._tokens.batch(user, commands)
             said |= {key: answer for key, answer in answers.items() if key in asked}
-            if offset is not None:
-                got = _read_chunks(answers)
+            if after is not None:
+                got, full = _read_chunks(answers)
                 states += got
-                offset = offset + len(got) if len(got) == MORE_CHUNKS * CHUNK else None
+                after = got[-1].lid if full else None
         return said, states
 
     def _keep(self, key: tuple[UserRef, Kind], version: int, listed: PageList) -> None:
@@ -228,16 +227,26 @@ def may(action: Action, kind: Kind, rights: frozenset[str]) -> bool:
     return "public" in rights
 
 
-def _chunks(kind: Kind, offset: int, count: int) -> dict[str, Command]:
-    return {
-        f"p{at}": landing.pages(kind, limit=CHUNK, offset=at) for at in range(offset, offset + count * CHUNK, CHUNK)
-    }
+def _chunks(kind: Kind, after: int, count: int) -> dict[str, Command]:
+    """So many chunks of pages behind a lid, each behind the last lid of the one before it in the batch."""
+    begins: list[int | Earlier] = [after, *(Earlier(f"p{at}", (CHUNK - 1, "ID")) for at in range(count - 1))]
+    return {f"p{at}": landing.pages(kind, limit=CHUNK, after=begin) for at, begin in enumerate(begins)}
 
 
-def _read_chunks(answers: dict[str, Answer | PortalError]) -> list[PageState]:
-    return [
-        state for key, answer in answers.items() if key[0] == "p" for state in landing.read_pages(result_of(answer))
-    ]
+def _read_chunks(answers: dict[str, Answer | PortalError]) -> tuple[list[PageState], bool]:
+    """The pages of a batch's chunks, and whether there may be more.
+
+    The chunk that is not full is the last. One that is empty though the chunk before it was full proves nothing: only
+    an empty answer to a lid of our own does.
+    """
+    states: list[PageState] = []
+    for key, answer in answers.items():
+        if key[0] == "p":
+            found = landing.read_pages(result_of(answer))
+            states += found
+            if len(found) < CHUNK:
+                return states, bool(states) and not found
+    return states, True
 
 
 def _is_in_trashed_folder(state: PageState, living: frozenset[int] | None) -> bool:
@@ -248,7 +257,7 @@ def _pages(
     kind: Kind, sites: Iterable[Site], states: Iterable[PageState], rights: dict[int, frozenset[str]]
 ) -> Iterable[Page]:
     by_id = {site.site_id: site for site in sites}
-    unique = {state.lid: state for state in states}  # offsets shift when a page is made meanwhile
+    unique = {state.lid: state for state in states}
     for lid in sorted(unique):
         state, site = unique[lid], by_id.get(unique[lid].site_id)
         yield Page(

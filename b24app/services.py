@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from b24app.bitrix.address import Addresses
 from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
+from b24app.bitrix.places import Breakers, Places
 from b24app.bitrix.rest import Rest, Transport
 from b24app.clock import Clock, utcnow
 from b24app.config import Config
@@ -81,17 +82,21 @@ def build(
     transport: Transport | None = None,
     jitter: Callable[[], float] = random.random,
     pool: int = POOL,
+    web_threads: int | None = None,
 ) -> Services:
-    """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked."""
+    """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked.
+
+    web_threads  of a web process: no portal may hold them all; a worker has bounds of its own
+    """
+    places, breakers = Places(web_threads), Breakers(enabled=web_threads is not None)
     addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
     wire = transport or GuardedAdapter(addresses)
     store = Store(database_url(config), pool)
     vault = Vault(config.vault_keys)
-    oauth = AuthorizationServers(
-        config.oauth_urls, config.b24_client_id, config.b24_client_secret.get_secret_value(), wire, clock
-    )
+    secret = config.b24_client_secret.get_secret_value()
+    oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, wire, clock, breakers)
     recorder = RequestRecorder(store, Redaction(config.secrets()).text)
-    tokens = Tokens(store, vault, Rest(wire, clock, recorder), oauth, clock)
+    tokens = Tokens(store, vault, Rest(wire, clock, recorder, places, breakers), oauth, clock, places)
     queue = Queue(store.url)
     pages = Pages(tokens, clock)
     permissions = Permissions(tokens, pages, clock)

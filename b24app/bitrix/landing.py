@@ -5,10 +5,10 @@ object as a list; without a right the lists are empty and `publication` answers 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from b24app.bitrix.rest import Answer, Command, result_of
+from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.domain import Action, Kind, read_id
 from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable
 
@@ -19,6 +19,7 @@ PAGE_FIELDS = (
     "ID", "SITE_ID", "TITLE", "ACTIVE", "PUBLIC", "FOLDER_ID", "SYS", "MODIFIED_BY_ID", "DATE_MODIFY", "DATE_PUBLIC",
 )  # fmt: skip
 UNEXPECTED = "ERROR_UNEXPECTED_ANSWER"
+BEYOND_ANY_ID = "0" * 10  # behind an id it makes a number above every id; behind none, zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,12 @@ class PageState:
     special: bool
 
 
-def sites(kind: Kind, limit: int = 500, offset: int = 0, site_id: int | None = None) -> Command:
-    """The sites of one kind that the caller may read, in order of id; or the one with this id."""
-    params: dict[str, object] = {"select": list(SITE_FIELDS), "order": {"ID": "ASC"}, "limit": limit, "offset": offset}
-    if site_id is not None:
-        params["filter"] = {"ID": site_id}
+def sites(kind: Kind, limit: int = 500, after: int = 0, site_id: int | None = None) -> Command:
+    """The sites of one kind that the caller may read, in order of id, behind `after`; or the one with this id."""
+    params: dict[str, object] = {"select": list(SITE_FIELDS), "order": {"ID": "ASC"}, "limit": limit}
+    wanted = _behind(after) if site_id is None else {"ID": site_id}
+    if wanted:
+        params["filter"] = wanted
     return Command("landing.site.getList", {"params": params, "scope": kind.value})
 
 
@@ -70,23 +72,34 @@ def pages(
     kind: Kind,
     *,
     limit: int,
-    offset: int = 0,
+    after: int | Earlier = 0,
     lids: Sequence[int] | None = None,
     site_id: int | None = None,
     urls: bool = True,
 ) -> Command:
-    """Pages of one kind in order of lid; ID is always selected, because rows are keyed by it (source)."""
-    wanted: dict[str, object] = {}
+    """Pages of one kind in order of lid; ID is always selected, because rows are keyed by it (source).
+
+    after  the lid behind which to go on, or where an earlier command of the batch has it; no such lid, no pages.
+           Never an offset: a page trashed meanwhile would shift a living one out of sight
+    """
+    wanted = _behind(after)
     if lids is not None:
         wanted["ID"] = list(lids)
     if site_id is not None:
         wanted["SITE_ID"] = site_id
-    params: dict[str, object] = {"select": list(PAGE_FIELDS), "order": {"ID": "ASC"}, "limit": limit, "offset": offset}
+    params: dict[str, object] = {"select": list(PAGE_FIELDS), "order": {"ID": "ASC"}, "limit": limit}
     if wanted:
         params["filter"] = wanted
     if urls:
         params["get_urls"] = 1
     return Command("landing.landing.getList", {"params": params, "scope": kind.value})
+
+
+def _behind(after: int | Earlier) -> dict[str, object]:
+    """The filter for what comes after an id. An id that an earlier answer lacks must not mean all from the start."""
+    if isinstance(after, Earlier):
+        return {">ID": after, "<ID": replace(after, then=BEYOND_ANY_ID)}
+    return {">ID": after} if after else {}
 
 
 def read_pages(result: object) -> list[PageState]:

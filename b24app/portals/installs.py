@@ -15,6 +15,7 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from b24app import zones
 from b24app.bitrix.address import same_host
 from b24app.bitrix.forms import FramePost
 from b24app.bitrix.oauth import AppInfo, TokenPair
@@ -298,6 +299,6 @@ def _note_profile(user: User, answer: Answer | PortalError, clock: Clock) -> Non
     profile = answer.result
     names = (str(profile.get(part) or "").strip() for part in ("NAME", "LAST_NAME"))
     user.name = " ".join(name for name in names if name)
-    user.zone = user.zone or profile.get("TIME_ZONE") or None
+    user.portal_zone = zones.understood(profile.get("TIME_ZONE"))
     user.is_admin = profile.get("ADMIN") in (True, "true", "Y", "1", 1)
     user.opened_at = clock()

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.clock import Clock
+from b24app.deadline import is_over, within
 from b24app.domain import ItemState, RunState, UserRef
 from b24app.errors import (
     AccessDenied,
@@ -40,7 +41,7 @@ from b24app.pages import may
 from b24app.runs import outcomes, throttle, windows
 from b24app.runs.batches import Batch, Batches
 from b24app.runs.outcomes import Result
-from b24app.runs.states import discard, is_over, is_too_late, late_by, wait_for_a_decision
+from b24app.runs.states import discard, is_past_its_end, is_too_late, late_by, wait_for_a_decision
 from b24app.store.db import Store
 from b24app.store.models import MethodThrottle, Portal, Run, RunItem
 from b24app.store.queue import Queue
@@ -48,8 +49,8 @@ from b24app.store.queue import Queue
 log = structlog.get_logger()
 
 BATCH_PAGES = 47  # of the 50 commands of a batch; the others read before, after and the names of sites
-NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 62  # a batch is cut by the portal after 60
-LOOK_AT_MOST = 20
+NOW_SECONDS = 20  # for one page, renewal and looking included
+LOOK_SECONDS, LOOK_AT_MOST, BATCH_SECONDS = 5, 20, 62  # a batch is cut by the portal after 60
 LOOK_AGAIN, SOON_AGAIN = timedelta(seconds=30), timedelta(seconds=5)
 MOST_TRIES, PAGE_TRIES, MOST_HALVINGS = 8, 3, 3
 WAITS = (2, 5, 15, 30, 60, 120, 300, 600)  # seconds, after transient failures in a row
@@ -61,7 +62,7 @@ MOVING = (RunState.QUEUED, RunState.RUNNING)
 
 
 @dataclass(frozen=True)
-class Claim:
+class NextBatch:
     """The next pages of a run, as they were before they were marked as sent."""
 
     run: Run
@@ -98,15 +99,22 @@ class Executor:
         """Do a one-page run at once.
 
         A failure that belongs to the page is recorded on it. A failure of the call is raised and the run taken back,
-        unless the call may have been carried out: then the page is looked at, and if even that fails a worker ends it.
+        unless the call may have been carried out: then the page is looked at, and if even that fails, or the time is
+        up, a worker ends it.
         """
+        with within(NOW_SECONDS):
+            self._run_now(run_id)
+
+    def _run_now(self, run_id: UUID) -> None:
         claim = self._claim(run_id, lambda db, run: 1)
         if not claim.items:
             return
         try:
             acted = self._perform(claim, NOW_SECONDS)
         except PortalError as error:
-            self._take_back(claim.run, error)
+            if not is_over():
+                self._take_back(claim.run, error)
+            acted = Batch((), error)
         batch: Batch | None = acted
         if acted.problem is not None:
             batch = self._after_failed_call(claim.run, claim.items, acted.problem)
@@ -124,6 +132,8 @@ class Executor:
 
     def _after_failed_call(self, run: Run, items: Sequence[RunItem], error: PortalError) -> Batch | None:
         """What to say of a call that failed: a batch, or None when nobody can know yet."""
+        if is_over():
+            return None
         if not error.maybe_done:
             return Batch((), error)
         if error.code == "portal_timeout":  # the portal may still be at it
@@ -154,7 +164,7 @@ class Executor:
             batch = Batch(claim.left, error, refused=claim.unsent(claim.items))
         self._record(claim, batch)
 
-    def _perform(self, claim: Claim, seconds: float) -> Batch:
+    def _perform(self, claim: NextBatch, seconds: float) -> Batch:
         """Look where a look is needed, and act on the pages that are not as wanted.
 
         Raises a PortalError when it could not look: then nothing was sent.
@@ -215,7 +225,7 @@ class Executor:
         readings = {item.position: outcomes.reading(looked[item.lid], now) for item in items}
         with self._store.begin() as db:
             current = db.get(Run, run.id, with_for_update=True, populate_existing=True)
-            if current is None or current.state not in MOVING or is_over(current, now):
+            if current is None or current.state not in MOVING or is_past_its_end(current, now):
                 return False
             values = [{"run_id": run.id, "position": number, "before": before} for number, before in readings.items()]
             db.execute(update(RunItem), values)
@@ -266,7 +276,7 @@ class Executor:
                 or outcomes.result(item, ItemState.CANCELLED, looked.get(item.lid))
                 for item in sent_ones
             ]
-        self._record(Claim(run, items), Batch([*results, *never_sent]))
+        self._record(NextBatch(run, items), Batch([*results, *never_sent]))
 
     def ensure_finished(self, run_id: UUID) -> None:
         """A step was to be made by now by a web process, or is to be made when a wait is over: put it in its turn.
@@ -282,7 +292,7 @@ class Executor:
             if run.state in MOVING or (run.state.is_final and _in_flight(db, run)):
                 self._queue.step(db, run.id, run.member_id)
 
-    def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> Claim:
+    def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> NextBatch:
         """The next items of the run, marked as sent; each still says what it was: running when an earlier request for
         it may have worked. The one gate every run passes before any request, however it came to go on.
 
@@ -292,20 +302,20 @@ class Executor:
         with self._store.begin() as db:
             run = db.get(Run, run_id, with_for_update=True)
             if run is None:
-                return Claim(Run())
-            if run.state not in MOVING or is_over(run, now):  # what is over, its return, due now, ends in words
-                return Claim(run)
+                return NextBatch(Run())
+            if run.state not in MOVING or is_past_its_end(run, now):  # what is over, its return, due now, ends in words
+                return NextBatch(run)
             if is_too_late(run, now):
                 wait_for_a_decision(run, now)
                 log.info("run_waits_for_a_decision", run=str(run.id), late=late_by(run, now).total_seconds())
-                return Claim(run)
+                return NextBatch(run)
             left = select(RunItem).where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
             if not db.scalar(left.with_only_columns(func.count())):
                 _finish(db, run, now)
-                return Claim(run)
+                return NextBatch(run)
             most = pages(db, run)
             if not most:
-                return Claim(run)
+                return NextBatch(run)
             first = left.order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
             found = list(db.scalars(first.limit(most + BATCH_PAGES)))
             claim = self._chosen(db, run, found[:most], found[most:])
@@ -321,11 +331,11 @@ class Executor:
             windows.open_over(db, run, {lid: up for lid, up in live.items() if up is not windows.wants_live(run)})
             return claim
 
-    def _chosen(self, db: Session, run: Run, items: list[RunItem], following: list[RunItem]) -> Claim:
+    def _chosen(self, db: Session, run: Run, items: list[RunItem], following: list[RunItem]) -> NextBatch:
         """The items to work on now. A return leaves some as they are, and waits for who is just about to hold some."""
         following = [item for item in following if item.state is ItemState.PENDING]
         if not run.is_return:
-            return Claim(run, items, following)
+            return NextBatch(run, items, following)
         now = self._clock()
         fresh = [item for item in items if item.state is ItemState.PENDING]
         soon = windows.about_to_be_held(db, run, [item.lid for item in fresh], now)
@@ -334,11 +344,11 @@ class Executor:
         skipped = {result.position for result in left} | {item.position for item in fresh if item.lid in soon}
         if soon and len(skipped) == len(items) and not left:
             self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
-        return Claim(run, [item for item in items if item.position not in skipped], following, left)
+        return NextBatch(run, [item for item in items if item.position not in skipped], following, left)
 
     # --- the record ------------------------------------------------------------------------------------------------
 
-    def _record(self, claim: Claim, batch: Batch) -> None:
+    def _record(self, claim: NextBatch, batch: Batch) -> None:
         run, now = claim.run, self._clock()
         with self._store.begin() as db:
             moved = db.scalar(
@@ -367,7 +377,7 @@ class Executor:
             elif not fresh.state.is_final:
                 self._go_on(db, fresh)
 
-    def _keep_readings(self, db: Session, claim: Claim, batch: Batch, now: datetime) -> None:
+    def _keep_readings(self, db: Session, claim: NextBatch, batch: Batch, now: datetime) -> None:
         """What was read along of the next batch's pages."""
         seen = [(item.position, batch.seen[item.lid]) for item in claim.following if item.lid in batch.seen]
         values = [

@@ -26,7 +26,7 @@ from b24app.runs.states import (
     Halves,
     drop_idle_return,
     end,
-    is_over,
+    is_past_its_end,
     is_settling,
     is_undone,
     pair,
@@ -295,7 +295,7 @@ class Orders:
         old, back = halves.run, halves.back
         if old.until is None:
             return order
-        if is_over(old, now):
+        if is_past_its_end(old, now):
             raise NotPossibleNow(
                 detail=N_("Its pages were to be back by now. Nothing was changed."),
                 remedy=N_("Give a new order if it is still wanted."),

@@ -63,13 +63,15 @@ class RunView:
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs of the portal to list, newest first."""
+    """Which runs of the portal to list, newest first; `due_*` is about the set time, the other two about the order."""
 
     states: tuple[RunState, ...] = ()
     lid: int | None = None
     user_id: int | None = None
     since: datetime | None = None
     before: datetime | None = None
+    due_since: datetime | None = None
+    due_before: datetime | None = None
     after: UUID | None = None
     limit: int = 20
 
@@ -153,6 +155,10 @@ class RunQueries:
             query = query.where(Run.created_at >= wanted.since)
         if wanted.before is not None:
             query = query.where(Run.created_at < wanted.before)
+        if wanted.due_since is not None:
+            query = query.where(Run.at >= wanted.due_since)
+        if wanted.due_before is not None:
+            query = query.where(Run.at < wanted.due_before)
         return query
 
     def only_titles(

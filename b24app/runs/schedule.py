@@ -14,11 +14,12 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from b24app import zones
 from b24app.clock import Clock
 from b24app.domain import ItemState, RunState
 from b24app.errors import BothTimesPast, NothingToBringBack, TimeIsUp, WaitedTooLong
 from b24app.runs import windows
-from b24app.runs.local_time import nearest, zone_names
+from b24app.runs.local_time import nearest
 from b24app.runs.outcomes import result, unknown, was_read
 from b24app.runs.states import Halves, drop_idle_return, end, pair
 from b24app.store.db import Store
@@ -209,4 +210,5 @@ def _learn_titles(db: Session, back: Run) -> None:
 
 def _meant(wall: str, zone: str, at: datetime) -> datetime:
     """What a kept wall time means today; as it was where the zone is no longer known."""
-    return nearest(datetime.fromisoformat(wall), ZoneInfo(zone)) if zone in zone_names() else at
+    known = zones.find(zone)
+    return nearest(datetime.fromisoformat(wall), known) if known else at

@@ -133,11 +133,11 @@ def can_be_done(
     if not run.state.is_final:
         steer = ("cancel", "move") if run.state is RunState.SCHEDULED else ("cancel",)
         return (*steer, "takeover") if may_change_hands(run, actor.user_id) else steer
-    again = ("retry",) if counts[ItemState.FAILED] and not is_over(run, now) else ()
+    again = ("retry",) if counts[ItemState.FAILED] and not is_past_its_end(run, now) else ()
     return (*again, "undo") if counts[ItemState.SUCCEEDED] and not undone else again
 
 
-def is_over(run: Run, now: datetime) -> bool:
+def is_past_its_end(run: Run, now: datetime) -> bool:
     """Of a "down until": its end has come, and nothing more is to go down for it."""
     return run.until is not None and run.until <= now
 

@@ -114,7 +114,8 @@ class User(Base):
     )
     user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     name: Mapped[str] = mapped_column(Text, server_default="")
-    zone: Mapped[str | None] = mapped_column(Text)  # IANA, from `profile` or chosen
+    portal_zone: Mapped[str | None] = mapped_column("zone", Text)  # from `profile`, else what their browser says
+    chosen_zone: Mapped[str | None] = mapped_column(Text)  # by the person: stands above the portal's
     language: Mapped[str] = mapped_column(String(8), server_default="en")
     theme: Mapped[str] = mapped_column(String(8), server_default="light")
     is_admin: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -145,6 +146,7 @@ class UserToken(Base):
     access_sha256: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime]
     obtained_at: Mapped[datetime] = mapped_column(index=True)
+    tried_at: Mapped[datetime | None]  # when keeping it alive was last tried and did not succeed
     dead_code: Mapped[str | None] = mapped_column(Text)  # why it cannot be renewed; a new pair clears it
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from b24app.bitrix.address import plain_host, same_host
 from b24app.bitrix.oauth import AuthorizationServers, TokenPair
+from b24app.bitrix.places import Places
 from b24app.bitrix.rest import Answer, Command, Rest
 from b24app.clock import Clock
 from b24app.domain import UserRef
@@ -41,7 +42,7 @@ from b24app.errors import (
     error_for,
 )
 from b24app.request_log import acting
-from b24app.store.db import Store
+from b24app.store.db import Store, hurry
 from b24app.store.models import Portal, User, UserToken, VerifiedToken
 from b24app.store.vault import CannotOpen, Place, Vault, fingerprint
 from b24app.tokens.single_flight import SingleFlight
@@ -53,6 +54,7 @@ USER_CHANGED = "authorization_error"  # the pair now belongs to somebody else, e
 BUSY = "renewal_busy"
 RENEWALS_AT_ONCE = 4  # each holds a connection while it asks; half of a process's pool stays for everybody else
 PATIENCE_SECONDS = 30.0
+RENEWALS, WAIT_TOGETHER = "renewals", 1000  # those who wait for one renewal need no places of their own
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,17 @@ class Credentials:
 class Tokens:
     """Calls Bitrix24 on behalf of a user and keeps that user's pair alive."""
 
-    def __init__(self, store: Store, vault: Vault, rest: Rest, oauth: AuthorizationServers, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        rest: Rest,
+        oauth: AuthorizationServers,
+        clock: Clock,
+        places: Places | None = None,
+    ) -> None:
         self._store = store
+        self._places = places or Places()
         self._vault = vault
         self._rest = rest
         self._oauth = oauth
@@ -224,7 +235,8 @@ class Tokens:
         lost answer the same refresh token is tried once more: the authorization server may not have seen it.
         """
         try:
-            return self._renewals.run((user, fingerprint(spent)), lambda: self._renew_or_again(user, spent))
+            with self._places.hold(RENEWALS, at_once=WAIT_TOGETHER):
+                return self._renewals.run((user, fingerprint(spent)), lambda: self._renew_or_again(user, spent))
         except TimeoutError as late:
             raise _busy(user) from late
         except Unavailable as lost:
@@ -266,6 +278,7 @@ class Tokens:
 
     def _locked(self, db: Session, user: UserRef) -> tuple[UserToken, Portal]:
         """The pair's row, held until the transaction ends. The portal's row is only read: opening locks it first."""
+        hurry(db)
         row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)
         portal = db.get(Portal, user.member_id)
         if row is None or portal is None:

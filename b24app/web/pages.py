@@ -13,6 +13,7 @@ from b24app.web import responses, serializers
 from b24app.web.current import require_session, services
 from b24app.web.forms import read
 from b24app.web.problems import facts
+from b24app.web.shapes import PagesShape
 from b24app.web.translation import _
 
 KINDS = {
@@ -59,7 +60,10 @@ def listed() -> Response:
         if query.ids_only:
             return responses.json({"lids": screen.lids, "total": screen.total})
         shown = [serializers.page(row, due) for row in screen.pages]
-        return responses.json({"pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous})
+        listed: PagesShape = {
+            "pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous,
+        }  # fmt: skip
+        return responses.json(listed)
     return _view(query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages])
 
 

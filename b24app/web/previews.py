@@ -5,13 +5,13 @@ Of an order for later the page's state at that time counts, as far as the schedu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from b24app.domain import N_, Action
 from b24app.pages import Page
 from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.web import serializers, times
+from b24app.web.shapes import PreviewItemShape
 from b24app.web.translation import _, when
 
 BY_THEN = {
@@ -47,7 +47,7 @@ class Preview:
     why: str | None
     own: str | None  # what other orders are still to do to it
 
-    def shape(self) -> dict[str, Any]:
+    def shape(self) -> PreviewItemShape:
         """As the contract has it."""
         page = self.page
         return {

@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from b24app.services import Services
 from b24app.store.models import ApiCall, Portal, Run, RunItem, User, UserToken, VerifiedToken
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import Person
 from tests.worker import work_until_idle
 

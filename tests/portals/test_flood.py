@@ -15,7 +15,8 @@ from b24app.portals.rate_limit import ADDRESS, PORTAL
 from b24app.services import Services, build
 from b24app.store.models import Portal, User, UserToken, VerifiedToken
 from b24sandbox import StandIn
-from tests.conftest import StandingClock, make_config
+from tests.clocks import StandingClock
+from tests.conftest import make_config
 from tests.people import Person
 
 FLOOD = 1000

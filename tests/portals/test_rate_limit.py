@@ -8,7 +8,7 @@ import pytest
 
 from b24app.errors import Forged, TooManyAttempts
 from b24app.portals.rate_limit import ADDRESS, ALL, NETWORK, PORTAL, RateLimiter, buckets_of
-from tests.conftest import StandingClock
+from tests.clocks import StandingClock
 
 ATTACKER, NEIGHBOUR, STRANGER = "203.0.113.7", "203.0.113.8", "198.51.100.1"
 

@@ -9,7 +9,8 @@ import pytest
 from b24app.services import Services
 from b24app.store.models import Run
 from b24sandbox import StandIn
-from tests.conftest import Turn, TurnableClock
+from tests.clocks import TurnableClock
+from tests.conftest import Turn
 from tests.people import Person
 from tests.worker import pump
 
@@ -38,7 +39,7 @@ def down(person: Person, *lids: int) -> None:
 
 
 def inside(clock: TurnableClock, **span: float) -> str:
-    return (clock() + timedelta(**span)).isoformat()
+    return (clock() + timedelta(**span)).isoformat(timespec="seconds")
 
 
 def code(person: Person, run_id: str) -> str | None:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from b24app.services import Services
 from b24app.store.models import MethodThrottle, Portal, Run
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import Person
 from tests.processes import wait_until
 from tests.worker import work, work_until_idle

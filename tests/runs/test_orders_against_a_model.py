@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from b24app.services import Services, build
 from b24app.store.models import Run
 from b24app.store.queue import BEGIN, STEP
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import StandingClock, TurnableClock
 from tests.people import Person
 from tests.worker import MOST_JOBS, pump
 
@@ -47,20 +47,10 @@ actions = st.sampled_from(["unpublish", "publish"])
 soon = st.integers(1, 300).map(lambda minutes: timedelta(minutes=minutes))
 
 
-class StillClock(TurnableClock):
-    """Moves only when it is turned, so that nothing becomes due while the app and the model look."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.began = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.began + self.ahead
-
-
 @pytest.fixture
-def clock() -> TurnableClock:
-    return StillClock()
+def clock() -> StandingClock:
+    """Nothing becomes due while the app and the model look."""
+    return StandingClock()
 
 
 class Killed(BaseException):

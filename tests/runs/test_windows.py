@@ -8,7 +8,8 @@ import pytest
 
 from b24app.services import Services
 from b24sandbox import StandIn
-from tests.conftest import Turn, TurnableClock
+from tests.clocks import TurnableClock
+from tests.conftest import Turn
 from tests.people import Person
 from tests.worker import pump
 
@@ -35,9 +36,9 @@ def window(clock: TurnableClock) -> Callable[..., dict[str, Any]]:
     def order(
         person: Person, begins: float | None, ends: float, *lids: int, action: str = "unpublish"
     ) -> dict[str, Any]:
-        times = {"until": (clock() + timedelta(hours=ends)).isoformat()}
+        times = {"until": (clock() + timedelta(hours=ends)).isoformat(timespec="seconds")}
         if begins is not None:
-            times["at"] = (clock() + timedelta(hours=begins)).isoformat()
+            times["at"] = (clock() + timedelta(hours=begins)).isoformat(timespec="seconds")
         return shown(person.opened().order(action, *(lids or (PAGE,)), **times))
 
     return order
@@ -184,7 +185,7 @@ def test_a_preview_says_how_much_longer_a_window_keeps_the_page_down(
     alice: Person, ada: Person, clock: TurnableClock, go: Go, window
 ):
     window(alice, None, 6)
-    ends = [(clock() + timedelta(hours=hours)).isoformat() for hours in (3, 9)]
+    ends = [(clock() + timedelta(hours=hours)).isoformat(timespec="seconds") for hours in (3, 9)]
 
     shorter, longer = (
         shown(ada.opened().post("/runs/preview", {"action": "unpublish", "lids": [PAGE], "until": end}))["items"][0]
@@ -463,9 +464,11 @@ def test_either_end_is_moved_from_either_half(alice: Person, clock: TurnableCloc
 
 
 def test_a_plain_order_has_no_end_to_be_moved(alice: Person, clock: TurnableClock):
-    plain = shown(alice.unpublish(PAGE, at=(clock() + timedelta(hours=1)).isoformat()))
+    plain = shown(alice.unpublish(PAGE, at=(clock() + timedelta(hours=1)).isoformat(timespec="seconds")))
 
-    answer = alice.post(f"/runs/{plain['id']}/move", {"until": (clock() + timedelta(hours=2)).isoformat()})
+    answer = alice.post(
+        f"/runs/{plain['id']}/move", {"until": (clock() + timedelta(hours=2)).isoformat(timespec="seconds")}
+    )
 
     assert answer.status_code == 422
 

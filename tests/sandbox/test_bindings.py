@@ -47,10 +47,17 @@ def test_the_trap_of_unbinding_with_a_forms_own_id(admin, editor):
     editor("event.bind", event="ONAPPINSTALL", handler=HANDLER)
     admin("event.bind", event="ONAPPINSTALL", handler=HANDLER)
 
-    assert editor.error("event.unbind", event="ONAPPINSTALL", auth_type="7") == (403, "ACCESS_DENIED")
-    assert editor("event.unbind", event="ONAPPINSTALL", auth_type=7) == {"count": 1}
+    named = {"event": "ONAPPINSTALL", "handler": HANDLER}
+    assert editor.error("event.unbind", **named, auth_type="7") == (403, "ACCESS_DENIED")
+    assert editor("event.unbind", **named, auth_type=7) == {"count": 1}
     assert admin("event.unbind", event="onappinstall", handler=HANDLER) == {"count": 1}
-    assert admin("event.unbind", event="ONAPPINSTALL") == {"count": 0}
+    assert admin("event.unbind", **named) == {"count": 0}
+
+
+def test_unbinding_wants_the_handler(admin):
+    answer = admin.ask("event.unbind", event="ONAPPINSTALL")
+
+    assert (answer.status_code, answer.json()["error"], answer.json()["argument"]) == (400, "ERROR_ARGUMENT", "handler")
 
 
 def test_the_item_in_the_settings(editor, portal):

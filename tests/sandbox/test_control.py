@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from b24sandbox import StandIn
+from b24sandbox.state.snapshot import StateFileError
 
 ROOT = Path(__file__).parents[2]
 
@@ -277,14 +278,45 @@ def test_a_portal_that_is_no_index_is_refused_in_words(standin, portal):
     assert answer.json()["error"].startswith("portal is a whole number")
 
 
-def test_a_broken_state_file_is_left_aside(tmp_path):
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"version": 99, "portals": []}', '{"version": 2, "portals": [1, 2]}']
+)
+def test_a_broken_state_file_stops_the_start_and_stays_as_it_is(tmp_path, text):
     path = tmp_path / "state.json"
-    path.write_text("{", encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
-    with StandIn.start(state_file=path) as standin:
-        assert standin.portals[0].page(351).active is True
+    with pytest.raises(StateFileError, match=r"state\.json"):
+        StandIn.start(state_file=path)
+
+    assert path.read_text(encoding="utf-8") == text
 
 
+def test_a_state_file_of_other_portals_is_not_overwritten(tmp_path):
+    path = tmp_path / "state.json"
+    StandIn.start(portals=3, state_file=path).stop()
+    before = path.read_bytes()
+
+    with pytest.raises(StateFileError, match="3 portals"):
+        StandIn.start(portals=2, state_file=path)
+
+    assert path.read_bytes() == before
+
+
+def test_a_state_file_of_the_first_version_is_taken_up(tmp_path):
+    path = tmp_path / "state.json"
+    with StandIn.start(state_file=path) as first:
+        first.portals[0].finish_install()
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    for portal in kept["portals"]:
+        portal["installation"] = portal.pop("installations")["0"]
+        portal["notifications"] = [{"id": 1, "user": 7, "message": "x", "tag": "", "at": 0.0}]
+    path.write_text(json.dumps({**kept, "version": 1, "applications": None, "redirect_uri": ""}), encoding="utf-8")
+
+    with StandIn.start(state_file=path) as second:
+        assert (second.portals[0].installed, second.portals[1].installed) == (True, False)
+
+
+@pytest.mark.process
 def test_alone_it_prints_one_line_when_ready_and_ends_when_told(tmp_path):
     command = [sys.executable, "-m", "b24sandbox", "--port", "0", "--tls", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -304,6 +336,7 @@ def test_alone_it_prints_one_line_when_ready_and_ends_when_told(tmp_path):
     assert (process.returncode, rest) == (0, "")
 
 
+@pytest.mark.process
 def test_a_taken_port_is_told_in_words(standin):
     taken = standin.control.rpartition(":")[2]
     command = [sys.executable, "-m", "b24sandbox", "--port", taken]

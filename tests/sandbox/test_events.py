@@ -6,33 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from b24sandbox.protocol import events, php
-from b24sandbox.server.http import Listener, Request, Response
+from b24sandbox.protocol import events
+from tests.sandbox.listening import Listening
 
 EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
 
 
-class Handler:
-    """An app's /events: keeps the forms it is posted."""
+class Handler(Listening):
+    """An app's /events."""
 
     def __init__(self) -> None:
-        self.forms: list[dict[str, object]] = []
-        self.types: list[str] = []
-        self.status = 200
-        self._listener = Listener("127.0.0.1", 0, self._take)
-        self.url = f"{self._listener.url}/events"
-
-    def _take(self, request: Request) -> Response:
-        self.types.append(request.content_type)
-        self.forms.append(php.parse(request.body.decode()))
-        return Response(self.status)
-
-    @property
-    def events(self) -> list[object]:
-        return [form["event"] for form in self.forms]
-
-    def close(self) -> None:
-        self._listener.close()
+        super().__init__()
+        self.url = f"{self.url}/events"
 
 
 @pytest.fixture

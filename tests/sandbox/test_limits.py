@@ -43,17 +43,63 @@ def test_operating_time_runs_up_by_method_and_leaves_after_ten_minutes(portal, e
     assert editor.error("landing.landing.unpublic", lid=351) == (200, "")
 
 
-def test_the_answer_says_when_the_oldest_minute_leaves(editor):
-    time_told = editor.ask("landing.landing.unpublic", lid=351).json()["time"]
+def test_a_method_is_blocked_over_the_limit_and_not_at_it(portal, editor, standin):
+    standin.world.clock.advance(60 - standin.world.clock.now() % 60)  # the whole test in one minute
+    portal.switch(operating_limit=3)
+    for _ in range(20):
+        assert editor.error("landing.landing.unpublic", lid=351) == (200, "")
+    used = editor.ask("landing.landing.unpublic", lid=351).json()["time"]["operating"]
 
-    ahead = time_told["operating_reset_at"] - time_told["start"]
-    assert 540 <= ahead <= 600
-    assert time_told["operating_reset_at"] % 60 == 0
+    assert used == pytest.approx(3.15)  # at 3.00 exactly it was still let through
+    assert editor.error("landing.landing.unpublic", lid=351) == (429, "OPERATION_TIME_LIMIT")
 
 
-def test_short_calls_are_not_counted(editor):
+def test_the_oldest_minute_leaves_ten_minutes_after_its_first_call(editor, standin):
+    first = editor.ask("landing.landing.unpublic", lid=351).json()["time"]
+    standin.world.clock.advance(125)
+    later = editor.ask("landing.landing.unpublic", lid=351).json()["time"]
+
+    assert first["operating_reset_at"] == pytest.approx(first["start"] + 600, abs=1)
+    assert later["operating_reset_at"] == first["operating_reset_at"]
+
+
+def test_short_calls_count_together_once_a_request_passes_a_tenth(editor):
     for _ in range(5):
         assert editor.ask("profile").json()["time"]["operating"] == 0
+
+    few = editor.ask("batch", cmd={f"c{number}": "profile" for number in range(3)}).json()["result"]
+    many = editor.ask("batch", cmd={f"c{number}": "profile" for number in range(10)}).json()["result"]
+
+    assert few["result_time"]["c2"]["operating"] == 0  # 0.09 s
+    assert many["result_time"]["c2"]["operating"] == 0
+    assert many["result_time"]["c3"]["operating"] == pytest.approx(0.12)
+    assert many["result_time"]["c9"]["operating"] == pytest.approx(0.3)
+
+
+def test_each_webhook_and_the_app_have_accounts_of_their_own(portal, admin, session):
+    portal.switch(operating_limit=1)
+    for _ in range(8):
+        admin.ask("landing.landing.unpublic", lid=351)
+
+    by_webhook = session.post(portal.webhook + "landing.landing.unpublic", json={"lid": 351}, timeout=10)
+
+    assert admin.error("landing.landing.unpublic", lid=351) == (429, "OPERATION_TIME_LIMIT")
+    assert (by_webhook.status_code, by_webhook.json()["time"]["operating"]) == (200, pytest.approx(0.15))
+
+
+def test_the_bucket_drains_once_a_second(portal, editor, standin):
+    standin.world.clock.run(0.001)
+    standin.world.clock.advance(1 - standin.world.clock.now() % 1 + 0.01)
+    portal.switch(bucket="50/2")
+    for _ in range(50):
+        editor.ask("profile")
+
+    standin.world.clock.advance(0.9)
+    before = editor.error("profile")
+    standin.world.clock.advance(0.1)
+
+    assert before == (503, "QUERY_LIMIT_EXCEEDED")
+    assert [editor.error("profile")[0] for _ in range(3)] == [200, 200, 503]
 
 
 def test_a_self_hosted_portal_has_no_limits(portal, editor):

@@ -20,6 +20,7 @@ LAST = {1: 6, 2: 6, 3: 3, 4: 7, 5: 5, 7: 2}  # part of the protocol → its last
 FACTS = (SANDBOX / "FACTS.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("kind", "outcome"), [("reset_after", "1 passed"), ("reset_before", "1 failed")])
 def test_the_ten_lines_run_as_they_stand_and_could_fail(tmp_path, kind, outcome):
     [example] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 
 def test_a_profile_needs_no_scope(portal, editor):
     portal.scope([])
@@ -64,31 +62,6 @@ def test_options_of_app_and_user(admin, editor):
     assert editor("user.option.set", options={"theme": "dark"}) is True
     assert editor("user.option.get") == {"theme": "dark"}
     assert admin("user.option.get") == []
-
-
-@pytest.mark.parametrize(
-    ("params", "code"),
-    [
-        ({"MESSAGE": "x"}, "USER_ID_EMPTY"),
-        ({"USER_ID": 7}, "MESSAGE_EMPTY"),
-        ({"USER_ID": 7, "MESSAGE": "x", "ATTACH": "y"}, "ATTACH_ERROR"),
-        ({"USER_ID": 7, "MESSAGE": "x", "ATTACH": ["y" * 70_000]}, "ATTACH_OVERSIZE"),
-    ],
-)
-def test_refused_notifications(portal, admin, params, code):
-    portal.scope(["im"])
-    admin.tokens = portal.tokens("admin")
-
-    assert admin.error("im.notify.system.add", **params) == (400, code)
-
-
-def test_a_notification_with_the_same_tag_replaces_the_one_before(portal, admin):
-    portal.scope(["im"])
-    admin.tokens = portal.tokens("admin")
-    for text in ("10 of 50", "50 of 50"):
-        assert isinstance(admin("im.notify.system.add", USER_ID=7, MESSAGE=text, TAG="run1"), int)
-
-    assert [each["message"] for each in portal.state.notifications] == ["50 of 50"]
 
 
 def test_generic_lists_have_pages_of_fifty(portal, admin):

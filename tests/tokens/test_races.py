@@ -71,6 +71,7 @@ def at_once(number: int, work: Callable[[int], object]) -> list[object]:
 # --- many, at once -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_sees_an_error(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -214,6 +215,7 @@ def renewing(
     wait_until(lambda: all(call.end is not None for call in standin.calls("oauth", TOKEN)))
 
 
+@pytest.mark.process
 def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -226,6 +228,7 @@ def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
     assert token_row(services, who(alice)).dead_code is None
 
 
+@pytest.mark.process
 def test_a_renewer_killed_after_the_server_rotated_costs_a_reopening_and_no_more(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -240,6 +243,7 @@ def test_a_renewer_killed_after_the_server_rotated_costs_a_reopening_and_no_more
     assert alice.unpublish(351).status_code == 201
 
 
+@pytest.mark.process
 def test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -256,6 +260,7 @@ def test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well(
     assert services.tokens.call(who(alice), "profile").result
 
 
+@pytest.mark.process
 def test_a_renewer_frozen_after_the_server_rotated_still_brings_its_pair_home(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):

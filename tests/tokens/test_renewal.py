@@ -19,7 +19,8 @@ from b24app.store.vault import CannotOpen
 from b24app.tokens.keep_alive import MOST_AT_ONCE, KeepAlive
 from b24app.tokens.user_tokens import USER_CHANGED, place
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock, make_config
+from tests.clocks import TurnableClock
+from tests.conftest import make_config
 from tests.people import Person
 from tests.worker import work_until_idle
 

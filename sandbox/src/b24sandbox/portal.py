@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from b24sandbox.methods.landing import kind_of
 from b24sandbox.protocol import events
-from b24sandbox.protocol.frame import open_frame
+from b24sandbox.protocol.frame import link_of, open_frame
 from b24sandbox.state import samples
 from b24sandbox.state.faults import Fault
 from b24sandbox.state.sites import DEFAULT_KINDS, in_trash
-from b24sandbox.state.world import RIGHTS, Page, Portal, Site, User, World
+from b24sandbox.state.world import RIGHTS, Installation, Notice, Page, Portal, Site, User, World
 
 
 class PortalHandle:
-    """One portal, for tests: `standin.portals[0]`.
+    """One portal, for tests: `standin.portals[0]`, as one application sees it.
 
     world  everything the stand-in knows; hold `world.lock` while changing it by hand
+    app    the application's place among those registered, 0 unless there are several
     """
 
-    def __init__(self, world: World, index: int, move: Callable[[int], str]) -> None:
+    def __init__(self, world: World, index: int, move: Callable[[int], str], app: int = 0) -> None:
         self.world = world
         self.index = index
+        self.app = app
         self._move = move
+
+    def of(self, app: int) -> PortalHandle:
+        """The same portal as another application sees it."""
+        return PortalHandle(self.world, self.index, self._move, app)
+
+    @property
+    def installation(self) -> Installation | None:
+        """The application on this portal; None when it is not installed."""
+        return self.state.installations.get(self.app)
 
     @property
     def state(self) -> Portal:
@@ -53,12 +65,12 @@ class PortalHandle:
 
     @property
     def application_token(self) -> str | None:
-        return self.state.installation.application_token if self.state.installation else None
+        return self.installation.application_token if self.installation else None
 
     @property
     def installed(self) -> bool:
         """Whether the app is there and its installer has finished."""
-        return self.state.installation is not None and self.state.installation.finished
+        return self.installation is not None and self.installation.finished
 
     def user(self, who: int | str) -> User:
         """A user by id or role (`admin`, `editor`, `reader`)."""
@@ -67,7 +79,7 @@ class PortalHandle:
     def tokens(self, who: int | str) -> dict[str, object]:
         """A new pair for a user, as a frame open or an install gives one."""
         with self.world.lock:
-            token = self.world.issue(self.state, self.user(who).id)
+            token = self.world.issue(self.state, self.user(who).id, app=self.app)
         return {
             "access_token": token.access,
             "refresh_token": token.refresh,
@@ -88,49 +100,100 @@ class PortalHandle:
                  so the installer counts as finished; None: as the portal decides
         """
         with self.world.lock:
-            if install and self.state.installation is None:
+            if install and self.installation is None:
                 self._put_on()
-            if install is False and self.state.installation is not None:
-                self.state.installation.finished = True
-            _, url, form = open_frame(self.world, self.state, self.user(who), install, placement, options, lang)
+            if install is False and self.installation is not None:
+                self.installation.finished = True
+            user = self.user(who)
+            _, url, form = open_frame(self.world, self.state, user, install, placement, options, lang, self.app)
         return url, form
 
-    def install(self) -> None:
-        """Put the app on this portal anew; the tokens of an earlier installation are forgotten."""
+    def open_link(self, link: str, who: int | str = "admin", lang: str | None = None) -> tuple[str, dict[str, str]]:
+        """What a link into an app posts into its frame: `/marketplace/app/<client_id>/?run=5`, host or not.
+
+        Raises ValueError for an address that is none of an app.
+        """
+        parts = urlsplit(link)
+        found = link_of(self.world, parts.path, parts.query)
+        if found is None:
+            raise ValueError(f"{link} opens no application")
+        return self.of(found.app).open(who, None, found.placement, found.options, lang)
+
+    def install(self, who: int | str = "admin") -> int:
+        """Put the app on this portal anew; the tokens of an earlier installation are forgotten.
+
+        Where its card has no installer the installation has succeeded with that, and events are sent; how many.
+        """
         with self.world.lock:
             self._put_on()
+            found = self.installation
+            if found is None or not found.finished:
+                return 0
+            return events.installed(self.world, self.state, self.user(who).id, self.app)
 
     def _put_on(self) -> None:
-        self.world.forget_tokens(self.state)
-        samples.install(self.world, self.state)
+        self.world.forget_tokens(self.state, self.app)
+        samples.install(self.world, self.state, self.app)
 
     def finish_install(self, who: int | str = "admin") -> int:
-        """What `installFinish` in the browser does: ONAPPINSTALL goes to the bound handlers; how many."""
+        """What `installFinish` in the browser does: ONAPPINSTALL to the handlers, ONAPPUSERREADY to the installer.
+
+        How many handlers are told of the installation; 0 when it had finished before.
+        """
         with self.world.lock:
-            installation = self.state.installation
+            installation = self.installation
             if installation is None or installation.finished:
                 return 0
             installation.finished = True
-            return events.installed(self.world, self.state, self.user(who).id)
+            return events.installed(self.world, self.state, self.user(who).id, self.app)
 
     def uninstall(self, clean: bool = False) -> int:
         """Remove the app; how many handlers hear of it."""
         with self.world.lock:
-            if self.state.installation is not None:
-                self.state.installation.finished = True  # a test without a browser never called installFinish
-            return events.uninstalled(self.world, self.state, clean)
+            if self.installation is not None:
+                self.installation.finished = True  # a test without a browser never called installFinish
+            return events.uninstalled(self.world, self.state, clean, self.app)
 
     def update(self, scopes: Iterable[str] | None = None) -> int:
-        """A new version of the app, with other scopes where named; handlers are dropped, the installer runs again."""
+        """A new version of the app, with other scopes where named: registrations go, the installer runs again."""
         with self.world.lock:
-            if scopes is not None and self.state.installation is not None:
-                self.state.installation.scope = list(scopes)
-            return events.updated(self.world, self.state)
+            if scopes is not None and self.installation is not None:
+                self.installation.scope = list(scopes)
+            return events.updated(self.world, self.state, self.app)
+
+    def user_ready(self, address: str = "") -> int:
+        """Send ONAPPUSERREADY now, to the installer's address or another one (11.1)."""
+        with self.world.lock:
+            return events.user_ready(self.world, self.state, self.app, address)
+
+    def user_ready_form(self) -> tuple[str, dict[str, str]]:
+        """Where ONAPPUSERREADY goes and its form, not sent; makes the system user where there is none yet.
+
+        Raises LookupError where the app is not installed.
+        """
+        with self.world.lock:
+            if self.installation is None:
+                raise LookupError("the application is not installed on this portal")
+            form = events.user_ready_form(self.world, self.state, self.installation, self.app)
+            return self.world.applications[self.app].installer, dict(form)
+
+    @property
+    def system_user(self) -> User | None:
+        """The application's own user on this portal, once there is one."""
+        found = self.installation.system_user if self.installation else 0
+        return self.state.users.get(found)
+
+    def notices(self, who: int | str | None = None) -> list[Notice]:
+        """What apps have put under a person's bell (or everybody's), oldest first; copies."""
+        user = None if who is None else self.user(who).id
+        with self.world.lock:
+            return [replace(each) for each in self.state.notifications if user in (None, each.user)]
 
     def send(self, event: str, values: dict[str, object] | None = None, who: int | str = "admin") -> int:
         """Send an event to its bound handlers, whatever the state of the installation."""
         with self.world.lock:
-            return events.emit(self.world, self.state, event.upper(), values or {}, self.user(who).id, force=True)
+            user = self.user(who).id
+            return events.emit(self.world, self.state, event.upper(), values or {}, user, force=True, app=self.app)
 
     def page(self, lid: int) -> Page:
         """A copy of a page as it is now."""
@@ -175,8 +238,8 @@ class PortalHandle:
     def scope(self, scopes: Iterable[str]) -> None:
         """Set what the administrator has granted. Less shows at once, more with the next token."""
         with self.world.lock:
-            if self.state.installation is not None:
-                self.state.installation.scope = list(scopes)
+            if self.installation is not None:
+                self.installation.scope = list(scopes)
 
     def expire(self, who: int | str | None = None) -> int:
         """Let the access tokens of a user, or of all, run out now; how many."""
@@ -193,7 +256,9 @@ class PortalHandle:
             mine = [
                 token
                 for token in self.world.tokens.values()
-                if token.portal == self.index and user in (None, token.user_id) and token.expires_at > 0
+                if (token.portal, token.app) == (self.index, self.app)
+                and user in (None, token.user_id)
+                and token.expires_at > 0
             ]
             for token in mine:
                 token.expires_at = min(token.expires_at, now)

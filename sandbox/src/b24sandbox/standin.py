@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from b24sandbox import methods
 from b24sandbox.control import routes
@@ -49,23 +51,31 @@ class StandIn:
         tls: Path | str | None = None,
         scale: float = 1.0,
         state_file: Path | None = None,
+        apps: Sequence[Mapping[str, Any]] = (),
+        **card: Any,
     ) -> StandIn:
         """Listen: control, two authorization servers, then the portals, on `port` and the next ones (0: any free).
 
         tls         serve https; the authority that clients are to trust is written there as `ca.pem`
         scale       portal seconds in one real second
         state_file  take up what was saved there, and save to it every few seconds and at the end
+        apps        cards of several applications side by side, each as `card`; `url` is `app_url` unless given
+        card        fields of the one application's card (`Application`): title, scope, install_path, client_id …
+
+        Raises OSError where it cannot listen, StateFileError for a file that is not of these portals.
         """
-        world = samples.build(portals, app_url, Clock(scale))
+        cards = [samples.card(place, **{"url": app_url, **each}) for place, each in enumerate(apps or [card])]
+        world = samples.build(portals, cards, Clock(scale))
         network = Network(world, None if tls is None else Path(tls))
         standin = cls(world, network)
         try:
             network.listen(port, Control(world, standin.portals))
-        except OSError:
+            if state_file is not None:
+                snapshot.load(world, state_file)
+        except (OSError, snapshot.StateFileError):
             standin.stop()
             raise
         if state_file is not None:
-            snapshot.load(world, state_file)
             standin._keep(state_file)
         return standin
 
@@ -130,6 +140,14 @@ class StandIn:
     @app_url.setter
     def app_url(self, url: str) -> None:
         self.world.application.url = url
+
+    def add_app(self, **card: Any) -> int:
+        """Register one more application and put it on every portal; its place. Fields as in `start`.
+
+        `portal.of(place)` is a portal as that application sees it.
+        """
+        with self.world.lock:
+            return samples.add_app(self.world, {"url": self.app_url, **card})
 
     def reset(self) -> None:
         """Everything as at the start: sample data, no tokens, no faults, nothing recorded. Addresses stay."""

@@ -29,11 +29,14 @@ class ControlRequest:
 
     @property
     def portal(self) -> PortalHandle:
-        """The portal meant, the first when none is named; raises KeyError for one that is not there."""
+        """The portal meant, as the application meant sees it; the first of each unless named. Raises KeyError."""
         index = self.number("portal")
         if not 0 <= index < len(self.portals):
             raise KeyError(f"no portal {index}")
-        return self.portals[index]
+        app = self.number("app")
+        if not 0 <= app < len(self.world.applications):
+            raise KeyError(f"no application {app}")
+        return self.portals[index].of(app) if app else self.portals[index]
 
     @property
     def who(self) -> int | str:

@@ -35,7 +35,10 @@ def tokens(request: ControlRequest) -> object:
 
 @route("POST", "/open")
 def open_(request: ControlRequest) -> object:
-    """The frame's POST as the portal would send it: {portal, user, install?, placement?, options?, lang?}."""
+    """The frame's POST as the portal would send it: {portal, user, install?, placement?, options? | link?, lang?}."""
+    if "link" in request.values:
+        url, form = request.portal.open_link(request.text("link"), request.who, request.text("lang") or None)
+        return {"url": url, "form": form}
     options = dict(php.items(request.values.get("options"))) or None
     url, form = request.portal.open(
         request.who,
@@ -137,14 +140,26 @@ def forget(request: ControlRequest) -> object:
 @route("POST", "/install")
 def install(request: ControlRequest) -> object:
     """Put the app on the portal anew, with its installer still to run: {portal}."""
-    request.portal.install()
-    return {"ok": True}
+    return {"ok": True, "sent": request.portal.install(request.who)}
 
 
 @route("POST", "/finish")
 def finish(request: ControlRequest) -> object:
     """What installFinish in the browser does: {portal, user?}."""
     return {"sent": request.portal.finish_install(request.who)}
+
+
+@route("POST", "/user-ready")
+def user_ready(request: ControlRequest) -> object:
+    """Send ONAPPUSERREADY now: {portal, to?}; to the installer's address unless another one is named."""
+    return {"sent": request.portal.user_ready(request.text("to"))}
+
+
+@route("GET", "/notices")
+def notices(request: ControlRequest) -> object:
+    """What apps have put under people's bells: ?portal=&user=."""
+    who = request.who if "user" in request.values else None
+    return {"notices": [asdict(each) for each in request.portal.notices(who)]}
 
 
 @route("POST", "/uninstall")
@@ -171,13 +186,14 @@ def event(request: ControlRequest) -> object:
 
 @route("POST", "/event-queue")
 def event_queue(request: ControlRequest) -> object:
-    """How events travel: {delay?, lose?, twice?, hold?}; seconds, the next so many, and whether to hold them back."""
+    """How events travel: {delay?, lose?, twice?, hold?, slow_seconds?}; a handler slower than that is called less."""
     queue = request.world.event_queue
     with request.world.lock:
         queue.delay = request.seconds("delay", queue.delay)
         queue.lose = request.number("lose", queue.lose)
         queue.twice = request.number("twice", queue.twice)
         queue.hold = request.flag("hold", queue.hold)
+        queue.slow_seconds = request.seconds("slow_seconds", queue.slow_seconds)
         return _queue_values(queue)
 
 
@@ -187,6 +203,7 @@ def _queue_values(queue: EventQueue) -> dict[str, object]:
         "lose": queue.lose,
         "twice": queue.twice,
         "hold": queue.hold,
+        "slow_seconds": queue.slow_seconds,
         "held": len(queue.held),
     }
 
@@ -234,7 +251,7 @@ def world(request: ControlRequest) -> object:
     with found.lock:
         found.application.url = request.text("app_url", found.application.url)
         found.rotation = request.text("rotation", found.rotation)
-        found.redirect_uri = request.text("redirect_uri", found.redirect_uri)
+        found.application.redirect_uri = request.text("redirect_uri", found.application.redirect_uri)
         found.kills_access = request.flag("kills_access", found.kills_access)
         found.oauth_down = request.flag("oauth_down", found.oauth_down)
         return _for_all(found)
@@ -246,7 +263,7 @@ def _for_all(found: World) -> dict[str, object]:
         "rotation": found.rotation,
         "kills_access": found.kills_access,
         "oauth_down": found.oauth_down,
-        "redirect_uri": found.redirect_uri,
+        "redirect_uri": found.application.redirect_uri,
     }
 
 
@@ -295,10 +312,10 @@ def _summary(portal: Portal) -> dict[str, object]:
         "installed": installation is not None,
         "finished": installation is not None and installation.finished,
         "scope": installation.scope if installation else [],
-        "users": [_person(portal, user, sites) for user in portal.users.values()],
+        "users": [_person(portal, user, sites) for user in portal.people],
         "sites": [{"id": each.id, "title": each.title, "type": each.type} for each in sites],
         "switches": portal.switches.described(),
-        "notifications": list(portal.notifications),
+        "notifications": [asdict(each) for each in portal.notifications],
     }
 
 
@@ -326,7 +343,7 @@ def _whole(portal: Portal) -> dict[str, object]:
         "rights": portal.rights,
         "default_rights": portal.default_rights,
         "installation": None if portal.installation is None else asdict(portal.installation),
-        "notifications": list(portal.notifications),
+        "notifications": [asdict(each) for each in portal.notifications],
         "switches": portal.switches.described(),
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from b24sandbox.methods.options import option_get, option_set
+from b24sandbox.methods.options import application, option_get, option_set
 from b24sandbox.methods.users import BASIC
 from b24sandbox.protocol import php
 from b24sandbox.protocol.errors import RestError
 from b24sandbox.protocol.events import EVENTS
 from b24sandbox.protocol.registry import MethodCall, rest_method
 from b24sandbox.state.clock import iso
+from b24sandbox.state.world import NUMBERED_FROM
 
 
 @rest_method("app.info")
@@ -18,8 +19,8 @@ def app_info(call: MethodCall) -> dict[str, object]:
     switches = call.portal.switches
     family = "selfhosted" if switches.self_hosted else "ent250"
     return {
-        "ID": 5,
-        "CODE": call.world.application.client_id,
+        "ID": NUMBERED_FROM + call.app,
+        "CODE": call.card.client_id,
         "VERSION": installation.version,
         "STATUS": installation.status,
         "INSTALLED": installation.finished,
@@ -62,7 +63,12 @@ def method_get(call: MethodCall) -> dict[str, bool]:
 
 @rest_method("events")
 def events(call: MethodCall) -> list[str]:
-    return list(EVENTS)
+    """The events that can be bound; `scope` narrows them down, `full` brings those of scopes not granted too."""
+    wanted = call.text("scope")
+    found = [each for each in EVENTS.values() if not wanted or each.scope == wanted]
+    if not php.truthy(call.get("full")):
+        found = [each for each in found if not each.scope or each.scope in call.scope]
+    return [each.name for each in found]
 
 
 @rest_method("feature.get")
@@ -79,11 +85,12 @@ def server_time(call: MethodCall) -> str:
 
 @rest_method("app.option.get")
 def app_option_get(call: MethodCall) -> object:
-    return option_get(call, call.installation().options)
+    return option_get(call, application(call).options)
 
 
 @rest_method("app.option.set")
 def app_option_set(call: MethodCall) -> bool:
     """Only an administrator sets the app's options."""
+    found = application(call)
     call.need_admin()
-    return option_set(call, call.installation().options)
+    return option_set(call, found.options)

@@ -21,6 +21,7 @@ WIDGETS = (
     "USER_PROFILE_MENU",
 )
 WIDGETS_EACH = 50
+ONLY_ONE = ("REST_APP_URI",)
 
 
 @rest_method("event.bind")
@@ -35,7 +36,7 @@ def event_bind(call: MethodCall) -> bool:
     if not offline and not handler:
         raise argument("HANDLER", "Parameter 'HANDLER' is null or empty")
     user_id = _for_whom(call, offline)
-    if event not in EVENTS:
+    if event not in EVENTS or (EVENTS[event].scope and EVENTS[event].scope not in call.scope):
         raise RestError("ERROR_EVENT_NOT_FOUND", "Event not found", 400)
     if not offline:
         check_handler(handler)
@@ -77,14 +78,16 @@ def event_get(call: MethodCall) -> list[dict[str, object]]:
 def event_unbind(call: MethodCall) -> dict[str, int]:
     """The trap of 2.5: for a non-administrator `auth_type` is compared strictly, so a form's own id is refused."""
     installation = call.installation()
-    event, handler, given = call.required("event").upper(), call.text("handler"), call.get("auth_type")
+    event, given = call.required("event").upper(), call.get("auth_type")
+    offline = call.text("event_type").lower() == "offline"
+    handler = "" if offline else call.required("handler")
     if not call.user.admin and given is not None and given != call.user.id:
         raise denied("Access denied! Administrator permissions required.")
 
     def goes(each: Binding) -> bool:
         mine = call.user.admin or each.user_id == call.user.id
         named = given is None or each.user_id == php.integer(given)
-        return mine and named and each.event == event and (not handler or each.handler == handler)
+        return mine and named and each.event == event and (each.offline if offline else each.handler == handler)
 
     kept = [each for each in installation.bindings if not goes(each)]
     count = len(installation.bindings) - len(kept)
@@ -115,9 +118,10 @@ def repo_bind(call: MethodCall) -> bool:
 @landing_method("landing.repo.unbind", required=("code",))
 def repo_unbind(call: MethodCall) -> bool | None:
     """`handler` is optional: all of the code; null for a call that is no app's."""
-    if call.token is None or call.portal.installation is None:
+    installation = call.app_here
+    if installation is None:
         return None
-    installation, handler = call.portal.installation, php.text(call.params.get("handler"))
+    handler = php.text(call.params.get("handler"))
     code = php.text(call.params["code"]).strip().upper()
     kept = [each for each in installation.placements if each.code != code or (handler and each.handler != handler)]
     if len(kept) == len(installation.placements):
@@ -127,9 +131,9 @@ def repo_unbind(call: MethodCall) -> bool | None:
 
 
 def _app(call: MethodCall) -> Installation:
-    if call.token is None or call.portal.installation is None:
+    if (found := call.app_here) is None:
         raise landing("ACCESS_DENIED", "Application context required.")
-    return call.portal.installation
+    return found
 
 
 def _absolute(url: str) -> bool:
@@ -149,7 +153,7 @@ def placement_bind(call: MethodCall) -> bool:
     same = [each for each in installation.frame_placements if each.code == code]
     if any(each.handler == handler for each in same):
         raise RestError("ERROR_CORE", "Unable to set placement handler: Handler already binded", 400)
-    if len(same) >= WIDGETS_EACH:
+    if len(same) >= (1 if code in ONLY_ONE else WIDGETS_EACH):
         raise RestError("ERROR_PLACEMENT_MAX_COUNT", "Placement max count", 400)
     installation.frame_placements.append(
         Placement(code, handler, call.text("TITLE"), {"USER_ID": php.integer(call.get("USER_ID"))})

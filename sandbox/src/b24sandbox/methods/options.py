@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from b24sandbox.protocol import php
-from b24sandbox.protocol.errors import argument
+from b24sandbox.protocol.errors import argument, denied
 from b24sandbox.protocol.registry import MethodCall
+from b24sandbox.state.world import Installation
+
+
+def application(call: MethodCall) -> Installation:
+    """The app whose options they are; a webhook has none: ACCESS_DENIED."""
+    if (found := call.app_here) is None:
+        raise denied("Access denied! Application context required")
+    return found
 
 
 def option_get(call: MethodCall, kept: dict[str, object]) -> object:

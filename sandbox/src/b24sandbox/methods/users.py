@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from b24sandbox.methods.options import option_get, option_set
+from b24sandbox.methods.options import application, option_get, option_set
 from b24sandbox.protocol import php
 from b24sandbox.protocol.registry import MethodCall, Paged, rest_method
 from b24sandbox.state.world import User
@@ -51,7 +51,7 @@ def user_get(call: MethodCall) -> Paged:
     wanted = dict(php.items(call.get("FILTER") or call.get("filter")))
     ids = {php.text(each) for each in php.values(wanted.get("ID", call.get("ID") or []))}
     after = php.integer(wanted.get(">ID"))
-    users = [each for each in sorted(call.portal.users.values(), key=lambda each: each.id) if each.id > after]
+    users = [each for each in sorted(call.portal.people, key=lambda each: each.id) if each.id > after]
     users = [each for each in users if not ids or str(each.id) in ids]
     if php.text(call.get("ORDER")).upper() == "DESC":
         users.reverse()
@@ -67,11 +67,13 @@ def is_admin(call: MethodCall) -> bool:
 
 @rest_method("user.option.get")
 def user_option_get(call: MethodCall) -> object:
-    call.installation()
-    return option_get(call, call.user.options)
+    return option_get(call, _options(call))
 
 
 @rest_method("user.option.set")
 def user_option_set(call: MethodCall) -> bool:
-    call.installation()
-    return option_set(call, call.user.options)
+    return option_set(call, _options(call))
+
+
+def _options(call: MethodCall) -> dict[str, object]:
+    return application(call).user_options.setdefault(call.user.id, {})

@@ -130,21 +130,25 @@ def thing(portal: Portal, user: User, site_id: int, lid: int) -> Thing | None:
     )
 
 
-def placements(portal: Portal, about: Thing) -> list[Placement]:
+def placements(portal: Portal, about: Thing) -> list[tuple[int, Placement]]:
     """The apps' items at the end of the settings menu: none on main pages, none before the installer has finished."""
-    installation = portal.installation
-    if installation is None or not installation.finished or about.type in ("VIBE", "MAINPAGE"):
+    if about.type in ("VIBE", "MAINPAGE"):
         return []
-    return [each for each in installation.placements if each.code == "LANDING_SETTINGS"]
+    return [
+        (app, each)
+        for app, installation in portal.installations.items()
+        for each in installation.placements
+        if installation.finished and each.code == "LANDING_SETTINGS"
+    ]
 
 
 def why_no_placement(portal: Portal, about: Thing) -> str:
     """In words for the person who looks for the app's item."""
     if about.type in ("VIBE", "MAINPAGE"):
         return "Apps have no item in the settings of a main page."
-    if portal.installation is None:
+    if not portal.installations:
         return "No app with an item here is installed."
-    if not portal.installation.finished:
+    if not any(each.finished for each in portal.installations.values()):
         return "The app is not installed to the end; until then its item is not shown."
     return "The app has not registered an item (LANDING_SETTINGS) here."
 

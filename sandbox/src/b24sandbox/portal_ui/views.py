@@ -4,7 +4,8 @@
 
 | path | what |
 |---|---|
-| / | the app in the portal; `user`, `lang`, `theme`, `view`, `placement`, `options` choose how |
+| / | the app in the portal; `user`, `lang`, `theme`, `view`, `app`, `placement`, `options` choose how |
+| /marketplace/app/<name>/, /marketplace/view/<name>/ | the same by a link of an app, whose parameters it gets |
 | /sites/ | the sites a person may read; `site`, `lid` open the settings, `placement` the app's item in them |
 | /sites/settings | the slider's content, asked by the script |
 | /market/, /section/<name> | the app's card; what a portal has and the stand-in has not |
@@ -25,6 +26,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from b24sandbox.portal_ui import sites
 from b24sandbox.portal_ui.visit import Visit
 from b24sandbox.portal_ui.words import LANGUAGES, RIGHT_TO_LEFT, SECTIONS, html_lang, words
+from b24sandbox.protocol.frame import OURS, link_of
 from b24sandbox.server.http import Request, Response, page
 from b24sandbox.state.world import Portal, User, World
 
@@ -50,12 +52,12 @@ def answer(world: World, portal: Portal, request: Request) -> Response | None:
     if request.path.startswith(STATIC):
         return _static(request.path.removeprefix(STATIC))
     query = {name: values[-1] for name, values in parse_qs(request.query, keep_blank_values=True).items()}
-    visit = Visit(world, portal, request.path, query)
+    visit = Visit(world, portal, request.path, query, link_of(world, request.path, request.query))
     with world.lock:
         shown = _shown(visit)
     if shown is not None:
-        origin = world.application.url.rstrip("/")
-        shown.headers["Content-Security-Policy"] = _policy(origin, world.control)
+        origins = sorted({card.url.rstrip("/") for card in world.applications})
+        shown.headers["Content-Security-Policy"] = _policy(" ".join(origins), world.control)
         shown.headers["Cache-Control"] = "no-store"
     return shown
 
@@ -70,6 +72,10 @@ def _shown(visit: Visit) -> Response | None:
     }
     if visit.path in exact:
         return exact[visit.path](visit)
+    if visit.opened is not None:
+        return _app(visit)
+    if visit.path.startswith("/market/detail/"):
+        return _market(visit)
     head, _, name = visit.path.strip("/").partition("/")
     if head == "section" and name in SECTIONS:
         return _render(visit, "portal.html", name, words(visit.lang).get(name, name))
@@ -79,9 +85,9 @@ def _shown(visit: Visit) -> Response | None:
 
 
 def _app(visit: Visit) -> Response:
-    if visit.portal.installation is None:
+    if visit.installation is None:
         return _market(visit)
-    return _render(visit, "portal.html", "app", visit.world.application.title)
+    return _render(visit, "portal.html", "app", visit.card.title)
 
 
 def _sites(visit: Visit) -> Response:
@@ -100,9 +106,9 @@ def _settings(visit: Visit) -> Response:
 
 
 def _market(visit: Visit) -> Response:
-    installation = visit.portal.installation
+    installation = visit.installation
     state = "none" if installation is None else ("done" if installation.finished else "begun")
-    context = {"app": visit.world.application, "state": state, "installation": installation}
+    context = {"app": visit.card, "state": state, "installation": installation}
     return _render(visit, "market.html", "market", words(visit.lang)["market"], **context)
 
 
@@ -124,7 +130,7 @@ def _panel(visit: Visit) -> Response:
         "control": visit.world.control,
         "portal": visit.portal.index,
         "portals": portals,
-        "app": {"title": visit.world.application.title, "scope": visit.world.application.scope},
+        "app": {"title": visit.card.title, "scope": visit.card.scope, "place": visit.app},
         "scale": visit.world.clock.scale,
     }
     return page(_pages.get_template("panel.html").render(boot=_json(boot), portals=portals, here=visit.portal.index))
@@ -139,7 +145,7 @@ def _described(portal: Portal) -> dict[str, object]:
         "index": portal.index,
         "title": portal.title,
         "url": portal.url,
-        "users": [{"id": user.id, "name": user.full_name, "role": role_of(user)} for user in portal.users.values()],
+        "users": [{"id": user.id, "name": user.full_name, "role": role_of(user)} for user in portal.people],
         "sites": [{"id": site.id, "title": site.title} for site in portal.sites.values() if not site.deleted],
     }
 
@@ -162,12 +168,12 @@ def _render(visit: Visit, template: str, section: str, title: str, **context: ob
         view=visit.view,
         languages=LANGUAGES,
         words=said,
-        menu=_menu(visit, said),
+        menu=_menu(visit, said, section),
         section=section,
         title=title,
-        app_title=visit.world.application.title,
+        app_title=visit.card.title,
         path=visit.path,
-        kept={name: visit.query[name] for name in ("placement", "options") if name in visit.query},
+        kept=_kept(visit),
         link=visit.link,
         panel_url="/panel",
         slider=visit.query.get("IFRAME") == "Y",
@@ -178,11 +184,26 @@ def _render(visit: Visit, template: str, section: str, title: str, **context: ob
     return page(html)
 
 
-def _menu(visit: Visit, said: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    places = {"app": visit.link("/"), "sites": visit.link("/sites/"), "market": visit.link("/market/")}
-    titles = {**said, "app": visit.world.application.title}
-    shown = [key for key in SECTIONS if key != "app" or visit.portal.installation is not None]
-    return [(key, titles[key], places.get(key) or visit.link(f"/section/{key}")) for key in shown]
+def _kept(visit: Visit) -> dict[str, str]:
+    """What stays in the address when the bar chooses another person, language or view."""
+    if visit.opened is not None:
+        return {name: value for name, value in visit.query.items() if name not in OURS}
+    return {name: visit.query[name] for name in ("placement", "options", "app") if name in visit.query}
+
+
+def _menu(visit: Visit, said: Mapping[str, str], section: str) -> list[tuple[str, str, str, bool]]:
+    """Icon, title, address and whether this is where we are; an entry for each application on the portal."""
+    shown: list[tuple[str, str, str, bool]] = []
+    places = {"sites": visit.link("/sites/"), "market": visit.link("/market/")}
+    for key in SECTIONS:
+        if key != "app":
+            shown.append((key, said[key], places.get(key) or visit.link(f"/section/{key}"), key == section))
+            continue
+        for place in visit.portal.installations:
+            current = section == "app" and place == visit.app
+            href = visit.link("/", app=place) if place or visit.app else visit.link("/")
+            shown.append((key, visit.world.applications[place].title, href, current))
+    return shown
 
 
 def _boot(visit: Visit, section: str, described: Mapping[str, object]) -> dict[str, object]:
@@ -193,13 +214,13 @@ def _boot(visit: Visit, section: str, described: Mapping[str, object]) -> dict[s
         "lang": visit.lang,
         "theme": visit.theme,
         "view": visit.view,
-        "placement": visit.query.get("placement", "DEFAULT"),
-        "options": visit.query.get("options", ""),
+        "placement": visit.opened.placement if visit.opened else visit.query.get("placement", "DEFAULT"),
+        "options": json.dumps(visit.opened.options) if visit.opened else visit.query.get("options", ""),
         "settings": {"site": visit.number("site"), "lid": visit.number("lid")},
         "control": visit.world.control,
         "portal": visit.portal.index,
         "described": described,
-        "app": {"title": visit.world.application.title, "scope": visit.world.application.scope},
+        "app": {"title": visit.card.title, "scope": visit.card.scope, "place": visit.app},
     }
 
 

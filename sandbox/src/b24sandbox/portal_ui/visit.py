@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from b24sandbox.portal_ui.words import LANGUAGES
-from b24sandbox.state.world import Portal, User, World
+from b24sandbox.protocol.frame import Link
+from b24sandbox.state.world import Application, Installation, Portal, User, World
 
 VIEWS = ("page", "slider", "phone")
-KEPT = ("user", "lang", "theme", "view")
+KEPT = ("user", "lang", "theme", "view", "app")
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,28 @@ class Visit:
     portal: Portal
     path: str
     query: Mapping[str, str]
+    opened: Link | None = None  # what a link of 12.5 opens
+
+    @property
+    def app(self) -> int:
+        """The application this is about, the first where none or an unknown one is named."""
+        place = self.opened.app if self.opened else self.number("app")
+        return place if place < len(self.world.applications) else 0
+
+    @property
+    def card(self) -> Application:
+        return self.world.applications[self.app]
+
+    @property
+    def installation(self) -> Installation | None:
+        return self.portal.installations.get(self.app)
 
     @property
     def user(self) -> User:
         users = self.portal.users
         wanted = self.query.get("user", "")
-        return users.get(int(wanted), users[min(users)]) if wanted.isdigit() else users[min(users)]
+        found = users.get(int(wanted)) if wanted.isdigit() else None
+        return users[min(users)] if found is None or found.system else found
 
     @property
     def lang(self) -> str:

@@ -43,7 +43,7 @@ def authorize(world: World, portal: Portal, access: str, place: str, record: Cal
         raise RestError("OVERLOAD_LIMIT")
     if not portal.switches.rest_in_plan:
         raise RestError("REST_NOT_IN_PLAN")
-    if not portal.switches.app_active or portal.installation is None:
+    if not portal.switches.app_active or portal.installations.get(token.app) is None:
         raise RestError("APPLICATION_NOT_FOUND")
     if refusal or token.expires_at <= world.clock.now():
         raise RestError("expired_token")
@@ -57,23 +57,24 @@ def _validated(world: World, portal: Portal, access: str, token: Token | None) -
     if kept is not None and kept[0] > now:
         return kept[1], kept[2]
     refusal, scope = "", []
+    installation = portal.installations.get(token.app) if token is not None else None
     if token is None or token.portal != portal.index:
         refusal = "invalid_token"
-    elif portal.installation is None:
+    elif installation is None:
         refusal = "ERROR_OAUTH"
     elif portal.switches.payment_expired:
         refusal = "PAYMENT_REQUIRED"
     elif token.dead:
         refusal = portal.switches.dead_token_code
     else:
-        scope = [each for each in token.scope if each in portal.installation.scope]
+        scope = [each for each in token.scope if each in installation.scope]
     if portal.switches.token_cache_seconds:
         world.meters.checked[key] = (now + portal.switches.token_cache_seconds, refusal, scope)
     return refusal, scope
 
 
 def check_access(
-    world: World, portal: Portal, user: User, scope: list[str], method: Method, token: Token | None
+    world: World, portal: Portal, user: User, scope: list[str], method: Method, token: Token | None, account: str
 ) -> None:
     """Scope, then the user, then whether the administrator lets them use the app, then the operating limit."""
     if method.scope and not set(method.scope) & set(scope):
@@ -84,4 +85,4 @@ def check_access(
         raise RestError("user_access_error")
     if portal.switches.confirm_methods == method.name:
         raise RestError("METHOD_CONFIRM_WAITING")
-    check_operating(world, portal, method.name)
+    check_operating(world, portal, account, method.name)

@@ -120,59 +120,60 @@ class AuthorizationServer:
     def _grant(self, params: php.PhpArray) -> Token:
         """A pair for a grant; the checks in the order of 1.4."""
         grant = php.text(params.get("grant_type"))
-        card = self.world.application
         for name in ("grant_type", "client_id", "client_secret"):
             if not php.text(params.get(name)):
                 raise Refused("invalid_request", 400, f'No "{name}" parameter found')
-        if params["client_id"] != card.client_id:
+        app = self.world.place_of(php.text(params["client_id"]))
+        if app is None:
             raise Refused("wrong_client", 200)  # 200 it is: seen live by the SDK's tests
+        card = self.world.applications[app]
         if not secrets.compare_digest(php.text(params["client_secret"]).encode(), card.client_secret.encode()):
             raise Refused("invalid_client", 400)
         wanted = set(php.text(params.get("scope")).replace(",", " ").split())
         if not wanted <= set(card.scope):
             raise Refused("invalid_scope", 403, "The requested scope is invalid")
         if grant == "refresh_token":
-            return self._refresh(php.text(params.get("refresh_token")))
+            return self._refresh(app, php.text(params.get("refresh_token")))
         if grant == "authorization_code":
-            return self._exchange(php.text(params.get("code")))
+            return self._exchange(app, php.text(params.get("code")))
         raise Refused("invalid_request", 400, "Unsupported grant type")
 
-    def _refresh(self, refresh: str) -> Token:
+    def _refresh(self, app: int, refresh: str) -> Token:
         """The next pair of a chain; the one it came from is used up in the same breath (1.5)."""
         if not refresh:
             raise Refused("invalid_request", 400, 'No "refresh_token" parameter found')
         world, now = self.world, self.world.clock.now()
         token = world.refreshes.get(refresh)
-        if token is None or token.refresh_expires_at <= now:
+        if token is None or token.app != app or token.refresh_expires_at <= now:
             raise Refused("invalid_grant", 400)
-        portal = self._usable(token.portal)
+        portal = self._usable(token.portal, app)
         if token.spent and not self._forgiven(token):
             raise Refused("invalid_grant", 400)
-        granted = portal.installation.scope if portal.installation else []
+        granted = portal.installations[app].scope
         scope = (
             granted if portal.switches.refresh_takes_new_scopes else [each for each in token.scope if each in granted]
         )
         if not token.spent:
             token.spent, token.spent_at = True, now
         token.dead = world.kills_access
-        return world.issue(portal, token.user_id, scope)
+        return world.issue(portal, token.user_id, scope, app)
 
     def _forgiven(self, token: Token) -> bool:
         if self.world.rotation == "grace":
             return self.world.clock.now() - token.spent_at < GRACE_SECONDS
         return self.world.rotation == "none"
 
-    def _exchange(self, code: str) -> Token:
+    def _exchange(self, app: int, code: str) -> Token:
         if not code:
             raise Refused("invalid_request", 400, 'No "code" parameter found')
         found = self.world.codes.pop(code, None)
-        if found is None or found.expires_at <= self.world.clock.now():
+        if found is None or found.app != app or found.expires_at <= self.world.clock.now():
             raise Refused("invalid_grant", 400)
-        return self.world.issue(self._usable(found.portal), found.user_id)
+        return self.world.issue(self._usable(found.portal, app), found.user_id, app=app)
 
-    def _usable(self, index: int) -> Portal:
+    def _usable(self, index: int, app: int) -> Portal:
         portal = self.world.portals[index]
-        if portal.installation is None:
+        if app not in portal.installations:
             raise Refused("NOT_INSTALLED", 401, TEXTS["NOT_INSTALLED"])
         if portal.switches.payment_expired:
             raise Refused("PAYMENT_REQUIRED", 401, TEXTS["PAYMENT_REQUIRED"])
@@ -188,7 +189,7 @@ class AuthorizationServer:
             "scope": ",".join(token.scope),
             "domain": self.address.partition("://")[2],
             "server_endpoint": f"{self.address}/rest/",
-            "status": portal.installation.status if portal.installation else "F",
+            "status": portal.installations[token.app].status,
             "client_endpoint": portal.endpoint,
             "member_id": portal.member_id,
             "user_id": token.user_id,
@@ -210,7 +211,7 @@ class AuthorizationServer:
         if token is None:
             raise Refused("invalid_client", 400)
         portal = self.world.portal_of(token)
-        installation = portal.installation
+        installation = portal.installations.get(token.app)
         if installation is None:
             raise Refused("NOT_INSTALLED", 401, TEXTS["NOT_INSTALLED"])
         if token.dead or token.expires_at <= now:
@@ -218,7 +219,7 @@ class AuthorizationServer:
         scope = ",".join(each for each in token.scope if each in installation.scope)
         return {
             "result": {
-                "client_id": self.world.application.client_id,
+                "client_id": self.world.applications[token.app].client_id,
                 "scope": scope,
                 "expires": iso_utc(token.expires_at),
                 "install": {
@@ -258,25 +259,28 @@ def authorize(world: World, portal: Portal, request: Request) -> Response:
     answer is a redirect at once; a failure is the portal's own page, and the app hears nothing.
     """
     query = php.parse(request.query)
-    if query.get("client_id") != world.application.client_id:
+    app = world.place_of(php.text(query.get("client_id")))
+    if app is None:
         return page("<!doctype html><title>Error</title><h1>Application not found</h1>", 404)
-    if portal.installation is None:
+    installation = portal.installations.get(app)
+    if installation is None:
         return page("<!doctype html><title>Error</title><h1>The application is not installed</h1>", 403)
     user = portal.users.get(php.integer(query.get("user", 1)))
     if user is None or not user.active or not user.may_use_app:
         return page("<!doctype html><title>Error</title><h1>Access denied</h1>", 403)
     with world.lock:
-        code = Code(secrets.token_hex(35), portal.index, user.id, world.clock.now() + CODE_SECONDS)
+        code = Code(secrets.token_hex(35), portal.index, user.id, world.clock.now() + CODE_SECONDS, app)
         world.codes[code.code] = code
     back = {
         "code": code.code,
         "state": php.text(query.get("state")),
         "domain": portal.domain,
         "member_id": portal.member_id,
-        "scope": ",".join(portal.installation.scope),
+        "scope": ",".join(installation.scope),
         "server_domain": world.server_of(portal).partition("://")[2],
     }
-    address = world.redirect_uri or f"{world.application.url}/app"
+    address = world.applications[app].callback
+    mark = "&" if "?" in address else "?"
     return Response(
-        302, b"", {"Location": f"{address}?{urlencode(back, quote_via=quote)}", "Cache-Control": "no-store"}
+        302, b"", {"Location": f"{address}{mark}{urlencode(back, quote_via=quote)}", "Cache-Control": "no-store"}
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from b24sandbox.protocol import php
 from b24sandbox.protocol.errors import RestError, argument, denied
-from b24sandbox.protocol.limits import Deadline
-from b24sandbox.state.world import Installation, Portal, Token, User, World
+from b24sandbox.protocol.limits import Deadline, Spent
+from b24sandbox.state.world import Application, Installation, Portal, Token, User, World
 
 
 @dataclass
@@ -19,6 +19,8 @@ class Process:
     """
 
     deadline: Deadline
+    spent: Spent
+    account: str  # whose operating time it is
     kind: str = ""
 
 
@@ -55,10 +57,26 @@ class MethodCall:
         return value
 
     def installation(self) -> Installation:
-        """The app that asks; raises ACCESS_DENIED for a webhook."""
-        if self.token is None or self.portal.installation is None:
+        """The app that asks, on this portal; raises WRONG_AUTH_TYPE for a webhook."""
+        if (found := self.app_here) is None:
             raise RestError("WRONG_AUTH_TYPE", status=403)
-        return self.portal.installation
+        return found
+
+    @property
+    def app_here(self) -> Installation | None:
+        """The installation of the app that asks; None for a webhook."""
+        return None if self.token is None else self.portal.installations.get(self.token.app)
+
+    @property
+    def app(self) -> int:
+        """The place of the app that asks among the applications; -1 for a webhook."""
+        return -1 if self.token is None else self.token.app
+
+    @property
+    def card(self) -> Application:
+        """The card of the app that asks; raises WRONG_AUTH_TYPE for a webhook."""
+        self.installation()
+        return self.world.applications[self.app]
 
     def need_admin(self) -> None:
         if not self.user.admin:

@@ -15,7 +15,7 @@ from b24sandbox.protocol import php
 from b24sandbox.protocol.auth import authorize, check_access, credentials
 from b24sandbox.protocol.batch import run_batch
 from b24sandbox.protocol.errors import RestError, denied
-from b24sandbox.protocol.limits import Deadline, GatewayTimeout, charge, check_operating, count_operating, operating
+from b24sandbox.protocol.limits import Deadline, GatewayTimeout, Spent, charge, check_operating, operating
 from b24sandbox.protocol.misbehaviour import apply_fault, edit_value
 from b24sandbox.protocol.registry import CommandLost, Method, MethodCall, Paged, Process, rest_method
 from b24sandbox.server.http import Request, Response, front_end, reply
@@ -80,7 +80,7 @@ class Exchange:
         self.route = route
         self.params = params
         self.record = record
-        self.process = Process(deadline)
+        self.process = Process(deadline, Spent(world, portal, ""), "")
         self.began = world.clock.now()
 
     def answer(self, fault: Fault | None) -> Response:
@@ -109,7 +109,7 @@ class Exchange:
             result = run_batch(call, self.record, run_command) if method.name == "batch" else perform(call, method)
         except RestError as error:
             return self._refuse(error)
-        return self._envelope(result, method)
+        return self._envelope(result, method, token)
 
     def _admit(self) -> tuple[Method, User, list[str], Token | None]:
         """All checks before the method, in the source's order."""
@@ -125,7 +125,9 @@ class Exchange:
         else:
             access, place = credentials(self.request, self.params)
             user, scope, token = authorize(self.world, self.portal, access, place, self.record)
-        check_access(self.world, self.portal, user, scope, method, token)
+        account = f"app {token.app}" if token is not None else f"webhook {self.route.webhook}"
+        self.process = Process(self.process.deadline, Spent(self.world, self.portal, account), account)
+        check_access(self.world, self.portal, user, scope, method, token, account)
         if "token" in self.params:
             raise denied("Access denied! Link check failed")  # the call has become a signed link (4.1)
         for name in RESERVED:
@@ -144,7 +146,7 @@ class Exchange:
         scopes = sorted({scope for method in rest_method.methods.values() for scope in method.scope})
         return self.portal.users[int(user_id)], scopes, None
 
-    def _envelope(self, result: object, method: Method) -> Response:
+    def _envelope(self, result: object, method: Method, token: Token | None) -> Response:
         """4.2: the result with its times."""
         body: dict[str, object] = {}
         if isinstance(result, Paged):
@@ -153,12 +155,15 @@ class Exchange:
             )
         else:
             body = {"result": result}
-        body["time"] = timing(self.world, self.portal, method.name, self.began)
+        body["time"] = timing(self.world, self.portal, self.process.account, method.name, self.began)
         headers = CORS | {
-            "X-Bitrix-Rest-Application": self.world.application.client_id,
+            "X-Bitrix-Rest-Application": self._caller(token),
             "X-Bitrix-Rest-Time": "0.0100000000",
         }
         return self._printed(body, 200, headers)
+
+    def _caller(self, token: Token | None) -> str:
+        return self.world.applications[token.app].client_id if token is not None else "webhook"
 
     def _refuse(self, error: RestError) -> Response:
         self.record.code = error.code
@@ -185,7 +190,7 @@ def run_command(call: MethodCall, name: str, record: Call) -> tuple[object, dict
     with world.lock:
         if method.scope and not set(method.scope) & set(call.scope):
             raise RestError("insufficient_scope", "")  # inside a batch the description is empty (4.4)
-        check_operating(world, portal, name)
+        check_operating(world, portal, call.process.account, name)
     result = perform(call, method)
     if fault is not None and fault.kind == "latency":
         call.process.deadline.wait(fault.seconds)
@@ -195,7 +200,7 @@ def run_command(call: MethodCall, name: str, record: Call) -> tuple[object, dict
         result = edit_value({"result": result}, fault).get("result")  # type: ignore[attr-defined]
     if fault is not None and fault.kind == "lost":
         raise CommandLost
-    return result, timing(world, portal, name, began)
+    return result, timing(world, portal, call.process.account, name, began)
 
 
 def perform(call: MethodCall, method: Method) -> object:
@@ -203,11 +208,11 @@ def perform(call: MethodCall, method: Method) -> object:
     if call.portal.switches.paced:
         call.process.deadline.wait(method.wall)
     with call.world.lock:
-        count_operating(call.world, call.portal, method.name, method.cost)
+        call.process.spent.add(method.name, method.cost)
         return method.run(call)
 
 
-def timing(world: World, portal: Portal, method: str, began: float) -> dict[str, object]:
+def timing(world: World, portal: Portal, account: str, method: str, began: float) -> dict[str, object]:
     now = world.clock.now()
     found: dict[str, object] = {
         "start": int(began),
@@ -220,7 +225,7 @@ def timing(world: World, portal: Portal, method: str, began: float) -> dict[str,
     if portal.switches.self_hosted:
         return found
     with world.lock:
-        seconds, reset_at = operating(world, portal, method)
+        seconds, reset_at = operating(world, portal, account, method)
     return found | {"operating_reset_at": reset_at, "operating": round(seconds, 6)}
 
 

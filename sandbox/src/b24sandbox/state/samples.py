@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 from b24sandbox.state.clock import Clock
-from b24sandbox.state.world import RIGHTS, Application, Folder, Installation, Page, Portal, Site, User, World
+from b24sandbox.state.world import RIGHTS, Application, Binding, Folder, Installation, Page, Portal, Site, User, World
 
 DAY = 86400.0
+APP_EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
 
 
 @dataclass(frozen=True)
@@ -186,17 +190,48 @@ def stable(*parts: object) -> str:
     return hashlib.sha256(":".join(map(str, ("stand-in", *parts))).encode()).hexdigest()[:32]
 
 
-def build(portals: int, app_url: str, clock: Clock) -> World:
+def card(place: int, **fields: Any) -> Application:
+    """An application's card; client_id and client_secret are the same at every start unless they are given.
+
+    Raises ValueError for a field that no card has.
+    """
+    known = [each.name for each in dataclasses.fields(Application)]
+    if strange := sorted(fields.keys() - set(known)):
+        raise ValueError(f"unknown: {', '.join(strange)}; an application's card has {', '.join(known)}")
+    more = (place,) if place else ()
+    digits = stable("client", *more)
+    usual: dict[str, Any] = {
+        "client_id": f"app.{digits[:14]}.{int(digits[14:20], 16) % 10**8:08d}",
+        "client_secret": stable("secret", *more) + stable("more", *more),
+    }
+    if place:
+        usual |= {"title": f"Sample app {place + 1}", "code": f"standin.sample{place + 1}"}
+    return Application(**(usual | fields))
+
+
+def add_app(world: World, fields: Mapping[str, Any]) -> int:
+    """Register one more application and put it on every portal; its place. Hold the lock."""
+    place = len(world.applications)
+    made = card(place, **fields)
+    if world.place_of(made.client_id) is not None:
+        raise ValueError(f"client_id {made.client_id} is taken")
+    world.applications.append(made)
+    world.cards.append(replace(made, scope=list(made.scope)))
+    for each in world.portals:
+        install(world, each, place)
+    return place
+
+
+def build(portals: int, cards: list[Application], clock: Clock) -> World:
     """A fresh world with `portals` portals; those after the second are like the first.
 
-    The app is on each of them as after the click in the Market: its installer has yet to run.
+    Each application is on each of them as after the click in the Market: its installer has yet to run.
     """
-    digits = stable("client")
-    client_id = f"app.{digits[:14]}.{int(digits[14:20], 16) % 10**8:08d}"
-    application = Application(client_id, stable("secret") + stable("more"), app_url)
-    world = World(application, [portal(index, clock.now()) for index in range(portals)], clock)
+    world = World(cards, [portal(index, clock.now()) for index in range(portals)], clock)
     for each in world.portals:
-        install(world, each)
+        for place in range(len(cards)):
+            install(world, each, place)
+    world.cards = [replace(each, scope=list(each.scope)) for each in cards]
     return world
 
 
@@ -204,29 +239,47 @@ def reset(world: World) -> None:
     """Everything as at the start: sample data, no tokens, no faults, nothing recorded. Addresses stay."""
     with world.lock:
         world.clock.reset()
-        fresh = build(len(world.portals), world.application.url, world.clock)
-        world.application = fresh.application
+        cards = [replace(each, scope=list(each.scope)) for each in world.cards]
+        for kept, now in zip(cards, world.applications, strict=False):
+            kept.url = now.url
+        fresh = build(len(world.portals), cards, world.clock)
+        world.applications[:] = fresh.applications
         for each, url in zip(fresh.portals, world.homes, strict=True):
             each.url = url
         world.portals[:] = fresh.portals
-        for kept in (world.tokens, world.refreshes, world.codes, world.frames):
-            kept.clear()
-        world.rotation, world.kills_access, world.oauth_down, world.redirect_uri = "strict", True, False, ""
+        for kept_map in (world.tokens, world.refreshes, world.codes, world.frames):
+            kept_map.clear()
+        world.rotation, world.kills_access, world.oauth_down = "strict", True, False
         world.event_queue, world.meters = fresh.event_queue, fresh.meters
         world.faults.clear()
         world.recorder.clear()
 
 
-def install(world: World, portal: Portal) -> Installation:
-    """Put the app on a portal, as the administrator's click in the Market does; its installer has yet to finish."""
-    card = world.application
-    portal.installation = Installation(
-        scope=list(card.scope),
-        application_token=stable("application token", portal.index),
-        version=card.version,
-        status=card.status,
+def install(world: World, portal: Portal, app: int = 0) -> Installation:
+    """Put an application on a portal, as the administrator's click in the Market does.
+
+    Its installer has yet to finish; where the card has none the installation is finished at once.
+    """
+    made = world.applications[app]
+    installation = Installation(
+        scope=list(made.scope),
+        application_token=stable("application token", portal.index, *((app,) if app else ())),
+        finished=not made.has_installer,
+        version=made.version,
+        status=made.status,
     )
-    return portal.installation
+    portal.installations[app] = installation
+    bind_card(world, portal, app)
+    return installation
+
+
+def bind_card(world: World, portal: Portal, app: int) -> None:
+    """Bind the application's own events to the address on its card, where there is one."""
+    made = world.applications[app]
+    if made.events_path:
+        handler = made.address(made.events_path)
+        bindings = [Binding(portal.fresh_id(), event, handler) for event in APP_EVENTS]
+        portal.installations[app].bindings = bindings
 
 
 def portal(index: int, now: float) -> Portal:

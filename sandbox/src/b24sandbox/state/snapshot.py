@@ -12,18 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from b24sandbox.state.world import Application, Code, Portal, Token, World
+from b24sandbox.state.world import Code, Portal, Token, World
 
-VERSION = 1
-KEPT = ("rotation", "kills_access", "redirect_uri")
+VERSION = 2
+KEPT = ("rotation", "kills_access")
 
 
 def save(world: World, path: Path) -> None:
-    """Write what has to last: the application's card, the portals, tokens and codes."""
+    """Write what has to last: the portals, tokens and codes; applications' cards are those of each start."""
     with world.lock:
         kept = {
             "version": VERSION,
-            "application": world.application,
+            "applications": len(world.applications),
             "portals": world.portals,
             "tokens": [token for token in world.refreshes.values() if not token.spent],
             "codes": list(world.codes.values()),
@@ -37,31 +37,70 @@ def save(world: World, path: Path) -> None:
     beside.replace(path)
 
 
-def load(world: World, path: Path) -> bool:
-    """Take up what was saved; False when there is nothing, or not of this version or number of portals.
+class StateFileError(Exception):
+    """A state file that cannot be taken up; its text says why, for a person."""
 
-    Addresses and the application's URL are those of this start, not of the one before.
+
+def load(world: World, path: Path) -> bool:
+    """Take up what was saved; False when there is no file yet. Raises StateFileError for one that does not fit.
+
+    Addresses and cards are those of this start, not of the one before.
     """
+    kept = read(path)
+    if kept is None:
+        return False
+    if len(kept["portals"]) != len(world.portals) or kept["applications"] != len(world.applications):
+        there = f"{len(kept['portals'])} portals and {kept['applications']} applications"
+        raise StateFileError(f"{path} is of {there}; start with as many, or name another file")
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if kept.get("version") != VERSION or len(kept["portals"]) != len(world.portals):
-        return False
+        _take_up(world, kept)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StateFileError(f"{path} cannot be read as a state file: {error!r}; name another file") from error
+    return True
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A state file's content; None when there is no file. Raises StateFileError for anything else than one of ours."""
+    if not path.exists():
+        return None
+    try:
+        kept: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StateFileError(f"{path} is no state file: {error}; name another one") from error
+    if not isinstance(kept, dict) or not isinstance(kept.get("portals"), list):
+        raise StateFileError(f"{path} is no state file; name another one")
+    if kept.get("version") == 1:
+        kept = _from_first(kept)
+    if kept.get("version") != VERSION:
+        raise StateFileError(f"{path} was written by another version; delete it, or name another file")
+    if not isinstance(kept.get("applications"), int):
+        raise StateFileError(f"{path} is no state file; name another one")
+    return kept
+
+
+def _from_first(kept: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew one application, and notices of another shape."""
+    portals = [{**each, "notifications": []} for each in kept["portals"]]
+    for portal in portals:
+        installation = portal.pop("installation", None)
+        portal["installations"] = {} if installation is None else {"0": installation}
+    return {**kept, "version": VERSION, "applications": 1, "portals": portals}
+
+
+def _take_up(world: World, kept: dict[str, Any]) -> None:
+    portals = [decode(Portal, each) for each in kept["portals"]]
+    tokens = [decode(Token, each) for each in kept["tokens"]]
+    codes = [decode(Code, each) for each in kept["codes"]]
     with world.lock:
-        here = [portal.url for portal in world.portals]
-        app_url, world.application = world.application.url, decode(Application, kept["application"])
-        world.application.url = app_url
-        world.portals[:] = [decode(Portal, each) for each in kept["portals"]]
-        for portal, url in zip(world.portals, here, strict=True):
-            portal.url = url
-        for token in (decode(Token, each) for each in kept["tokens"]):
+        for portal, before in zip(portals, world.portals, strict=True):
+            portal.url = before.url
+        world.portals[:] = portals
+        for token in tokens:
             world.tokens[token.access] = world.refreshes[token.refresh] = token
-        for code in (decode(Code, each) for each in kept["codes"]):
+        for code in codes:
             world.codes[code.code] = code
         for name in KEPT:
             setattr(world, name, kept[name])
-    return True
 
 
 def decode(kind: Any, value: Any) -> Any:

@@ -72,6 +72,14 @@ class Switches:
     ] = 0
     request_seconds: Annotated[int, "After how many seconds the front end cuts a request with 504; 0 is never."] = 60
     paced: Annotated[bool, "On: methods take the time the documentation measured (an unpublish 1.2 s)."] = False
+    user_ready: Annotated[
+        Literal["after", "before", "off"],
+        "ONAPPUSERREADY comes after ONAPPINSTALL, before it, or not at all (a portal older than September 2026).",
+    ] = "after"
+    update_event: Annotated[bool, "Off: an update of the app sends no ONAPPUPDATE, as the source has it."] = True
+    install_event_after_update: Annotated[
+        bool, "On: an app with an installer gets ONAPPINSTALL after an update too, as before rest 26.800."
+    ] = False
     scope_in_events: Annotated[
         Literal["comma", "space"], "How scopes are separated in events: samples have commas, one table spaces."
     ] = "comma"

@@ -1,4 +1,4 @@
-"""Everything the stand-in knows: portals with their users, sites and pages, and the tokens of the one application.
+"""Everything the stand-in knows: applications, portals with their users, sites and pages, and all tokens.
 
 Decision: plain dataclasses under one lock, held for the length of one method and never during a wait. The protocol
 files read and change these; nothing here knows HTTP.
@@ -20,6 +20,7 @@ RIGHTS = ("read", "edit", "sett", "public", "delete")
 ACCESS_SECONDS = 3600
 REFRESH_SECONDS = 180 * 86400
 CODE_SECONDS = 30
+NUMBERED_FROM = 5  # the ID that `app.info` tells of the first application
 
 
 @dataclass
@@ -38,11 +39,16 @@ class User:
     time_zone: str = "Europe/Berlin"
     gender: str = ""
     position: str = ""
-    options: dict[str, object] = field(default_factory=dict)
+    system_of: int = -1  # the application whose own user this is (section 11.1); no list shows it
+    site_notices: bool = True  # off: a notice is not kept, and its id is a time (section 12.3)
 
     @property
     def full_name(self) -> str:
-        return f"{self.name} {self.last_name}"
+        return f"{self.name} {self.last_name}".strip()
+
+    @property
+    def system(self) -> bool:
+        return self.system_of >= 0
 
 
 @dataclass
@@ -120,6 +126,18 @@ class Binding:
 
 
 @dataclass
+class OfflineEvent:
+    """An event kept for `event.offline.get`; `process_id` is set while a process works on it."""
+
+    id: int
+    event: str
+    values: dict[str, object]
+    at: float
+    process_id: str = ""
+    failed: bool = False
+
+
+@dataclass
 class Placement:
     code: str
     handler: str
@@ -140,6 +158,20 @@ class Installation:
     bindings: list[Binding] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
     frame_placements: list[Placement] = field(default_factory=list)  # of placement.bind (section 2.6)
+    installed_by: int = 1
+    system_user: int = 0  # the user made for the app when its installation succeeded (section 11.1)
+    updated: bool = False  # a newer version's installer has yet to run (section 11.2)
+    offline: list[OfflineEvent] = field(default_factory=list)
+    robots: dict[str, dict[str, object]] = field(default_factory=dict)  # automation rules by code (section 13)
+    activities: dict[str, dict[str, object]] = field(default_factory=dict)
+    user_options: dict[int, dict[str, object]] = field(default_factory=dict)
+
+    def drop_registrations(self) -> None:
+        """What an update takes away; options stay (section 11.2)."""
+        for kept in (self.bindings, self.placements, self.frame_placements):
+            kept.clear()
+        self.robots.clear()
+        self.activities.clear()
 
 
 @dataclass
@@ -154,6 +186,8 @@ class Token:
     issued_at: float
     expires_at: float
     refresh_expires_at: float
+    app: int = 0  # whose it is: place in `world.applications`
+    depth: int = 0  # how many events led to the call this token is used for (section 3.3)
     spent: bool = False
     spent_at: float = 0.0
     dead: bool = False
@@ -167,6 +201,7 @@ class Code:
     portal: int
     user_id: int
     expires_at: float
+    app: int = 0
 
 
 @dataclass
@@ -179,6 +214,24 @@ class Frame:
     lang: str
     placement: str
     options: dict[str, object]
+    app: int = 0
+
+
+@dataclass
+class Notice:
+    """What an app put under somebody's bell (section 12)."""
+
+    id: int
+    user: int
+    author: int  # 0: none, the app speaks for itself
+    title: str  # the app's name, which stands above a notice without an author
+    message: str
+    message_out: str
+    tag: str
+    sub_tag: str
+    at: float
+    owner: str  # whose tags these are
+    attach: object = None
 
 
 @dataclass
@@ -193,13 +246,30 @@ class Portal:
     folders: dict[int, Folder] = field(default_factory=dict)
     rights: dict[int, dict[int, list[str]]] = field(default_factory=dict)  # user → site → codes
     default_rights: dict[int, list[str]] = field(default_factory=dict)  # user → codes on sites not named
-    installation: Installation | None = None
+    installations: dict[int, Installation] = field(default_factory=dict)  # by the application's place
     switches: Switches = field(default_factory=Switches)
     webhooks: dict[str, int] = field(default_factory=dict)  # code → user
-    notifications: list[dict[str, object]] = field(default_factory=list)
+    notifications: list[Notice] = field(default_factory=list)
     roles_extended: bool = True
     next_id: int = 5000
     url: str = ""  # set when the address is known
+
+    @property
+    def installation(self) -> Installation | None:
+        """The first application's; `installations` has all."""
+        return self.installations.get(0)
+
+    @installation.setter
+    def installation(self, found: Installation | None) -> None:
+        if found is None:
+            self.installations.pop(0, None)
+        else:
+            self.installations[0] = found
+
+    @property
+    def people(self) -> list[User]:
+        """The users that lists show: without the applications' own."""
+        return [user for user in self.users.values() if not user.system]
 
     @property
     def domain(self) -> str:
@@ -233,6 +303,7 @@ class Delivery:
     event: str
     handler: str
     form: list[tuple[str, str]]
+    app: int = 0
 
 
 @dataclass
@@ -243,6 +314,8 @@ class EventQueue:
     lose: int = 0
     twice: int = 0
     hold: bool = False
+    slow_seconds: float = 0.0  # a handler slower than this is called less often; 0: nobody is
+    rested: dict[str, float] = field(default_factory=dict)  # handler → until when
     held: list[Delivery] = field(default_factory=list)
     under_way: int = 0
 
@@ -251,32 +324,62 @@ class EventQueue:
 class Meters:
     """What the limits have counted so far (section 4.6), and which tokens the portals remember (section 4.5)."""
 
-    buckets: dict[tuple[int, str], tuple[float, float]] = field(default_factory=dict)  # portal, address → level, when
-    operating: dict[tuple[int, str], dict[int, float]] = field(
+    buckets: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)  # portal, address → level, when
+    operating: dict[tuple[int, str, str], dict[int, tuple[float, float]]] = field(
         default_factory=dict
-    )  # portal, method → minute → seconds
+    )  # portal, app or webhook, method → minute → seconds, first call
     checked: dict[tuple[int, str], tuple[float, str, list[str]]] = field(default_factory=dict)  # until, refusal, scope
 
 
 @dataclass
 class Application:
-    """The card of the one application that is registered."""
+    """An application's card, as its developer fills it in.
+
+    url            where it listens; the paths below are put after it, unless one of them is a whole address
+    install_path   the installer's address; empty: there is none, and an installation is finished at once
+    callback_path  where authorize leads back to; empty: to the application's address, as for a local app (1.2)
+    events_path    bound for the application's own events at every installation, for apps that do not bind by themselves
+    api_only       no page in the portal: installed at once, ONAPPINSTALL is posted to the installer's address
+    """
 
     client_id: str
     client_secret: str
     url: str
-    title: str = "Sundown"
-    code: str = "sundown.sundown"
+    title: str = "Sample app"
+    code: str = "standin.sample"
     scope: list[str] = field(default_factory=lambda: ["landing"])
     version: int = 3
     status: str = "F"
+    install_path: str = "/install"
+    app_path: str = "/app"
+    callback_path: str = ""
+    events_path: str = ""
+    redirect_uri: str = ""  # a whole address, before `callback_path`
+    api_only: bool = False
+
+    def address(self, path: str) -> str:
+        """A path of the card as a whole address."""
+        return path if "://" in path else f"{self.url.rstrip('/')}/{path.lstrip('/')}"
+
+    @property
+    def installer(self) -> str:
+        """Where the installer is, the application itself where the card names none."""
+        return self.address(self.install_path or self.app_path)
+
+    @property
+    def has_installer(self) -> bool:
+        return bool(self.install_path) and not self.api_only
+
+    @property
+    def callback(self) -> str:
+        return self.redirect_uri or self.address(self.callback_path or self.app_path)
 
 
 @dataclass
 class World:
     """All of it. Change it only while holding `lock`."""
 
-    application: Application
+    applications: list[Application]
     portals: list[Portal]
     clock: Clock
     tokens: dict[str, Token] = field(default_factory=dict)  # by access token
@@ -287,20 +390,46 @@ class World:
     kills_access: bool = True
     oauth_down: bool = False
     request_count: int = 0  # how many requests may have changed something: what is saved is saved only after that
-    redirect_uri: str = ""  # of the app card; a local app has its handler address here (1.2)
     servers: list[str] = field(default_factory=list)  # authorization servers' addresses, the first is the default
     homes: list[str] = field(default_factory=list)  # the portals' addresses at the start, to which a reset returns
     control: str = ""  # the control API's address
     proxy: str = ""  # with TLS only
+    cards: list[Application] = field(default_factory=list)  # the applications as at the start, for a reset
     recorder: Recorder = field(default_factory=Recorder)
     faults: Faults = field(default_factory=Faults)
     event_queue: EventQueue = field(default_factory=EventQueue)
     meters: Meters = field(default_factory=Meters)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def issue(self, portal: Portal, user_id: int, scope: Iterable[str] | None = None) -> Token:
+    @property
+    def application(self) -> Application:
+        """The first application, the only one unless more are added."""
+        return self.applications[0]
+
+    @application.setter
+    def application(self, card: Application) -> None:
+        self.applications[0] = card
+
+    @property
+    def redirect_uri(self) -> str:
+        """The first application's, on its card."""
+        return self.application.redirect_uri
+
+    @redirect_uri.setter
+    def redirect_uri(self, address: str) -> None:
+        self.application.redirect_uri = address
+
+    def place_of(self, client_id: str) -> int | None:
+        """The application with that client_id, by its place."""
+        found = (place for place, card in enumerate(self.applications) if card.client_id == client_id)
+        return next(found, None)
+
+    def issue(
+        self, portal: Portal, user_id: int, scope: Iterable[str] | None = None, app: int = 0, depth: int = 0
+    ) -> Token:
         """A new chain for a user, as a frame open, an event or a code exchange begins one."""
-        granted = portal.installation.scope if portal.installation else self.application.scope
+        installation = portal.installations.get(app)
+        granted = installation.scope if installation else self.applications[app].scope
         now = self.clock.now()
         token = Token(
             access=secrets.token_hex(35),
@@ -311,15 +440,18 @@ class World:
             issued_at=now,
             expires_at=now + ACCESS_SECONDS,
             refresh_expires_at=now + REFRESH_SECONDS,
+            app=app,
+            depth=depth,
         )
         self.tokens[token.access] = token
         self.refreshes[token.refresh] = token
         return token
 
-    def forget_tokens(self, portal: Portal) -> None:
-        """Drop what was issued for a portal altogether."""
-        self.tokens = {key: token for key, token in self.tokens.items() if token.portal != portal.index}
-        self.refreshes = {key: token for key, token in self.refreshes.items() if token.portal != portal.index}
+    def forget_tokens(self, portal: Portal, app: int = 0) -> None:
+        """Drop what was issued to an application on a portal altogether."""
+        place = (portal.index, app)
+        self.tokens = {key: token for key, token in self.tokens.items() if (token.portal, token.app) != place}
+        self.refreshes = {key: token for key, token in self.refreshes.items() if (token.portal, token.app) != place}
 
     def server_of(self, portal: Portal) -> str:
         """The authorization server a portal names in frames, events and callbacks (section 1.1)."""

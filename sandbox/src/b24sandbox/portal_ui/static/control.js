@@ -29,8 +29,8 @@ export const control = {
   removeFaults: (id) => send('POST', '/faults/clear', id ? { id } : {}),
   pages: (portal, n) => send('POST', '/pages', { portal, n }),
   advance: (seconds) => send('POST', '/clock', { advance: seconds }),
-  install: (portal) => send('POST', '/install', { portal }),
-  uninstall: (portal, clean) => send('POST', '/uninstall', { portal, clean }),
+  install: (portal, app = 0) => send('POST', '/install', { portal, app }),
+  uninstall: (portal, clean, app = 0) => send('POST', '/uninstall', { portal, clean, app }),
 
   // As at the start, with the app on the portals that had it: its installer runs at the next open by an administrator.
   async reset() {

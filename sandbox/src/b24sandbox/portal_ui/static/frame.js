@@ -116,8 +116,8 @@ const REFUSALS = {
 
 // The frame of a person: asks the server for the post and shows the app, or the portal's own words in its place.
 export async function openFrame(place, asked, { slider = null } = {}) {
-  const { user, lang, placement = 'DEFAULT', options = {} } = asked
-  const query = new URLSearchParams({ user, lang, placement, options: typeof options === 'string' ? options : JSON.stringify(options) })
+  const { user, lang, app = 0, placement = 'DEFAULT', handler = '', options = {} } = asked
+  const query = new URLSearchParams({ user, lang, app, placement, handler, options: typeof options === 'string' ? options : JSON.stringify(options) })
   if (!query.get('options') || query.get('options') === '{}') query.delete('options')
   const answer = await fetch(`/_standin/frame?${query}`).catch(() => null)
   const opening = await answer?.json().catch(() => ({})) ?? { detail: 'The stand-in portal does not answer. Is it still running?' }

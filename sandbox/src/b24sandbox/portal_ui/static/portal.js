@@ -9,7 +9,7 @@ import { openSlider } from './slider.js'
 listen(commands)
 const boot = JSON.parse(document.getElementById('standin').textContent)
 const find = (selector, root = document) => root.querySelector(selector)
-const asked = { user: boot.user, lang: boot.lang }
+const asked = { user: boot.user, lang: boot.lang, app: boot.app.place }
 
 function options() {
   try { return boot.options ? JSON.parse(boot.options) : {} } catch { return {} }
@@ -38,7 +38,7 @@ async function openSettings(site, lid, part = 'basic') {
     if (button.dataset.part !== 'app') return
     frame?.destroy()
     const about = { SITE_ID: String(site), LID: String(lid), URI: `/sites/site/${site}/view/${lid}/` }
-    frame = await openFrame(find('[data-panel="app"]', slider.body), { ...asked, placement: button.dataset.placement, options: about, handler: button.dataset.handler }, { slider })
+    frame = await openFrame(find('[data-panel="app"]', slider.body), { ...asked, app: Number(button.dataset.app), placement: button.dataset.placement, options: about, handler: button.dataset.handler }, { slider })
   }
   slider.onclose = () => frame?.destroy()
   slider.body.addEventListener('click', ({ target }) => { const button = target.closest('[data-part]'); if (button) show(button) })
@@ -54,9 +54,9 @@ document.addEventListener('click', ({ target }) => {
 // --- The Market -----------------------------------------------------------------------------------------------------------
 const reloadAfter = async (work) => { try { await work; location.reload() } catch (problem) { news(problem.message) } }
 find('#market-install')?.addEventListener('click', async () => {
-  try { await control.install(boot.portal); location.assign(find('.menu a').href.replace(/\/section\/feed/, '/')) } catch (problem) { news(problem.message) }
+  try { await control.install(boot.portal, boot.app.place); location.assign(find('.menu a').href.replace(/\/section\/feed/, '/')) } catch (problem) { news(problem.message) }
 })
-find('#market-remove')?.addEventListener('click', () => reloadAfter(control.uninstall(boot.portal, find('#market-clean').checked)))
+find('#market-remove')?.addEventListener('click', () => reloadAfter(control.uninstall(boot.portal, find('#market-clean').checked, boot.app.place)))
 
 // --- The bar, the menu, the clock -----------------------------------------------------------------------------------------
 const choices = find('#bar-choices')
