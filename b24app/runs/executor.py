@@ -41,8 +41,16 @@ from b24app.pages import may
 from b24app.runs import outcomes, throttle, windows
 from b24app.runs.batches import Batch, Batches
 from b24app.runs.outcomes import Result
-from b24app.runs.states import discard, is_past_its_end, is_too_late, late_by, wait_for_a_decision
-from b24app.store.db import Store
+from b24app.runs.states import (
+    NOBODY,
+    discard,
+    hold_portal,
+    is_past_its_end,
+    is_too_late,
+    late_by,
+    wait_for_a_decision,
+)
+from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import MethodThrottle, Portal, Run, RunItem
 from b24app.store.queue import Queue
 
@@ -217,6 +225,7 @@ class Executor:
             for each in results
         ]
 
+    @repeated
     def _before_sending(self, run: Run, items: Sequence[RunItem], looked: Mapping[int, PageState]) -> bool:
         """Keep what was just read, so that it can be told later what a request did whose answer was lost; False when
         the run was stopped meanwhile: then nothing is sent.
@@ -224,7 +233,7 @@ class Executor:
         now = self._clock()
         readings = {item.position: outcomes.reading(looked[item.lid], now) for item in items}
         with self._store.begin() as db:
-            current = db.get(Run, run.id, with_for_update=True, populate_existing=True)
+            current = db.get(Run, run.id, with_for_update=HELD, populate_existing=True)
             if current is None or current.state not in MOVING or is_past_its_end(current, now):
                 return False
             values = [{"run_id": run.id, "position": number, "before": before} for number, before in readings.items()]
@@ -278,13 +287,14 @@ class Executor:
             ]
         self._record(NextBatch(run, items), Batch([*results, *never_sent]))
 
+    @repeated
     def ensure_finished(self, run_id: UUID) -> None:
         """A step was to be made by now by a web process, or is to be made when a wait is over: put it in its turn.
 
         Waits of one run are such jobs, because a step that waits would hold up the portal's other runs.
         """
         with self._store.begin() as db:
-            run = db.get(Run, run_id, with_for_update=True)
+            run = db.get(Run, run_id, with_for_update=HELD)
             if run is None:
                 return
             if run.state is RunState.WAITING and run.problem is not None and run.problem.is_a(PortalClosed):
@@ -292,6 +302,7 @@ class Executor:
             if run.state in MOVING or (run.state.is_final and _in_flight(db, run)):
                 self._queue.step(db, run.id, run.member_id)
 
+    @repeated
     def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> NextBatch:
         """The next items of the run, marked as sent; each still says what it was: running when an earlier request for
         it may have worked. The one gate every run passes before any request, however it came to go on.
@@ -300,7 +311,7 @@ class Executor:
         """
         now = self._clock()
         with self._store.begin() as db:
-            run = db.get(Run, run_id, with_for_update=True)
+            run = db.get(Run, run_id, with_for_update=HELD)
             if run is None:
                 return NextBatch(Run())
             if run.state not in MOVING or is_past_its_end(run, now):  # what is over, its return, due now, ends in words
@@ -348,18 +359,21 @@ class Executor:
 
     # --- the record ------------------------------------------------------------------------------------------------
 
+    @repeated
     def _record(self, claim: NextBatch, batch: Batch) -> None:
         run, now = claim.run, self._clock()
         with self._store.begin() as db:
-            moved = db.scalar(
-                update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1).returning(Run.state)
-            )
-            if moved is None:
+            hold_portal(db, run.member_id)
+            taken = update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1)
+            row = db.execute(taken.returning(Run.state, Run.created_by)).one_or_none()
+            if row is None:
                 return  # somebody else already recorded this step
+            moved, with_people = row.state, row.created_by != NOBODY  # not if the app was removed meanwhile
             if batch.unwell and self._is_the_pages_fault(db, run):
                 batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
             if batch.results:
-                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
+                values = [result.values(with_people=with_people) for result in batch.results]
+                db.execute(update(RunItem), [{"run_id": run.id, **each} for each in values])
                 db.execute(update(Run).where(Run.id == run.id).values(worked_at=now))
             if batch.refused:
                 back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
@@ -435,7 +449,7 @@ class Executor:
         """
         log.info("limit_reached", member_id=run.member_id, code=limit.code, method=limit.method)
         if limit.code.upper() != OPERATING:
-            portal = db.get_one(Portal, run.member_id, with_for_update=True)
+            portal = db.get_one(Portal, run.member_id, with_for_update=HELD)
             portal.paused_until = max(portal.paused_until or again, again)
             self._queue.step(db, run.id, run.member_id, at=portal.paused_until)
             return
@@ -468,7 +482,7 @@ class Executor:
     def _throttle(self, db: Session, run: Run) -> MethodThrottle:
         row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
         db.execute(insert(MethodThrottle).values(row).on_conflict_do_nothing())
-        return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=True, populate_existing=True)
+        return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=HELD, populate_existing=True)
 
 
 def _in_flight(db: Session, run: Run) -> bool:

@@ -17,7 +17,7 @@ from b24app.clock import Clock
 from b24app.domain import N_, Action, Actor, ItemState, Kind, RunState
 from b24app.errors import BadForm, IdempotencyKeyReused, NotPossibleNow, SessionExpired
 from b24app.pages import Page, PageList, Pages
-from b24app.runs import windows
+from b24app.runs import quotas, windows
 from b24app.runs.executor import Executor
 from b24app.runs.local_time import ScheduledTime
 from b24app.runs.queries import counts_of
@@ -32,12 +32,13 @@ from b24app.runs.states import (
     pair,
     run_of,
 )
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem
 from b24app.store.queue import Queue
 
 SAFETY = timedelta(seconds=60)  # when a worker looks after a run that a web process took on
 MOST_PAGES = 5000
+KEY_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Orders:
             self._executor.run_now(run_id)
         return run_id, is_new
 
+    @repeated
     def _plan(
         self, actor: Actor, order: Order, listed: PageList | None, key: IdempotencyKey | None = None
     ) -> tuple[UUID, bool]:
@@ -104,30 +106,38 @@ class Orders:
         listed  the pages the person saw: gives titles, and what was published before
         Raises IdempotencyKeyReused.
         """
+        for _ in range(KEY_TRIES):
+            try:
+                return self._planned(actor, order, listed, key)
+            except IntegrityError:  # another request with this key was written at the same moment
+                if key is None:
+                    raise
+                earlier = self.placed(actor, key)
+                if earlier is not None:
+                    return earlier, False
+        raise NotPossibleNow()  # each time the other one was withdrawn before we saw it
+
+    def _planned(
+        self, actor: Actor, order: Order, listed: PageList | None, key: IdempotencyKey | None
+    ) -> tuple[UUID, bool]:
         known, read_at = (listed.by_lid(), listed.read_at) if listed else ({}, self._clock())
         items = [_item(position, lid, known.get(lid), read_at) for position, lid in enumerate(order.lids)]
         run = self._run(actor, order, key)
         if order.is_one_page_now:
             run.state, run.started_at = RunState.RUNNING, self._clock()
-        try:
-            with self._store.begin() as db:
-                earlier = _same_order(self._by_key(db, actor, key), key)
-                if earlier is not None:
-                    return earlier, False
-                self._write(db, actor, run, items, order)
-        except IntegrityError:
-            with self._store.begin() as db:
-                earlier = _same_order(self._by_key(db, actor, key), key)
-            if earlier is None:
-                raise
-            return earlier, False
+        with self._store.begin() as db:
+            earlier = _same_order(self._by_key(db, actor, key), key)
+            if earlier is not None:
+                return earlier, False
+            self._write(db, actor, run, items, order)
         return run.id, True
 
     def _write(self, db: Session, actor: Actor, run: Run, items: list[RunItem], order: Order) -> None:
-        """Raises SessionExpired where the app was removed a moment ago: the order must not outlive it."""
-        portal = db.get(Portal, actor.member_id, with_for_update={"read": True, "key_share": True})
-        if portal is None or not portal.is_open:
-            raise SessionExpired()
+        """Raises SessionExpired where the app was removed a moment ago: the order must not outlive it; and
+        TooManyOrders.
+        """
+        self._hold_open(db, actor)
+        quotas.check(db, actor.member_id, len(items), self._clock())
         db.add(run)
         db.flush()
         if order.until is not None:
@@ -135,6 +145,17 @@ class Orders:
         db.add_all(_of(run, items))
         db.flush()
         self._enqueue(db, run)
+
+    def _hold_open(self, db: Session, actor: Actor) -> None:
+        """Hold the portal as it is, before any run: FOR SHARE, which others who order may, too, and a removal may not.
+
+        Raises SessionExpired where the app was removed, or removed and installed anew, since the session began.
+        """
+        portal = db.get(Portal, actor.member_id, with_for_update={"read": True}, populate_existing=True)
+        if portal is None or not portal.is_open:
+            raise SessionExpired()
+        if actor.portal_epoch not in (None, portal.epoch):
+            raise SessionExpired()
 
     def _enqueue(self, db: Session, run: Run) -> None:
         if run.state is RunState.SCHEDULED:
@@ -191,6 +212,7 @@ class Orders:
 
     # --- changing one's mind ---------------------------------------------------------------------------------------
 
+    @repeated
     def cancel(self, actor: Actor, run_id: UUID) -> None:
         """Stop: items not yet sent stay undone. Raises NotPossibleNow for a run that has ended.
 
@@ -211,6 +233,7 @@ class Orders:
             if back is not None and all(first.state.is_final for first in halves.firsts):
                 drop_idle_return(db, back, now)
 
+    @repeated
     def move(
         self, actor: Actor, run_id: UUID, at: ScheduledTime | None, until: ScheduledTime | None, zone: str | None
     ) -> None:
@@ -262,6 +285,7 @@ class Orders:
     ) -> UUID:
         now = self._clock()
         with self._store.begin() as db:
+            self._hold_open(db, actor)
             halves = pair(db, run_of(db, actor, run_id).id)
             old = halves.run
             if not old.state.is_final or (undo and is_undone(db, old)):
@@ -315,7 +339,7 @@ def _item(position: int, lid: int, page: Page | None, read_at: datetime) -> RunI
     }  # fmt: skip
     return RunItem(
         position=position, lid=lid, state=ItemState.PENDING, title=page.title, site=page.site, site_id=page.site_id,
-        before=before,
+        url=page.url, before=before,
     )  # fmt: skip
 
 
@@ -323,7 +347,7 @@ def _copy(position: int, row: RunItem, readable: Collection[int] | None) -> RunI
     shown = readable is None or row.site_id in readable
     return RunItem(
         position=position, lid=row.lid, state=ItemState.PENDING, title=row.title if shown else "",
-        site=row.site if shown else "", site_id=row.site_id,
+        site=row.site if shown else "", site_id=row.site_id, url=row.url if shown else None,
     )  # fmt: skip
 
 

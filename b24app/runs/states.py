@@ -23,8 +23,9 @@ from b24app.errors import (
     UnpublishTooLate,
 )
 from b24app.runs import windows
-from b24app.store.models import Run, RunItem
+from b24app.store.models import Portal, Run, RunItem
 
+NOBODY = 0  # the user id of a history without people
 LAST_BATCH = timedelta(minutes=2)  # longer than a batch can be under way
 DID_SOMETHING = exists().where(RunItem.run_id == Run.id, RunItem.state.in_((ItemState.SUCCEEDED, ItemState.RUNNING)))
 IS_UNDOING = or_(
@@ -39,16 +40,23 @@ OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
 def run_of(db: Session, actor: Actor, run_id: UUID, *, lock: bool = False) -> Run:
     """One run of the actor's portal. Raises NotFound, also for another portal's."""
     query = select(Run).where(Run.member_id == actor.member_id, Run.id == run_id)
-    run = db.scalar(query.with_for_update() if lock else query)
+    run = db.scalar(query.with_for_update(key_share=True) if lock else query)
     if run is None:
         raise NotFound()
     return run
 
 
+def hold_portal(db: Session, member_id: str) -> None:
+    """Hold the portal's row: before any run, for whoever writes both. A removal does the same, so what is read of the
+    portal and its runs after this stays true until the transaction ends.
+    """
+    db.execute(select(Portal.member_id).where(Portal.member_id == member_id).with_for_update(key_share=True))
+
+
 def lock_runs(db: Session, member_id: str, states: Collection[RunState] = OPEN_STATES) -> None:
     """Hold the portal's open runs, or those in some states: firsts before their returns, as everybody takes them."""
     held = select(Run.id).where(Run.member_id == member_id, Run.state.in_(states))
-    db.scalars(held.order_by(Run.returns_run.is_(None), Run.id).with_for_update()).all()
+    db.scalars(held.order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)).all()
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,12 @@ def pair(db: Session, run_id: UUID) -> Halves:
     """
     back_id = select(Run.returns_run).where(Run.id == run_id).scalar_subquery()
     both = or_(Run.id == run_id, Run.returns_run == run_id, Run.id == back_id, Run.returns_run == back_id)
-    query = select(Run).where(both).order_by(Run.returns_run.is_(None), Run.created_at, Run.id).with_for_update()
+    query = (
+        select(Run)
+        .where(both)
+        .order_by(Run.returns_run.is_(None), Run.created_at, Run.id)
+        .with_for_update(key_share=True)
+    )
     found = db.scalars(query.execution_options(populate_existing=True)).all()
     run = next(each for each in found if each.id == run_id)
     ends_it = run.returns_run or run.id

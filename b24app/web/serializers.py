@@ -109,8 +109,9 @@ def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = (), keeper: Run 
     keeper  the run that keeps the page as it is beyond this return
     """
     return {
-        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "state": row.state,
-        "code": row.code, "detail": _detail(order, row, coming, keeper), "was_published": row.was_published,
+        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "url": row.url,
+        "state": row.state, "code": row.code, "detail": _detail(order, row, coming, keeper),
+        "was_published": row.was_published,
     }  # fmt: skip
 
 
