@@ -27,6 +27,7 @@
         ├── InsufficientScope    403
         ├── AppNotAllowed        403
         ├── AccessDenied         403   this page only
+        │   └── KindRefused                sites of one kind; the others may be open
         ├── RestRefused          403   the whole call
         ├── ConfirmNeeded        403
         ├── PaymentRequired      402
@@ -310,6 +311,17 @@ class AccessDenied(PortalError):
     title = N_("You have no right to do this to this page")
     detail = N_("Bitrix24 refused it for want of rights in this site. The page stays as it was.")
     remedy = N_('Ask the site\'s owner or a portal administrator for the "Publish" right.')
+
+
+class KindRefused(AccessDenied):
+    """Sites of a kind that are closed to this person as a whole."""
+
+    key = "kind_refused"
+    title = N_("These sites are not open to you")
+    detail = N_(
+        "Bitrix24 does not let you see sites of this kind. Others may be open to you: choose another kind above."
+    )
+    remedy = N_("Ask a portal administrator for access to Sites.")
 
 
 class RestRefused(PortalError):

@@ -9,7 +9,7 @@ from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.places import Breakers, Places
 from b24app.bitrix.rest import Rest, Transport
-from b24app.clock import Clock, utcnow
+from b24app.clock import Clock, SharedClock, utcnow
 from b24app.config import Config
 from b24app.log import Redaction
 from b24app.pages import Pages
@@ -34,7 +34,7 @@ from b24app.runs.schedule import Schedule
 from b24app.runs.statistics import Statistics
 from b24app.runs.waiting import Recovery, WaitingRuns
 from b24app.store import embedded
-from b24app.store.db import POOL, Store
+from b24app.store.db import Store
 from b24app.store.queue import Queue
 from b24app.store.vault import Vault
 from b24app.tokens.keep_alive import KeepAlive
@@ -84,20 +84,23 @@ class Services:
 
 def build(
     config: Config,
-    clock: Clock = utcnow,
+    clock: Clock | None = None,
     transport: Transport | None = None,
     jitter: Callable[[], float] = random.random,
-    pool: int = POOL,
+    store: Store | None = None,
+    machine: Clock = utcnow,
     web_threads: int | None = None,
 ) -> Services:
     """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked.
 
+    clock        what time it is; by default the database's, kept by the clock of this `machine`
     web_threads  of a web process: no portal may hold them all; a worker has bounds of its own
     """
     places, breakers = Places(web_threads), Breakers(enabled=web_threads is not None)
     addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
     wire = transport or GuardedAdapter(addresses)
-    store = Store(database_url(config), pool)
+    store = store or Store(database_url(config))
+    clock = clock or SharedClock(store.clock_timestamp, machine)
     vault = Vault(config.vault_keys)
     secret = config.b24_client_secret.get_secret_value()
     oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, wire, clock, breakers)
@@ -106,11 +109,11 @@ def build(
     tokens = Tokens(store, vault, rest, oauth, clock, places)
     queue = Queue(store.url)
     pages = Pages(tokens, clock)
-    permissions = Permissions(tokens, pages, clock)
+    permissions = Permissions(tokens, clock)
     runs = RunQueries(store, clock)
     executor = Executor(store, Batches(tokens), queue, clock, jitter)
     waiting = WaitingRuns(store, queue)
-    rate_limiter = RateLimiter(clock)
+    rate_limiter = RateLimiter(clock, places)
     verifier = Verifier(config.b24_client_id, oauth, addresses, rate_limiter, clock)
     removal = Removal(store, queue, clock)
     installs = Installs(config.app_url, store, verifier, tokens, removal, clock)

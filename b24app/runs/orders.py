@@ -19,6 +19,7 @@ from b24app.clock import Clock
 from b24app.domain import N_, Action, Actor, ItemState, Kind, RunState
 from b24app.errors import BadForm, IdempotencyKeyReused, NotPossibleNow, SessionExpired
 from b24app.pages import Page, Pages
+from b24app.runs import quotas
 from b24app.runs.executor import Executor
 from b24app.runs.local_time import ScheduledTime
 from b24app.runs.queries import counts_of
@@ -29,6 +30,7 @@ from b24app.store.queue import Queue
 
 SAFETY = timedelta(seconds=60)  # when a worker looks after a run that a web process took on
 MOST_PAGES = 5000
+KEY_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -87,27 +89,36 @@ class Orders:
         known  pages of the list the person saw: gives titles, and what was published before
         Raises IdempotencyKeyReused.
         """
+        for _ in range(KEY_TRIES):
+            try:
+                return self._planned(actor, order, known, key)
+            except IntegrityError:  # another request with this key was written at the same moment
+                if key is None:
+                    raise
+                with self._store.begin() as db:
+                    earlier = self._by_key(db, actor, key)
+                if earlier is not None:
+                    return _same_order(earlier, order), False
+        raise NotPossibleNow()  # each time the other one was withdrawn before we saw it
+
+    def _planned(self, actor: Actor, order: Order, known: Mapping[int, Page], key: str | None) -> tuple[UUID, bool]:
         items = [_item(position, lid, known.get(lid)) for position, lid in enumerate(order.lids)]
         run = self._run(actor, order, key)
         if order.is_one_page_now:
             run.state, run.started_at = RunState.RUNNING, self._clock()
-        try:
-            with self._store.begin() as db:
-                earlier = self._by_key(db, actor, key)
-                if earlier is not None:
-                    return _same_order(earlier, order), False
-                self._write(db, actor, run, items, order)
-        except IntegrityError:
-            with self._store.begin() as db:
-                earlier = self._by_key(db, actor, key)
-            if earlier is None:
-                raise
-            return _same_order(earlier, order), False
+        with self._store.begin() as db:
+            earlier = self._by_key(db, actor, key)
+            if earlier is not None:
+                return _same_order(earlier, order), False
+            self._write(db, actor, run, items, order)
         return run.id, True
 
     def _write(self, db: Session, actor: Actor, run: Run, items: list[RunItem], order: Order) -> None:
-        """Raises SessionExpired where the app was removed a moment ago: the order must not outlive it."""
+        """Raises SessionExpired where the app was removed a moment ago: the order must not outlive it; and
+        TooManyOrders.
+        """
         self._hold_open(db, actor)
+        quotas.check(db, actor.member_id, len(items), self._clock())
         db.add(run)
         db.flush()
         if order.until is not None:
@@ -262,7 +273,7 @@ def _item(position: int, lid: int, page: Page | None) -> RunItem:
     before = {"active": page.published, "site_active": page.site_active, "planned": True}
     return RunItem(
         position=position, lid=lid, state=ItemState.PENDING, title=page.title, site=page.site, site_id=page.site_id,
-        before=before,
+        url=page.url, before=before,
     )  # fmt: skip
 
 
@@ -270,7 +281,7 @@ def _copy(position: int, row: RunItem, readable: Collection[int] | None, *, undo
     shown = readable is None or row.site_id in readable
     return RunItem(
         position=position, lid=row.lid, state=ItemState.PENDING, title=row.title if shown else "",
-        site=row.site if shown else "", site_id=row.site_id,
+        site=row.site if shown else "", site_id=row.site_id, url=row.url if shown else None,
         expected=row.after if undo else None,
     )  # fmt: skip
 

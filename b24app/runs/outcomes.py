@@ -29,6 +29,7 @@ class Result:
     title: str | None = None
     site_id: int | None = None
     site: str | None = None
+    url: str | None = None
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
 
@@ -74,8 +75,8 @@ def _wanted(run: Run) -> bool:
 
 def result(item: RunItem, state: ItemState, before: PageState | None, **facts: Any) -> Result:
     """A verdict with what was read of the page before."""
-    title, site_id = (before.title, before.site_id) if before else (None, None)
-    return Result(item.position, state, title=title, site_id=site_id, before=kept(before), **facts)
+    title, site_id, url = (before.title, before.site_id, before.url) if before else (None, None, None)
+    return Result(item.position, state, title=title, site_id=site_id, url=url, before=kept(before), **facts)
 
 
 def decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) -> Result | None:

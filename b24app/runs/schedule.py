@@ -202,6 +202,7 @@ def _take_back_only_what_changed(db: Session, back: Run) -> None:
         row = rows.get(item.lid)
         if row is not None and item.site_id is None:  # the first run was ordered before its page was ever read
             item.title, item.site, item.site_id = row.title, row.site, row.site_id
+            item.url = row.url
         if row is not None and (row.state is ItemState.SUCCEEDED or _may_have_changed(row, back)):
             item.expected = row.after
         else:

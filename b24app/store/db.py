@@ -8,9 +8,11 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
 
+import psycopg
 import structlog
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, QueuePool, create_engine, text
@@ -88,6 +90,18 @@ class Store:
         """One transaction: committed at the end of the block, rolled back when it raises."""
         with self._sessions.begin() as db:
             yield db
+
+    def clock_timestamp(self) -> datetime | None:
+        """What time the database has; None when it cannot be asked.
+
+        On a connection of its own: who asks may hold one of the pool, and others may wait for what that one holds.
+        """
+        try:
+            with psycopg.connect(self.conninfo, autocommit=True) as connection:
+                row = connection.execute("select clock_timestamp()").fetchone()
+        except psycopg.Error:
+            return None
+        return row[0] if row else None
 
     def close(self) -> None:
         """Give the connections back; the next use opens new ones."""

@@ -153,7 +153,7 @@ class UserToken(Base):
     access_sha256: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime]
     obtained_at: Mapped[datetime] = mapped_column(index=True)
-    tried_at: Mapped[datetime | None]  # when keeping it alive was last tried and did not succeed
+    tried_at: Mapped[datetime | None]  # when it was last tried to keep it alive
     dead_code: Mapped[str | None] = mapped_column(Text)  # why it cannot be renewed; a new pair clears it
 
 
@@ -245,6 +245,7 @@ class RunItem(Base):
     site_id: Mapped[int | None] = mapped_column(BigInteger)
     title: Mapped[str] = mapped_column(Text, server_default="")
     site: Mapped[str] = mapped_column(Text, server_default="")
+    url: Mapped[str | None] = mapped_column(Text)
     state: Mapped[ItemState]
     code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's code of a failure
     problem: Mapped[str | None] = mapped_column(String(32))  # the key of its problem: gives the words

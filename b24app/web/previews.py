@@ -3,7 +3,8 @@
 Of an order for later the page's state at that time counts, as far as the schedules known now tell it.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from b24app.domain import N_, Action
@@ -83,6 +84,13 @@ def _warning(order: Order, page: Page) -> str | None:
     if order.action is Action.PUBLISH and not page.site_active:
         return _(N_("Its whole site is unpublished and will come back with it."))
     return None
+
+
+def addresses(items: Sequence[Preview], pages: Mapping[int, Page]) -> dict[int, str]:
+    """What tells those apart whose title another page of their site has, too."""
+    titles = Counter((page.site_id, page.title) for page in pages.values())
+    twins = [item.page for item in items if item.page and titles[item.page.site_id, item.page.title] > 1]
+    return {page.lid: page.url or _(N_("Page %(lid)s"), lid=page.lid) for page in twins}
 
 
 def counts(items: Sequence[Preview]) -> dict[str, int]:

@@ -10,11 +10,12 @@ from werkzeug.datastructures import MultiDict
 
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
-from b24app.errors import BadForm
+from b24app.errors import BadForm, NotFound
 from b24app.runs.local_time import ScheduledTime, moment, unreadable
 from b24app.runs.orders import MOST_PAGES, Order
 from b24app.runs.queries import RunFilter, RunView
 from b24app.store.heartbeat import is_late, last_beat
+from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
 from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
@@ -128,21 +129,29 @@ blueprint.before_request(require_session)
 def preview() -> Response:
     form = _order_form()
     order = form.order(g.actor, services().clock())
+    at = order.at.instant if order.at else None
+    until = order.until.instant if order.until else None
+    same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
     if request.headers.get("HX-Target", "").endswith("time-note"):
-        return responses.html("runs/when.html", times=times.of_order(order), zone=order.zone or g.actor.zone)
+        told = times.of_order(order)
+        return responses.html("runs/when.html", times=told, zone=order.zone or g.actor.zone, same=same)
     when = request.values.get("when") or ("later" if order.at else "now")
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
     coming = services().runs.upcoming(g.actor, order.lids)
     items = [
         previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later") for lid in order.lids
     ]
-    body: PreviewShape = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
+    body: PreviewShape = {
+        "items": [item.shape() for item in items],
+        "counts": previews.counts(items),
+        "same_as": [str(run.id) for run in same],
+    }
     if responses.wants_json():
         return responses.json(body)
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
-        zones=zones.choices(),
+        zones=zones.choices(), same=same, addresses=previews.addresses(items, pages),
         own=[item.lid for item in items if item.own], **body,
     )  # fmt: skip
 
@@ -154,6 +163,12 @@ def order() -> Response:
         raise unreadable()
     order = form.order(g.actor, services().clock())
     run_id, is_new = services().orders.place(g.actor, order, _key())
+    try:
+        return _answer(run_id, 201 if is_new else 200)
+    except NotFound:
+        if is_new:
+            raise
+    run_id, is_new = services().orders.place(g.actor, order, _key())  # the first with this key was withdrawn meanwhile
     return _answer(run_id, 201 if is_new else 200)
 
 
@@ -209,12 +224,12 @@ def move(run_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:run_id>/retry")
 def retry(run_id: UUID) -> Response:
-    return _answer(services().orders.retry(g.actor, run_id, _readable(run_id)), 201)
+    return _answer(services().orders.retry(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/undo")
 def undo(run_id: UUID) -> Response:
-    return _answer(services().orders.undo(g.actor, run_id, _readable(run_id)), 201)
+    return _answer(services().orders.undo(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/takeover")
@@ -228,8 +243,10 @@ def _sites(run_id: UUID) -> frozenset[int]:
     return services().runs.sites_of(g.actor, run_id)
 
 
-def _readable(run_id: UUID) -> frozenset[int] | None:
-    return services().permissions.readable_sites(g.actor, services().runs.get(g.actor, run_id))
+def _readable(run: Run) -> frozenset[int] | None:
+    """Ids of the run's sites whose pages the person may see; None for all of their own."""
+    sites = () if run.created_by == g.actor.user_id else _sites(run.id)
+    return services().permissions.readable_sites(g.actor, run, sites)
 
 
 def _answer(run_id: UUID, status: int) -> Response:
@@ -239,7 +256,7 @@ def _answer(run_id: UUID, status: int) -> Response:
     view = services().runs.view(
         g.actor,
         run_id,
-        services().permissions.readable_sites(g.actor, run),
+        _readable(run),
         failed_only=query.items == "failed",
         after=query.after,
         limit=limit,

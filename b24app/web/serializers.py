@@ -89,8 +89,8 @@ def run(view: RunView, *, with_items: bool = True) -> RunShape:
 def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = ()) -> ItemShape:
     """One page of a run, with the reason in words."""
     return {
-        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "state": row.state,
-        "code": row.code, "detail": _detail(order, row, coming), "was_published": row.was_published,
+        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "url": row.url,
+        "state": row.state, "code": row.code, "detail": _detail(order, row, coming), "was_published": row.was_published,
     }  # fmt: skip
 
 
