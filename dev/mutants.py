@@ -277,7 +277,7 @@ DEFENCES = (
     ),
     Defence(
         "steering needs a right", "b24app/permissions.py",
-        "if run.created_by == actor.user_id or self.publishes_on(actor, run, sites):", "if True:",
+        "if run.created_by == actor.user_id or self._publishes_on(actor, run, sites):", "if True:",
         (f"{WHO}::test_who_may_steer",),
     ),
     Defence(
