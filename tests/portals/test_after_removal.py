@@ -17,7 +17,6 @@ from b24app.portals import installs
 from b24app.portals import removal as removals
 from b24app.portals.verification import TokenClaim
 from b24app.request_log import acting
-from b24app.runs.batches import Batch
 from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import ApiCall, InboxEvent, Portal, Run, RunItem, User, UserToken, VerifiedToken
@@ -115,37 +114,28 @@ def test_an_open_overtaken_by_a_reinstall_belongs_to_the_new_installation(
 
 @pytest.mark.parametrize("clean", [True, False])
 def test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal(
-    alice: Person, services: Services, removed, clean: bool
+    alice: Person, services: Services, standin: StandIn, clean: bool
 ):
+    """The portal has taken the pages down and is slow to say so; meanwhile the app is removed, and all is forgotten."""
     lids = [page.id for page in alice.portal.pages("PAGE") if page.active][:3]
     answer = alice.unpublish(*lids)
     assert answer.json
-    run, items, look_first = services.executor._claim(UUID(answer.json["id"]), lambda db, run: 10)
-    batch: Batch = services.executor._batches.work(run, items, look_first, 20)
-    assert any("modified_by" in (result.after or {}) for result in batch.results)
-    removed(alice, clean)
-
-    services.executor._record(run, batch)
+    standin.fault(0, "batch", kind="latency", seconds=3, times=1)
+    with ThreadPoolExecutor(1) as threads:
+        batch = threads.submit(services.executor.run_batch, UUID(answer.json["id"]))
+        while any(alice.portal.page(lid).active for lid in lids):
+            time.sleep(0.02)
+        assert services.removal.remove(alice.portal.member_id, erase=clean)
+        services.removal.forget(alice.portal.member_id)
+        assert not batch.done()
+        batch.result()
 
     with services.store.begin() as db:
         left = db.scalars(select(RunItem)).all()
         states = [state or {} for item in left for state in (item.before, item.after, item.expected)]
     assert not any("modified_by" in state for state in states)
-    assert len(left) == (0 if clean else 3)
-
-
-def test_what_such_a_batch_did_is_still_written(alice: Person, services: Services, removed):
-    lids = [page.id for page in alice.portal.pages("PAGE") if page.active][:2]
-    answer = alice.unpublish(*lids)
-    assert answer.json
-    run, items, look_first = services.executor._claim(UUID(answer.json["id"]), lambda db, run: 10)
-    batch = services.executor._batches.work(run, items, look_first, 20)
-    removed(alice, False)
-
-    services.executor._record(run, batch)
-
-    with services.store.begin() as db:
-        assert set(db.scalars(select(RunItem.state))) == {ItemState.SUCCEEDED}
+    assert [item.state for item in left] == ([] if clean else [ItemState.SUCCEEDED] * 3), "what it did is written"
+    assert people_left(services) == {}
 
 
 def test_a_call_in_flight_leaves_no_line_in_the_log_after_a_removal(alice: Person, services: Services, removed):
