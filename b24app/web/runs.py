@@ -21,7 +21,7 @@ from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
 from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
-from b24app.web.forms import body, day_or_time, read, start_of
+from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.shapes import PreviewShape, RunsShape
 
@@ -40,7 +40,7 @@ class OrderForm(BaseModel):
 
     action: Action
     kind: Kind = Kind.PAGE
-    lids: list[Annotated[int, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=MOST_PAGES)
+    lids: list[Annotated[Number, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=MOST_PAGES)
     at: Short | None = None
     until: Short | None = None
     zone: Short | None = None
@@ -83,14 +83,14 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     state: Short | None = None
-    lid: int | None = Field(None, ge=1, le=2**53)
-    user_id: int | None = Field(None, ge=1, le=2**53)
+    lid: Number | None = Field(None, ge=1, le=2**53)
+    user_id: Number | None = Field(None, ge=1, le=2**53)
     since: DayOrTime = Field(None, alias="from")
     before: DayOrTime = Field(None, alias="to")
     due_from: DayOrTime = None
     due_to: DayOrTime = None
     after: UUID | None = None
-    limit: int = Field(20, ge=1, le=100)
+    limit: Number = Field(20, ge=1, le=100)
 
     @field_validator("state")
     @classmethod
@@ -115,8 +115,8 @@ class ItemsQuery(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     items: Annotated[str, StringConstraints(pattern="^(all|failed)$")] = "all"
-    after: int = Field(-1, ge=-1, le=10_000)  # an item's position
-    limit: int | None = Field(None, ge=1, le=1000)
+    after: Number = Field(-1, ge=-1, le=10_000)  # an item's position
+    limit: Number | None = Field(None, ge=1, le=1000)
 
 
 class MoveForm(BaseModel):
