@@ -41,6 +41,12 @@ WALLS, SESSION, SIGNIN = (
 ISOLATION, HOSTILE = "tests/web/test_isolation.py", "tests/web/test_hostile_portals.py"
 RENEWAL = "tests/tokens/test_renewal.py"
 SPEAKS = "tests/portals/test_who_speaks.py"
+AFTER, LOCKS, INBOX, READY = (
+    "tests/portals/test_after_removal.py",
+    "tests/portals/test_lock_order.py",
+    "tests/portals/test_inbox.py",
+    "tests/portals/test_user_ready.py",
+)
 MOVING, RACES, WHO = (
     "tests/portals/test_portal_moves.py",
     "tests/tokens/test_races.py",
@@ -144,6 +150,85 @@ DEFENCES = (
         ),
     ),
     Defence(
+        "what was proven before a removal opens nothing after it", "b24app/portals/installs.py",
+        "if portal is None or not portal.is_open or began.epoch not in (None, portal.epoch):",
+        "if portal is None:",
+        (f"{AFTER}::test_an_open_proven_before_a_removal_revives_nothing_after_it",),
+    ),
+    Defence(
+        "a history without people gets none by a late batch", "b24app/runs/executor.py",
+        "moved, with_people = row.state, row.created_by != NOBODY", "moved, with_people = row.state, True",
+        (f"{AFTER}::test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal",),
+    ),
+    Defence(
+        "a call in flight is not logged after a removal", "b24app/request_log.py", "if _is_here(db, user):", "if True:",
+        (f"{AFTER}::test_a_call_in_flight_leaves_no_line_in_the_log_after_a_removal",),
+    ),
+    Defence(
+        "a session of before orders nothing after a reinstall", "b24app/runs/orders.py",
+        "if actor.portal_epoch not in (None, portal.epoch):", "if False:",
+        (f"{AFTER}::test_a_session_of_before_orders_nothing_in_the_new_installation",),
+    ),
+    Defence(
+        "a removal whose job was lost is found", "b24app/portals/removal.py",
+        "marked = or_(Portal.to_be_erased, Portal.to_be_forgotten)", "marked = past",
+        (f"{AFTER}::test_a_removal_whose_job_was_lost_is_finished_all_the_same",),
+    ),
+    Defence(
+        "an event whose worker was killed is due again", "b24app/portals/inbox.py",
+        "idle = {event: member_id for event, member_id in events.items() if event not in living}", "idle = {}",
+        (
+            f"{INBOX}::test_an_event_whose_job_was_lost_is_worked_off_all_the_same",
+            f"{INBOX}::test_an_event_whose_worker_was_killed_is_due_again",
+        ),
+    ),
+    Defence(
+        "the look ahead holds runs in everybody's order", "b24app/runs/preflight.py",
+        "held = mine.order_by(Run.returns_run.is_(None), Run.id)", "held = mine.order_by(Run.returns_run.is_not(None))",
+        (f"{LOCKS}::test_the_look_ahead_and_a_pair_of_runs_do_not_deadlock",),
+    ),
+    Defence(
+        "an undo holds the portal before its run", "b24app/runs/orders.py",
+        "self._hold_open(db, actor)\n            old = run_of(db, actor, run_id, lock=True)",
+        "old = run_of(db, actor, run_id, lock=True)",
+        (f"{LOCKS}::test_undo_of_an_ended_run_and_a_removal_do_not_deadlock",),
+    ),
+    Defence(
+        "a batch's record holds the portal before its run", "b24app/runs/executor.py",
+        "hold_portal(db, run.member_id)\n", "\n",
+        (f"{LOCKS}::test_the_record_of_an_ended_run_and_a_removal_do_not_deadlock",),
+    ),
+    Defence(
+        "what the database took back is done again", "b24app/store/db.py",
+        "return _code(error) in PASSING", "return False",
+        (f"{LOCKS}::test_a_transaction_the_database_took_back_is_done_again",),
+    ),
+    Defence(
+        "a removal holds no portal while a renewal is under way", "b24app/portals/removal.py",
+        "_forget_names(db, portal.member_id)\n",
+        "_forget_names(db, portal.member_id)\n"
+        "        db.execute(delete(User).where(User.member_id == portal.member_id))\n",
+        (f"{AFTER}::test_a_removal_waits_for_no_renewal_while_it_holds_the_portal",),
+    ),
+    Defence(
+        "the system user's token is for notices only", "b24app/tokens/system_user.py",
+        "if method not in NOTICE_METHODS:", "if False:",
+        (f"{READY}::test_no_other_method_is_called_with_it",),
+    ),
+    Defence(
+        "a colleague is nobody's system user", "b24app/tokens/system_user.py",
+        "if portal is None or not portal.is_open or db.get(User, (pair.member_id, pair.user_id)) is not None:",
+        "if portal is None or not portal.is_open:",
+        (f"{READY}::test_a_colleague_does_not_become_the_system_user",),
+    ),
+    Defence(
+        "a binding counts when event.get shows it", "b24app/portals/bindings.py", "if event in shown:", "if True:",
+        (
+            f"{OPENING}::test_a_binding_counts_only_when_event_get_shows_it",
+            f"{OPENING}::test_a_bind_that_answers_true_and_shows_nothing_is_not_believed",
+        ),
+    ),
+    Defence(
         "an event from before the installation is too old", "b24app/portals/events.py",
         "older = moment is not None and moment <= portal.installed_at", "older = False",
         (
@@ -193,7 +278,7 @@ DEFENCES = (
     ),
     Defence(
         "steering needs a right", "b24app/permissions.py",
-        "if run.created_by == actor.user_id or self.publishes_on(actor, run, sites):", "if True:",
+        "if run.created_by == actor.user_id or self._publishes_on(actor, run, sites):", "if True:",
         (f"{WHO}::test_who_may_steer",),
     ),
     Defence(

@@ -21,7 +21,7 @@ from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import InboxEvent
 from b24app.store.one_time import mark_once
 from b24app.store.queue import Queue, events_with_jobs
-from b24app.store.vault import CannotOpen, Place, Vault
+from b24app.store.vault import CannotOpen, Vault, place_of_event
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ class Inbox:
         with self._store.begin() as db:
             if not mark_once(db, received.digest, now + REMEMBERED):
                 return False
-            sealed = received.secret and self._vault.seal(json.dumps(received.secret), place(received.digest))
+            sealed = received.secret and self._vault.seal(json.dumps(received.secret), place_of_event(received.digest))
             row = InboxEvent(
                 digest=received.digest, member_id=received.member_id, event=received.event, ts=received.ts,
                 values=dict(received.values), sealed=sealed or None, received_at=now, due_at=now,
@@ -107,7 +107,7 @@ class Inbox:
         if row.sealed is None:
             return None
         try:
-            found: Mapping[str, Any] = json.loads(self._vault.open(row.sealed, place(row.digest)))
+            found: Mapping[str, Any] = json.loads(self._vault.open(row.sealed, place_of_event(row.digest)))
         except CannotOpen as closed:
             log.critical("event_cannot_be_opened", event=row.id, reason=str(closed))
             return None
@@ -146,8 +146,3 @@ class Inbox:
 def waiting(db: Session) -> int:
     """How many events are not worked off yet."""
     return db.scalar(select(func.count()).select_from(InboxEvent)) or 0
-
-
-def place(digest: str) -> Place:
-    """Where an event's tokens live, for the vault."""
-    return Place("inbox_events", digest, "sealed")
