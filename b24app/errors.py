@@ -27,6 +27,7 @@
         ├── InsufficientScope    403
         ├── AppNotAllowed        403
         ├── AccessDenied         403   this page only
+        │   └── KindRefused                sites of one kind; the others may be open
         ├── RestRefused          403   the whole call
         ├── ConfirmNeeded        403
         ├── PaymentRequired      402
@@ -37,7 +38,7 @@
         │   └── KeyMissing             a stored token cannot be opened with any of TOKEN_KEYS
         ├── Unexpected           502   a call of ours that Bitrix24 does not understand
         ├── ForbiddenAddress     502   a portal address we must not call; nothing was sent
-        ├── PortalMoved          502   302 to another address
+        ├── PortalMoved          502   transient: 302 to another address, which may be a page of maintenance
         ├── PortalClosed         503   transient
         ├── Blocked              503
         ├── Throttled            503   transient
@@ -83,7 +84,7 @@ class Problem(Exception):
     remedy: str = N_(
         "Try again. If it happens again, tell the people who run the app and give them the request number."
     )
-    transient: ClassVar[bool] = False
+    transient: bool = False  # of a class; of one occurrence where a refusal was not confirmed
 
     def __init__(
         self,
@@ -312,6 +313,17 @@ class AccessDenied(PortalError):
     remedy = N_('Ask the site\'s owner or a portal administrator for the "Publish" right.')
 
 
+class KindRefused(AccessDenied):
+    """Sites of a kind that are closed to this person as a whole."""
+
+    key = "kind_refused"
+    title = N_("These sites are not open to you")
+    detail = N_(
+        "Bitrix24 does not let you see sites of this kind. Others may be open to you: choose another kind above."
+    )
+    remedy = N_("Ask a portal administrator for access to Sites.")
+
+
 class RestRefused(PortalError):
     key = "rest_refused"
     code, status, fixable_by = "ACCESS_DENIED", 403, ADMINISTRATOR
@@ -396,7 +408,7 @@ class ForbiddenAddress(PortalError):
 
 class PortalMoved(PortalError):
     key = "portal_moved"
-    code, status, fixable_by = "portal_moved", 502, YOU
+    code, status, fixable_by, transient = "portal_moved", 502, YOU, True
     title = N_("Your Bitrix24 has a new address")
     detail = N_("The portal answered from another address, which could not be confirmed yet. Nothing was sent there.")
     remedy = N_("Open the app once from the portal's new address.")
@@ -497,6 +509,7 @@ REMEDIES: dict[str, type[PortalError]] = {
     "LANDING_NOT_EXIST": PageGone,
     **dict.fromkeys(PUBLISH, PublishRefused),
     "NOT_INSTALLED": NotInstalled,
+    "REMOVAL_ANNOUNCED": NotInstalled,
     "APPLICATION_NOT_FOUND": NotInstalled,
     "ERROR_OAUTH": NotInstalled,
     "WRONG_CLIENT": OperatorError,

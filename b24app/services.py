@@ -16,10 +16,12 @@ from b24app.pages import Pages
 from b24app.permissions import Permissions
 from b24app.portals.events import InstallEvents
 from b24app.portals.health import PortalHealth
+from b24app.portals.inbox import Inbox
 from b24app.portals.installs import Installs
 from b24app.portals.rate_limit import RateLimiter
 from b24app.portals.removal import Removal
 from b24app.portals.sign_in import SignIn
+from b24app.portals.status import PortalStatus
 from b24app.portals.verification import Verifier
 from b24app.request_log import RequestLog, RequestRecorder
 from b24app.runs.batches import Batches
@@ -36,6 +38,7 @@ from b24app.store.db import Store
 from b24app.store.queue import Queue
 from b24app.store.vault import Vault
 from b24app.tokens.keep_alive import KeepAlive
+from b24app.tokens.system_user import SystemUser
 from b24app.tokens.user_tokens import Tokens
 from b24app.users import Users
 
@@ -65,6 +68,9 @@ class Services:
     statistics: Statistics
     installs: Installs
     install_events: InstallEvents
+    inbox: Inbox
+    portal_status: PortalStatus
+    system_user: SystemUser
     removal: Removal
     sign_in: SignIn
     portal_health: PortalHealth
@@ -99,17 +105,21 @@ def build(
     secret = config.b24_client_secret.get_secret_value()
     oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, wire, clock, breakers)
     recorder = RequestRecorder(store, Redaction(config.secrets()).text)
-    tokens = Tokens(store, vault, Rest(wire, clock, recorder, places, breakers), oauth, clock, places)
+    rest = Rest(wire, clock, recorder, places, breakers)
+    tokens = Tokens(store, vault, rest, oauth, clock, places)
     queue = Queue(store.url)
     pages = Pages(tokens, clock)
-    permissions = Permissions(tokens, pages, clock)
+    permissions = Permissions(tokens, clock)
     runs = RunQueries(store, clock)
     executor = Executor(store, Batches(tokens), queue, clock, jitter)
     waiting = WaitingRuns(store, queue)
-    rate_limiter = RateLimiter(clock)
+    rate_limiter = RateLimiter(clock, places)
     verifier = Verifier(config.b24_client_id, oauth, addresses, rate_limiter, clock)
-    installs = Installs(config.app_url, store, verifier, tokens, clock)
     removal = Removal(store, queue, clock)
+    installs = Installs(config.app_url, store, verifier, tokens, removal, clock)
+    status = PortalStatus(store, oauth, tokens, waiting, removal, clock)
+    inbox = Inbox(store, vault, queue, clock)
+    system_user = SystemUser(store, vault, rest, oauth, clock)
     request_log = RequestLog(store, clock)
     return Services(
         config=config,
@@ -128,11 +138,14 @@ def build(
         schedule=Schedule(store, queue, clock),
         preflight=Preflight(store, tokens, clock),
         waiting=waiting,
-        recovery=Recovery(store, oauth, tokens, waiting),
+        recovery=Recovery(store, oauth, tokens, waiting, clock),
         notifications=Notifications(store, runs, permissions, clock),
         statistics=Statistics(store, clock),
         installs=installs,
-        install_events=InstallEvents(store, verifier, installs, removal, waiting, clock),
+        install_events=InstallEvents(store, verifier, inbox, installs, removal, status, waiting, system_user, clock),
+        inbox=inbox,
+        portal_status=status,
+        system_user=system_user,
         removal=removal,
         sign_in=SignIn(config, store, oauth, verifier, installs, rate_limiter, clock),
         portal_health=PortalHealth(config, store, tokens, installs, waiting, request_log, clock),

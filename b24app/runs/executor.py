@@ -26,8 +26,8 @@ from b24app.domain import ItemState, RunState, UserRef
 from b24app.errors import PortalError, RecordedProblem, Throttled, Unavailable, error_for
 from b24app.runs import outcomes, throttle
 from b24app.runs.batches import Batch, Batches, was_sent
-from b24app.runs.states import discard
-from b24app.store.db import Store
+from b24app.runs.states import NOBODY, discard, hold_portal
+from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import MethodThrottle, Portal, Run, RunItem
 from b24app.store.queue import Queue
 
@@ -177,6 +177,7 @@ class Executor:
             if run is not None and run.state in MOVING:
                 self._queue.step(db, run.id, run.member_id)
 
+    @repeated
     def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> tuple[Run, list[RunItem], bool]:
         """The next items of the run, marked as sent; True when an earlier request for them may have worked.
 
@@ -184,7 +185,7 @@ class Executor:
         pages  how many at most, asked only of a run that is to go on
         """
         with self._store.begin() as db:
-            run = db.get(Run, run_id, with_for_update=True)
+            run = db.get(Run, run_id, with_for_update=HELD)
             if run is None:
                 return Run(), [], False
             if run.state not in MOVING or _time_is_up(run, self._clock()):
@@ -204,17 +205,20 @@ class Executor:
 
     # --- the record ------------------------------------------------------------------------------------------------
 
+    @repeated
     def _record(self, run: Run, batch: Batch) -> None:
         with self._store.begin() as db:
-            moved = db.scalar(
-                update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1).returning(Run.state)
-            )
-            if moved is None:
+            hold_portal(db, run.member_id)
+            taken = update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1)
+            row = db.execute(taken.returning(Run.state, Run.created_by)).one_or_none()
+            if row is None:
                 return  # somebody else already recorded this step
+            moved, with_people = row.state, row.created_by != NOBODY  # not if the app was removed meanwhile
             if batch.unwell and run.tries >= PAGE_TRIES and self._has_settled(db, run):
                 batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
             if batch.results:
-                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
+                values = [result.values(with_people=with_people) for result in batch.results]
+                db.execute(update(RunItem), [{"run_id": run.id, **each} for each in values])
             if batch.refused:
                 back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
                 again = update(RunItem).where(RunItem.run_id == run.id, RunItem.position.in_(batch.refused))
@@ -264,7 +268,7 @@ class Executor:
         """
         log.info("limit_reached", member_id=run.member_id, code=limit.code, method=limit.method)
         if limit.code.upper() != OPERATING:
-            portal = db.get_one(Portal, run.member_id, with_for_update=True)
+            portal = db.get_one(Portal, run.member_id, with_for_update=HELD)
             portal.paused_until = max(portal.paused_until or again, again)
             self._queue.step(db, run.id, run.member_id, at=portal.paused_until)
             return
@@ -292,7 +296,7 @@ class Executor:
     def _throttle(self, db: Session, run: Run) -> MethodThrottle:
         row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
         db.execute(insert(MethodThrottle).values(row).on_conflict_do_nothing())
-        return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=True, populate_existing=True)
+        return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=HELD, populate_existing=True)
 
 
 def _time_is_up(run: Run, now: datetime) -> bool:

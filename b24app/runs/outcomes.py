@@ -33,10 +33,19 @@ class Result:
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
 
-    def values(self) -> dict[str, Any]:
-        """Columns to write; what was not learnt is left as it was."""
+    def values(self, *, with_people: bool = True) -> dict[str, Any]:
+        """Columns to write; what was not learnt is left as it was.
+
+        with_people  False: of a history without people, to which nobody's id is added any more
+        """
         learnt = {name: value for name, value in vars(self).items() if value is not None}
+        if not with_people:
+            learnt |= {name: _nameless(learnt[name]) for name in ("before", "after") if name in learnt}
         return {"code": None, "problem": None, **learnt}
+
+
+def _nameless(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if name != "modified_by"}
 
 
 def recorded(problem: PortalError) -> dict[str, str]:

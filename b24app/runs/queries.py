@@ -3,7 +3,7 @@
 Every query goes through the actor's portal.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -113,12 +113,25 @@ class RunQueries:
         return RunView(run, counts, screen, hidden, can, upcoming=upcoming, settling=settling)
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
-        """Ids of the sites whose pages are in the run, as far as they are known."""
+        """Ids of the sites whose pages are in the run, as far as they are known. Raises NotFound."""
         with self._store.begin() as db:
-            run = run_of(db, actor, run_id)
-            mine = RunItem.run_id.in_([run_id for run_id in (run.id, run.undoes) if run_id is not None])
-            sites = db.scalars(select(RunItem.site_id).where(mine).distinct())
-            return frozenset(site for site in sites if site is not None)
+            run_of(db, actor, run_id)
+        return self.sites_of_each(actor, [run_id])[run_id]
+
+    def sites_of_each(self, actor: Actor, run_ids: Iterable[UUID]) -> dict[UUID, frozenset[int]]:
+        """As `sites_of`, for each of these runs of the actor's portal; those of the run it undoes count, too."""
+        found: dict[UUID, set[int]] = {run_id: set() for run_id in run_ids}
+        query = (
+            select(Run.id, RunItem.site_id)
+            .join(RunItem, or_(RunItem.run_id == Run.id, RunItem.run_id == Run.undoes))
+            .where(Run.member_id == actor.member_id, Run.id.in_(found))
+            .distinct()
+        )
+        with self._store.begin() as db:
+            for run_id, site in db.execute(query):
+                if site is not None:
+                    found[run_id].add(site)
+        return {run_id: frozenset(sites) for run_id, sites in found.items()}
 
     def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
         """Runs of the portal, newest first, without items; and where the next screen begins."""

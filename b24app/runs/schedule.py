@@ -118,7 +118,7 @@ class Schedule:
         """Give a job to every run whose time has come and that has none, as a killed worker leaves it; how many."""
         overdue = select(Run).where(Run.state == RunState.SCHEDULED, Run.at < self._clock() - FORGOTTEN)
         with self._store.begin() as db:
-            runs = list(db.scalars(overdue.limit(MANY).with_for_update(skip_locked=True)))
+            runs = list(db.scalars(overdue.limit(MANY).with_for_update(skip_locked=True, key_share=True)))
             living = with_jobs(db, [run.id for run in runs])
             lost = [run for run in runs if run.id not in living]
             for run in lost:

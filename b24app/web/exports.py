@@ -38,7 +38,7 @@ def history() -> Response:
 def pages(run_id: UUID) -> Response:
     run = services().runs.get(g.actor, run_id)
     query = read(ItemsQuery, request.args)
-    readable = services().permissions.readable_sites(g.actor, run)
+    readable = services().permissions.readable_sites(g.actor, run, services().runs.sites_of(g.actor, run_id))
     return csv_file(f"sundown-run-{run_id}.csv", ITEM_HEADS, _items(run_id, readable, query))
 
 

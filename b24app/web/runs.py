@@ -10,11 +10,12 @@ from werkzeug.datastructures import MultiDict
 
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
-from b24app.errors import BadForm
+from b24app.errors import BadForm, NotFound
 from b24app.runs.local_time import ScheduledTime, moment, unreadable
 from b24app.runs.orders import MOST_PAGES, Order
 from b24app.runs.queries import RunFilter, RunView
 from b24app.store.heartbeat import is_late, last_beat
+from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
 from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
@@ -169,6 +170,12 @@ def order() -> Response:
         raise unreadable()
     order = form.order(g.actor, services().clock())
     run_id, is_new = services().orders.place(g.actor, order, _key())
+    try:
+        return _answer(run_id, 201 if is_new else 200)
+    except NotFound:
+        if is_new:
+            raise
+    run_id, is_new = services().orders.place(g.actor, order, _key())  # the first with this key was withdrawn meanwhile
     return _answer(run_id, 201 if is_new else 200)
 
 
@@ -224,12 +231,12 @@ def move(run_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:run_id>/retry")
 def retry(run_id: UUID) -> Response:
-    return _answer(services().orders.retry(g.actor, run_id, _readable(run_id)), 201)
+    return _answer(services().orders.retry(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/undo")
 def undo(run_id: UUID) -> Response:
-    return _answer(services().orders.undo(g.actor, run_id, _readable(run_id)), 201)
+    return _answer(services().orders.undo(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/takeover")
@@ -243,8 +250,10 @@ def _sites(run_id: UUID) -> frozenset[int]:
     return services().runs.sites_of(g.actor, run_id)
 
 
-def _readable(run_id: UUID) -> frozenset[int] | None:
-    return services().permissions.readable_sites(g.actor, services().runs.get(g.actor, run_id))
+def _readable(run: Run) -> frozenset[int] | None:
+    """Ids of the run's sites whose pages the person may see; None for all of their own."""
+    sites = () if run.created_by == g.actor.user_id else _sites(run.id)
+    return services().permissions.readable_sites(g.actor, run, sites)
 
 
 def _answer(run_id: UUID, status: int) -> Response:
@@ -254,7 +263,7 @@ def _answer(run_id: UUID, status: int) -> Response:
     view = services().runs.view(
         g.actor,
         run_id,
-        services().permissions.readable_sites(g.actor, run),
+        _readable(run),
         failed_only=query.items == "failed",
         after=query.after,
         limit=limit,

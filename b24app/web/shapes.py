@@ -42,12 +42,13 @@ class PageShape(TypedDict):
 
 
 class PagesShape(TypedDict):
-    """GET /pages: one slice of what matches."""
+    """GET /pages: one slice of what matches. `capped`: the portal has more pages than are listed."""
 
     pages: list[PageShape]
     total: int
     next: str | None
     previous: str | None
+    capped: NotRequired[bool]
 
 
 class PersonShape(TypedDict):
