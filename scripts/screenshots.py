@@ -269,9 +269,10 @@ class Round:
         self.shoot("16-session-ended")
         self.page.unroute("**/runs/preview")
         self.page.unroute("**/session")
-        self.tell("/fault", method="*", kind="html", times=-1)
+        self.page.route("**/pages", lambda route: route.abort())
         self.open(ready="#view [data-failed]")
         self.shoot("33-not-loaded")
+        self.page.unroute("**/pages")
 
     def settings(self) -> None:
         """The app opened from a page's settings, and from one that is gone."""
