@@ -8,17 +8,7 @@ import pytest
 
 from b24app.services import Services
 from b24sandbox import StandIn
-from tests.browser.app_support import (  # noqa: F401  # fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    press,
-    served_fixture,
-    settles,
-    tab_fixture,
-    tick,
-)
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.browser.tab import Tab, open_dialog, press, settles, tick
 from tests.clocks import TurnableClock
 from tests.people import Person
 from tests.worker import work_until_idle
@@ -30,8 +20,7 @@ def test_a_chosen_time_is_explained_and_a_skipped_one_offers_the_next(tab: Tab, 
     alice.put("/preferences", {"zone": "Europe/Riga"})
     frame = tab.open()
     tick(frame, 1)
-    press(frame, "#bulk .btn-soft:not([hidden])")
-    frame.wait_for_selector("#at")
+    open_dialog(frame, "#bulk .btn-soft", "#at")
 
     frame.fill("#at", "2027-10-31T03:30")
     frame.dispatch_event("#at", "change")
