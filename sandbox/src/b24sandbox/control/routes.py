@@ -155,6 +155,34 @@ def user_ready(request: ControlRequest) -> object:
     return {"sent": request.portal.user_ready(request.text("to"))}
 
 
+@route("POST", "/webhook")
+def webhook(request: ControlRequest) -> object:
+    """One more inbound webhook: {portal, user?, scopes?} → its address."""
+    scopes = request.names("scopes") if "scopes" in request.values else None
+    return {"webhook": request.portal.add_webhook(request.who, scopes)}
+
+
+@route("POST", "/rule")
+def rule(request: ControlRequest) -> object:
+    """Set up an automation rule as a person does: {portal, code, user?, values?, waits?} → its number."""
+    values = dict(php.items(request.values.get("values")))
+    who, waits = request.who, request.flag("waits")
+    return {"rule": request.portal.add_rule(request.text("code"), who, waits, **values)}
+
+
+@route("POST", "/fire")
+def fire(request: ControlRequest) -> object:
+    """Let a rule come due for a deal: {portal, rule, document?}."""
+    workflow = request.portal.fire(request.number("rule"), request.number("document", 77))
+    return {"workflow": None if workflow is None else asdict(workflow)}
+
+
+@route("GET", "/workflows")
+def workflows(request: ControlRequest) -> object:
+    """What has been fired, with state, log and returned values: ?portal=."""
+    return {"workflows": [asdict(each) for each in request.portal.workflows()]}
+
+
 @route("GET", "/notices")
 def notices(request: ControlRequest) -> object:
     """What apps have put under people's bells: ?portal=&user=."""

@@ -28,6 +28,7 @@ from b24sandbox.portal_ui.visit import Visit
 from b24sandbox.portal_ui.words import LANGUAGES, RIGHT_TO_LEFT, SECTIONS, html_lang, words
 from b24sandbox.protocol.frame import OURS, link_of
 from b24sandbox.server.http import Request, Response, page
+from b24sandbox.state.sites import NO_PREVIEW
 from b24sandbox.state.world import Portal, User, World
 
 HERE = Path(__file__).parent
@@ -37,6 +38,7 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
 }
 
 _pages = Environment(
@@ -81,6 +83,11 @@ def _shown(visit: Visit) -> Response | None:
         return _render(visit, "portal.html", name, words(visit.lang).get(name, name))
     if head == "pages" and name.isdigit():
         return _public(visit, int(name))
+    if head == "previews" and name.isdigit():
+        seen = sites.public_page(visit.portal, int(name)) is not None
+        return _static("preview.jpg") if seen else page("Not found", 404)
+    if visit.path == NO_PREVIEW:
+        return _static("preview.jpg")
     return None
 
 
