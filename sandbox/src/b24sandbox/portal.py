@@ -211,13 +211,27 @@ class PortalHandle:
             self.state.rules.append(Rule(number, self.app, code, values, self.user(who).id, activity, waits))
             return number
 
+    def change_rule(self, rule: int, waits: bool | None = None, **values: object) -> None:
+        """Change what a rule was set up with. Raises KeyError for one that is not there."""
+        with self.world.lock:
+            found = self._rule(rule)
+            found.values = values
+            found.waits = found.waits if waits is None else waits
+
+    def remove_rule(self, rule: int) -> None:
+        with self.world.lock:
+            self.state.rules.remove(self._rule(rule))
+
+    def _rule(self, number: int) -> Rule:
+        found = next((each for each in self.state.rules if each.id == number), None)
+        if found is None:
+            raise KeyError(f"no rule {number}")
+        return found
+
     def fire(self, rule: int, document: int = 77) -> Workflow | None:
         """Let a rule come due for a deal: its handler is posted to. None where the app is not there any more."""
         with self.world.lock:
-            found = next((each for each in self.state.rules if each.id == rule), None)
-            if found is None:
-                raise KeyError(f"no rule {rule}")
-            return automation.fire(self.world, self.state, found, document)
+            return automation.fire(self.world, self.state, self._rule(rule), document)
 
     def workflows(self) -> list[Workflow]:
         """What has been fired, oldest first; copies."""
@@ -259,6 +273,11 @@ class PortalHandle:
     def add_pages(self, number: int, site: int | None = None) -> list[int]:
         with self.world.lock:
             return samples.add_pages(self.state, number, site, self.world.clock.now())
+
+    def add_sites(self, number: int, kind: str = "PAGE", title: str = "Site") -> list[int]:
+        """Make published sites of a kind (PAGE, STORE, KNOWLEDGE, GROUP, VIBE), each with a main page; their ids."""
+        with self.world.lock:
+            return samples.add_sites(self.state, number, kind, title, self.world.clock.now())
 
     def change_page(self, lid: int, **fields: object) -> None:
         """Set fields of a page, as somebody in the editor does (`active=False`, `modified_by=9` …)."""

@@ -1,5 +1,5 @@
 """What a portal of ours can be told to be like: one switch for each thing that differs between real portals, or that
-nobody could establish (section 10). Each has a sentence on what a real portal does then.
+nobody could establish. Each has a sentence on what a real portal does then.
 """
 
 from __future__ import annotations
