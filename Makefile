@@ -7,7 +7,7 @@ RUN_PORT ?= 8100
 
 help:
 	@echo 'make setup   virtual environment, locked dependencies, built assets (repeatable)'
-	@echo 'make run     the app and a stand-in portal on this machine; RESET=1 starts afresh, RUN_PORT=8100'
+	@echo 'make run     the app and a stand-in portal on this machine; RESET=1 starts afresh, RUN_PORT=8100, V=1 shows all'
 	@echo 'make test    format, lint, types, tests, migrations'
 	@echo 'make bench   measurements        make soak    a long run under faults'
 	@echo 'make lock    lock files anew     make words   catalogs anew     make screenshots'
@@ -16,8 +16,9 @@ help:
 setup:
 	@$(PYTHON) dev/setup.py
 
-run: setup
-	@exec $(PY) -m dev.run --port $(RUN_PORT) $(if $(filter 1,$(RESET)),--reset)
+run:
+	@$(PYTHON) dev/setup.py run
+	@exec $(PY) -m dev.run --port $(RUN_PORT) $(if $(filter 1,$(RESET)),--reset) $(if $(filter 1,$(V)),--verbose)
 
 test: setup
 	@exec $(PY) -m dev.check

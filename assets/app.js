@@ -1,6 +1,6 @@
-// The app in the frame. htmx asks and swaps; each module below adds one habit.
+// The app in the frame. htmx requests and swaps; each module below adds one behaviour.
 import 'htmx.org'
-import './js/healing.js'
+import './js/session-refresh.js'
 import './js/orders.js'
 import './js/stale-answers.js'
 import './js/theme.js'
@@ -8,7 +8,7 @@ import './js/notices.js'
 import './js/selection.js'
 import './js/dialog.js'
 import './js/download.js'
-import './js/fit.js'
+import './js/frame-height.js'
 import { refresh } from './js/views.js'
 
 refresh()

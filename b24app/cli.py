@@ -176,12 +176,13 @@ def purge_portal(portal: str, yes: bool) -> None:
 
 
 @purge.command("log")
-@click.option("--days", default=7, show_default=True, type=click.IntRange(3, 90), help="Keep the last so many days.")
-def purge_log(days: int) -> None:
+@click.option("--days", type=click.IntRange(3, 90), help="Keep the last so many days.  [default: API_LOG_DAYS]")
+def purge_log(days: int | None) -> None:
     """Delete logged requests and answers that are older than some days; the Market wants three kept.
 
     The worker does the same each hour with API_LOG_DAYS.
     """
+    days = days or config.load_retention().api_log_days
     with _admin() as admin:
         click.echo(f"{admin.forget_calls(days)} entries are deleted.")
 
@@ -218,7 +219,7 @@ def rotate_keys() -> None:
     from b24app.store.vault import Vault
     from b24app.tokens.key_rotation import Progress, Rotation
 
-    settings = config.load()
+    settings = config.load_keys()
     store = Store(_database_url(), pool=1)
     progress = Progress()
     with _in_words():

@@ -9,7 +9,7 @@ import binascii
 import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -27,10 +27,49 @@ class ConfigError(SystemExit):
     """Stops the start; its text is the one line the operator reads."""
 
 
-class Config(BaseSettings):
-    """Settings in the contract's names, lower-cased."""
+class Part(BaseSettings):
+    """Some of the settings, for a command that needs no more."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+
+PartT = TypeVar("PartT", bound=Part)
+
+
+class WebServer(Part):
+    """What gunicorn itself takes."""
+
+    port: int = Field(8000, ge=1, le=65535)
+    web_concurrency: int = Field(2, ge=1, le=256)
+    web_threads: int = Field(24, ge=2, le=256)  # they wait for portals and cost next to nothing
+
+
+class Keys(Part):
+    """What opens the tokens at rest."""
+
+    token_keys: SecretStr
+
+    @field_validator("token_keys")
+    @classmethod
+    def _thirty_two_bytes(cls, value: SecretStr) -> SecretStr:
+        if any(len(_decoded(key)) != 32 for key in value.get_secret_value().split(",")):
+            raise ValueError(f"each key must be base64url of 32 bytes; {KEY_HINT}")
+        return value
+
+    @cached_property
+    def vault_keys(self) -> tuple[bytes, ...]:
+        """Keys that encrypt what is secret at rest, newest first."""
+        return tuple(_decoded(key) for key in self.token_keys.get_secret_value().split(","))
+
+
+class Retention(Part):
+    """How long the log of requests is kept."""
+
+    api_log_days: int = Field(7, ge=3, le=90)
+
+
+class Config(Keys, Retention, WebServer):
+    """Settings in the contract's names, lower-cased."""
 
     b24_client_id: str = Field(min_length=1)
     b24_client_secret: SecretStr = Field(min_length=1)
@@ -38,10 +77,8 @@ class Config(BaseSettings):
     app_url: str
     database_url: SecretStr | None = None
     secret_key: SecretStr
-    token_keys: SecretStr
     b24_portal_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     b24_allow_insecure_portals: bool = False
-    api_log_days: int = Field(7, ge=3, le=90)
     metrics_token: SecretStr | None = None
     trusted_proxies: int = Field(1, ge=0, le=10)
     worker_threads: int = Field(32, ge=1, le=256)
@@ -52,7 +89,8 @@ class Config(BaseSettings):
     @classmethod
     def _base_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        odd = not value.isascii() or not value.isprintable() or " " in value
+        if odd or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("give the app's own address, like https://sundown.example.com")
         if parts.username or parts.password:
             raise ValueError("leave user name and password out of the address")
@@ -82,13 +120,6 @@ class Config(BaseSettings):
         keys = value.get_secret_value().split(",")
         if any(len(key.strip()) < 32 for key in keys):
             raise ValueError(f"each key needs at least 32 characters; {KEY_HINT}")
-        return value
-
-    @field_validator("token_keys")
-    @classmethod
-    def _thirty_two_bytes(cls, value: SecretStr) -> SecretStr:
-        if any(len(_decoded(key)) != 32 for key in value.get_secret_value().split(",")):
-            raise ValueError(f"each key must be base64url of 32 bytes; {KEY_HINT}")
         return value
 
     @field_validator("b24_portal_networks", mode="before")
@@ -135,11 +166,6 @@ class Config(BaseSettings):
         """Keys that sign session tokens and OAuth states, newest first."""
         return tuple(key.strip() for key in self.secret_key.get_secret_value().split(","))
 
-    @cached_property
-    def vault_keys(self) -> tuple[bytes, ...]:
-        """Keys that encrypt what is secret at rest, newest first."""
-        return tuple(_decoded(key) for key in self.token_keys.get_secret_value().split(","))
-
     def secrets(self) -> list[str]:
         """Every value that must never be seen in a log."""
         known = [self.b24_client_secret, self.secret_key, self.token_keys, self.metrics_token, self.database_url]
@@ -160,8 +186,27 @@ def database_url() -> str:
 
 def load() -> Config:
     """The settings of this process; ConfigError with one line when something is missing or weak."""
+    return _loaded(Config)
+
+
+def load_keys() -> Keys:
+    """TOKEN_KEYS alone; ConfigError as `load`."""
+    return _loaded(Keys)
+
+
+def load_retention() -> Retention:
+    """API_LOG_DAYS alone; ConfigError as `load`."""
+    return _loaded(Retention)
+
+
+def load_web_server() -> WebServer:
+    """What gunicorn takes; ConfigError as `load`."""
+    return _loaded(WebServer)
+
+
+def _loaded(part: type[PartT]) -> PartT:
     try:
-        return Config()
+        return part()
     except ValidationError as error:
         raise ConfigError(_lines(error)[0]) from None
 

@@ -11,6 +11,7 @@
     │   ├── NotFound             404
     │   ├── NotPossibleNow       409
     │   ├── IdempotencyKeyReused            422                  an Idempotency-Key with another body
+    │   ├── TooManyOrders        429                  the portal's quota of open orders or of pages a day is used up
     │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
     │       ├── PublishTooLate                        waits: a person decides whether it is still wanted
     │       ├── BothTimesPast                         down and back both lie behind us: nothing is done
@@ -26,6 +27,7 @@
         ├── InsufficientScope    403
         ├── AppNotAllowed        403
         ├── AccessDenied         403   this page only
+        │   └── KindRefused                sites of one kind; the others may be open
         ├── RestRefused          403   the whole call
         ├── ConfirmNeeded        403
         ├── PaymentRequired      402
@@ -36,10 +38,11 @@
         │   └── KeyMissing             a stored token cannot be opened with any of TOKEN_KEYS
         ├── Unexpected           502   a call of ours that Bitrix24 does not understand
         ├── ForbiddenAddress     502   a portal address we must not call; nothing was sent
-        ├── PortalMoved          502   302 to another address
+        ├── PortalMoved          502   transient: 302 to another address, which may be a page of maintenance
         ├── PortalClosed         503   transient
         ├── Blocked              503
         ├── Throttled            503   transient
+        ├── PortalBusy           503   transient; our own limit: the question was not put
         └── Unavailable          502, 504   transient
             └── AuthorizationUnavailable
                 └── TooManyAttempts      our own limit: the question was not put
@@ -81,7 +84,7 @@ class Problem(Exception):
     remedy: str = N_(
         "Try again. If it happens again, tell the people who run the app and give them the request number."
     )
-    transient: ClassVar[bool] = False
+    transient: bool = False  # of a class; of one occurrence where a refusal was not confirmed
 
     def __init__(
         self,
@@ -176,6 +179,16 @@ class IdempotencyKeyReused(Problem):
     title = N_("This order was already given differently")
     detail = N_("The same Idempotency-Key came with another order. Nothing was done.")
     remedy = N_("Send the new order with a new key.")
+
+
+class TooManyOrders(Problem):
+    """The portal has ordered as much as one may; `detail` says of what."""
+
+    key = "too_many_orders"
+    code, status, fixable_by = "too_many_orders", 429, YOU
+    title = N_("Your portal has ordered as much as it can for now")
+    detail = N_("There is a limit to what one portal may order. Nothing was ordered.")
+    remedy = N_("Wait until some of it is done, or cancel what is no longer wanted, and order again.")
 
 
 class Overtaken(Problem):
@@ -300,6 +313,17 @@ class AccessDenied(PortalError):
     remedy = N_('Ask the site\'s owner or a portal administrator for the "Publish" right.')
 
 
+class KindRefused(AccessDenied):
+    """Sites of a kind that are closed to this person as a whole."""
+
+    key = "kind_refused"
+    title = N_("These sites are not open to you")
+    detail = N_(
+        "Bitrix24 does not let you see sites of this kind. Others may be open to you: choose another kind above."
+    )
+    remedy = N_("Ask a portal administrator for access to Sites.")
+
+
 class RestRefused(PortalError):
     key = "rest_refused"
     code, status, fixable_by = "ACCESS_DENIED", 403, ADMINISTRATOR
@@ -384,7 +408,7 @@ class ForbiddenAddress(PortalError):
 
 class PortalMoved(PortalError):
     key = "portal_moved"
-    code, status, fixable_by = "portal_moved", 502, YOU
+    code, status, fixable_by, transient = "portal_moved", 502, YOU, True
     title = N_("Your Bitrix24 has a new address")
     detail = N_("The portal answered from another address, which could not be confirmed yet. Nothing was sent there.")
     remedy = N_("Open the app once from the portal's new address.")
@@ -416,6 +440,18 @@ class Throttled(PortalError):
     title = N_("The portal is asked too much at the moment")
     detail = N_("Bitrix24 limits how much apps may ask of a portal, and the limit is reached for now.")
     remedy = N_("Wait a moment and try again. Runs wait and go on by themselves.")
+
+
+class PortalBusy(PortalError):
+    """All places this portal has in this process are taken; nothing was sent."""
+
+    key = "portal_busy"
+    code, status, fixable_by, transient = "portal_busy", 503, YOU, True
+    title = N_("Your Bitrix24 is busy answering others")
+    detail = N_(
+        "Many requests to your Bitrix24 are under way and it takes its time to answer. This one was not sent to it."
+    )
+    remedy = N_("Wait a moment and try again.")
 
 
 class Unavailable(PortalError):
@@ -473,6 +509,7 @@ REMEDIES: dict[str, type[PortalError]] = {
     "LANDING_NOT_EXIST": PageGone,
     **dict.fromkeys(PUBLISH, PublishRefused),
     "NOT_INSTALLED": NotInstalled,
+    "REMOVAL_ANNOUNCED": NotInstalled,
     "APPLICATION_NOT_FOUND": NotInstalled,
     "ERROR_OAUTH": NotInstalled,
     "WRONG_CLIENT": OperatorError,

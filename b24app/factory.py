@@ -11,13 +11,14 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from b24app import config, log, services
+from b24app import config, deadline, log, services
 from b24app.cli import b24, is_asked_for
-from b24app.errors import BadForm
+from b24app.errors import BadForm, PortalBusy
 from b24app.services import Services
 from b24app.web import (
     events,
     exports,
+    forms,
     frames,
     health,
     notifications,
@@ -30,8 +31,8 @@ from b24app.web import (
     runs,
     translation,
 )
-from b24app.web.current import SERVICES, SESSIONS, session_tokens
-from b24app.web.session import SessionTokens, hand_out_fresh_token
+from b24app.web.current import provide, session_tokens
+from b24app.web.session import hand_out_fresh_token
 
 logger = structlog.get_logger()
 ROOT = Path(__file__).parent
@@ -39,6 +40,7 @@ MANIFEST = ROOT / "static" / "dist" / "manifest.json"
 BLUEPRINTS = (frames, events, oauth, ops, pages, runs, exports, notifications, health, request_log, preferences)
 UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all the time, and nobody would read it
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
+RETRY_SECONDS = 5
 YEAR = 365 * 24 * 3600
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -53,13 +55,14 @@ def create_app(built: Services | None = None) -> Flask:
             return _commands_only()
         settings = config.load()
         log.setup(settings)
-        built = services.build(settings)
+        built = services.build(settings, web_threads=settings.web_threads)
     app = Flask("b24app", root_path=str(ROOT), template_folder=str(ROOT.parent / "templates"))
     app.config["MAX_CONTENT_LENGTH"] = runs.ORDER_LIMIT
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider
     if built.config.trusted_proxies:
         hops = built.config.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.wsgi_app = deadline.limited(app.wsgi_app)  # type: ignore[method-assign,assignment]
     _register(app, built)
     return app
 
@@ -72,8 +75,7 @@ def _commands_only() -> Flask:
 
 
 def _register(app: Flask, built: Services) -> None:
-    app.extensions[SERVICES] = built
-    app.extensions[SESSIONS] = SessionTokens(built.config.session_keys, built.config.app_url, built.clock)
+    provide(app, built)
     app.before_request(_begin_request)
     problems.register(app)
     translation.register(app)
@@ -92,6 +94,9 @@ def _begin_request() -> None:
     g.lang = request.accept_languages.best_match(["en", "de"]) or "en"
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id, path=request.path)
+    if getattr(request.environ.get("gunicorn.socket"), "no_place", False):  # it waited for a thread in vain
+        raise PortalBusy(retry_after=RETRY_SECONDS)
+    forms.read_chunked(runs.ORDER_LIMIT)
     if not request.query_string.isascii():  # a browser sends percent signs; Werkzeug stumbles over raw bytes
         raise BadForm(status=400, detail=problems.DETAIL_BY_STATUS[400])
 

@@ -1,12 +1,13 @@
 """The pages a person may see: read whole, in as few requests as batch allows, and kept for a moment.
 
 `landing.landing.getList` knows no total and no search over kinds, so the compact list of one kind is read whole (sites
-and the first pages in one batch, rights, folders and further pages in the next) and searched here. A list is used
+and the first pages in one batch, rights, folders and further pages in the next) and searched here. Each chunk begins
+behind the last id of the one before, so what is trashed or made meanwhile hides nothing. A list is used
 again for a minute, as long as the app itself changed no page of the portal meanwhile (`pages_version`).
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -14,10 +15,10 @@ from threading import Lock
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState, Site
-from b24app.bitrix.rest import Answer, Command, result_of
+from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.clock import Clock
 from b24app.domain import Action, Actor, Kind, UserRef
-from b24app.errors import BadForm, PortalError
+from b24app.errors import BadForm, PortalError, Unavailable
 from b24app.tokens.user_tokens import Tokens
 
 CHUNK = 500  # pages a getList command is asked for
@@ -25,7 +26,8 @@ SITES = 500  # the same of sites
 FIRST_CHUNKS, MORE_CHUNKS = 2, 10
 BATCH = 50
 FRESH = timedelta(seconds=60)
-KEPT_PAGES = 60_000  # over all lists of a process: about 25 MB
+MOST_PAGES, MOST_SITES = 50_000, 5_000  # a list ends there, whatever the portal still has
+KEPT_PAGES, KEPT_LISTS = 60_000, 500  # over all lists of a process: about 25 MB
 OPEN_KINDS = frozenset({Kind.KNOWLEDGE, Kind.GROUP, Kind.MAINPAGE})  # unpublic needs only the right to read there
 
 
@@ -58,6 +60,7 @@ class PageList:
     pages: tuple[Page, ...]
     sites: tuple[Site, ...]
     read_at: datetime
+    capped: bool = False  # there are more, which are not listed
 
     def by_lid(self) -> dict[int, Page]:
         """For look-ups."""
@@ -96,6 +99,7 @@ class PageSlice:
     previous: str | None
     sites: tuple[Site, ...]
     lids: tuple[int, ...]
+    capped: bool = False
 
 
 class Pages:
@@ -122,6 +126,7 @@ class Pages:
             previous=f"p{found[max(0, start - search.limit)].lid}" if start > 0 else None,
             sites=listed.sites,
             lids=tuple(page.lid for page in found),
+            capped=listed.capped,
         )
 
     def all_of(self, actor: Actor, kind: Kind) -> PageList:
@@ -137,17 +142,13 @@ class Pages:
         answers = self._tokens.batch(
             actor.user, {kind.value: landing.pages(kind, limit=1, lids=[lid]) for kind in Kind}
         )
-        for kind in Kind:
-            if landing.read_pages(result_of(answers[kind.value])):
-                return self.all_of(actor, kind).by_lid().get(lid)
-        return None
+        found = _first_with(answers, landing.read_pages)
+        return self.all_of(actor, found).by_lid().get(lid) if found else None
 
     def kind_of_site(self, actor: Actor, site_id: int) -> Kind | None:
         """Which kind a site is; None when there is none with this number, or the actor may not see it."""
         commands = {kind.value: landing.sites(kind, limit=1, site_id=site_id) for kind in Kind}
-        answers = self._tokens.batch(actor.user, commands)
-        found = (kind for kind in Kind if landing.read_sites(result_of(answers[kind.value])))
-        return next(found, None)
+        return _first_with(self._tokens.batch(actor.user, commands), landing.read_sites)
 
     def kept(self, actor: Actor, kind: Kind) -> PageList | None:
         """The list this process still holds; None when there is none or it is too old."""
@@ -163,56 +164,67 @@ class Pages:
         return kept.sites if kept else ()
 
     def _read(self, actor: Actor, kind: Kind) -> PageList:
-        sites, states = self._sites_and_pages(actor.user, kind)
-        full = len(states) == FIRST_CHUNKS * CHUNK
+        sites, states, full = self._sites_and_pages(actor.user, kind)
         with_pages, with_folders = {state.site_id for state in states}, {s.site_id for s in states if s.folder_id}
         asked = {
             **{f"r{s.site_id}": landing.rights(kind, s.site_id) for s in sites if full or s.site_id in with_pages},
             **{f"f{s.site_id}": landing.folders(kind, s.site_id) for s in sites if full or s.site_id in with_folders},
         }
-        answers, more = self._answers_and_more(actor.user, kind, asked, len(states) if full else None)
+        answers, more = self._answers_and_more(actor.user, kind, asked, states[-1].lid if full else None)
         rights = {int(key[1:]): landing.read_rights(kind, said) for key, said in answers.items() if key[0] == "r"}
         living = {int(key[1:]): landing.read_living_folders(said) for key, said in answers.items() if key[0] == "f"}
         kept = [state for state in [*states, *more] if not _is_in_trashed_folder(state, living.get(state.site_id))]
-        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock())
+        capped = len(states) + len(more) >= MOST_PAGES or len(sites) >= MOST_SITES
+        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock(), capped)
         self._keep((actor.user, kind), actor.pages_version, listed)
         return listed
 
-    def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState]]:
+    def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState], bool]:
+        """All sites, the first pages, and whether there may be more of them."""
         commands = {"sites": landing.sites(kind, SITES)} | _chunks(kind, 0, FIRST_CHUNKS)
         answers = self._tokens.batch(user, commands)
-        sites, states = landing.read_sites(result_of(answers["sites"])), _read_chunks(answers)
-        while sites and len(sites) % SITES == 0:
-            more = landing.sites(kind, SITES, offset=len(sites))
-            found = landing.read_sites(self._tokens.call(user, more.method, more.params).result)
-            if not found:
-                break
-            sites += found
-        return sites, states
+        sites = found = landing.read_sites(result_of(answers["sites"]), SITES)
+        while len(found) == SITES and len(sites) < MOST_SITES:
+            last = found[-1].site_id
+            more = landing.sites(kind, SITES, after=last)
+            found = landing.read_sites(self._tokens.call(user, more.method, more.params).result, SITES)
+            if any(site.site_id <= last for site in found):
+                raise Unavailable(landing.UNEXPECTED, method=more.method)
+            sites = [*sites, *found]
+        return sites, *_read_chunks(answers)
 
     def _answers_and_more(
-        self, user: UserRef, kind: Kind, asked: dict[str, Command], offset: int | None
+        self, user: UserRef, kind: Kind, asked: dict[str, Command], after: int | None
     ) -> tuple[dict[str, Answer | PortalError], list[PageState]]:
-        """What was asked and, from `offset` on, the remaining pages: one request unless there is very much."""
+        """What was asked and, behind the lid `after`, the remaining pages: one request unless there is very much."""
         said: dict[str, Answer | PortalError] = {}
         states: list[PageState] = []
-        while len(said) < len(asked) or offset is not None:
-            commands = _chunks(kind, offset, MORE_CHUNKS) if offset is not None else {}
+        while len(said) < len(asked) or after is not None:
+            commands = _chunks(kind, after, MORE_CHUNKS) if after is not None else {}
             commands |= dict(islice(asked.items(), len(said), len(said) + BATCH - len(commands)))
             answers = self._tokens.batch(user, commands)
             said |= {key: answer for key, answer in answers.items() if key in asked}
-            if offset is not None:
-                got = _read_chunks(answers)
+            if after is not None:
+                got, full = _read_chunks(answers)
+                if got and min(state.lid for state in got) <= after:  # not behind it, so it would go on for ever
+                    raise Unavailable(landing.UNEXPECTED, method="landing.landing.getList")
                 states += got
-                offset = offset + len(got) if len(got) == MORE_CHUNKS * CHUNK else None
-        return said, states
+                after = got[-1].lid if full and FIRST_CHUNKS * CHUNK + len(states) < MOST_PAGES else None
+        return said, states[: MOST_PAGES - FIRST_CHUNKS * CHUNK]
 
     def _keep(self, key: tuple[UserRef, Kind], version: int, listed: PageList) -> None:
         with self._guard:
+            old = listed.read_at - FRESH
+            for stale in [each for each, (_, kept) in self._kept.items() if kept.read_at < old]:
+                del self._kept[stale]
             self._kept[key] = (version, listed)
             self._kept.move_to_end(key)
-            while sum(len(kept.pages) for _, kept in self._kept.values()) > KEPT_PAGES and len(self._kept) > 1:
+            while self._is_too_much() and len(self._kept) > 1:
                 self._kept.popitem(last=False)
+
+    def _is_too_much(self) -> bool:
+        size = sum(len(kept.pages) + len(kept.sites) for _, kept in self._kept.values())
+        return size > KEPT_PAGES or len(self._kept) > KEPT_LISTS
 
     def forget(self, actor: Actor) -> None:
         """Drop what is kept for one person, so that the next look is a fresh one."""
@@ -228,16 +240,37 @@ def may(action: Action, kind: Kind, rights: frozenset[str]) -> bool:
     return "public" in rights
 
 
-def _chunks(kind: Kind, offset: int, count: int) -> dict[str, Command]:
-    return {
-        f"p{at}": landing.pages(kind, limit=CHUNK, offset=at) for at in range(offset, offset + count * CHUNK, CHUNK)
-    }
+def _chunks(kind: Kind, after: int, count: int) -> dict[str, Command]:
+    """So many chunks of pages behind a lid, each behind the last lid of the one before it in the batch."""
+    begins: list[int | Earlier] = [after, *(Earlier(f"p{at}", (CHUNK - 1, "ID")) for at in range(count - 1))]
+    return {f"p{at}": landing.pages(kind, limit=CHUNK, after=begin) for at, begin in enumerate(begins)}
 
 
-def _read_chunks(answers: dict[str, Answer | PortalError]) -> list[PageState]:
-    return [
-        state for key, answer in answers.items() if key[0] == "p" for state in landing.read_pages(result_of(answer))
-    ]
+def _read_chunks(answers: dict[str, Answer | PortalError]) -> tuple[list[PageState], bool]:
+    """The pages of a batch's chunks, and whether there may be more.
+
+    The chunk that is not full is the last. One that is empty though the chunk before it was full proves nothing: only
+    an empty answer to a lid of our own does.
+    """
+    states: list[PageState] = []
+    for key, answer in answers.items():
+        if key[0] == "p":
+            found = landing.read_pages(result_of(answer), CHUNK)
+            states += found
+            if len(found) < CHUNK:
+                return states, bool(states) and not found
+    return states, True
+
+
+def _first_with(answers: dict[str, Answer | PortalError], read: Callable[[object], Sequence[object]]) -> Kind | None:
+    """The first kind in which something was found. A kind that is refused, as those of the portal's own sites are to
+    people from outside the company, does not refuse the others; only when all are is the refusal raised.
+    """
+    heard = {kind: answers[kind.value] for kind in Kind}
+    if all(isinstance(answer, PortalError) for answer in heard.values()):
+        result_of(heard[Kind.PAGE])
+    well = ((kind, answer.result) for kind, answer in heard.items() if isinstance(answer, Answer))
+    return next((kind for kind, result in well if read(result)), None)
 
 
 def _is_in_trashed_folder(state: PageState, living: frozenset[int] | None) -> bool:
@@ -248,7 +281,7 @@ def _pages(
     kind: Kind, sites: Iterable[Site], states: Iterable[PageState], rights: dict[int, frozenset[str]]
 ) -> Iterable[Page]:
     by_id = {site.site_id: site for site in sites}
-    unique = {state.lid: state for state in states}  # offsets shift when a page is made meanwhile
+    unique = {state.lid: state for state in states}
     for lid in sorted(unique):
         state, site = unique[lid], by_id.get(unique[lid].site_id)
         yield Page(

@@ -1,9 +1,23 @@
 """Users of portals as the app knows them: who a session means, how they want to see the app, who may frame it."""
 
-from b24app.domain import Actor, UserRef
-from b24app.errors import SessionExpired
+from dataclasses import dataclass
+
+from b24app import zones
+from b24app.domain import N_, Actor, UserRef
+from b24app.errors import BadForm, SessionExpired
 from b24app.store.db import Store
 from b24app.store.models import Portal, User
+
+FOLLOW_PORTAL = "portal"  # as a zone: the one of the person's profile in the portal
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What a person wants otherwise; `browser_zone` counts only while neither they nor the portal named one."""
+
+    theme: str | None = None
+    zone: str | None = None
+    browser_zone: str | None = None
 
 
 class Users:
@@ -28,11 +42,20 @@ class Users:
             raise SessionExpired()
         return _actor(portal, person)
 
-    def prefer(self, user: UserRef, theme: str | None, zone: str | None) -> None:
-        """Keep how the person wants to see the app; None leaves a thing as it is."""
+    def prefer(self, user: UserRef, wish: Preference) -> None:
+        """Keep how the person wants to see the app; None leaves a thing as it is. Raises BadForm for a strange zone."""
+        zone = None if wish.zone in (None, FOLLOW_PORTAL) else zones.understood(wish.zone)
+        if wish.zone not in (None, FOLLOW_PORTAL) and zone is None:
+            raise BadForm(
+                detail=N_("The time zone is not known. Nothing was changed."),
+                remedy=N_("Choose a zone by its IANA name, like Europe/Riga."),
+            )
         with self._store.begin() as db:
             person = db.get_one(User, (user.member_id, user.user_id))
-            person.theme, person.zone = theme or person.theme, zone or person.zone
+            person.theme = wish.theme or person.theme
+            if wish.zone is not None:
+                person.chosen_zone = zone
+            person.portal_zone = person.portal_zone or zones.understood(wish.browser_zone)
 
     def portal_address(self, member_id: str, domain: str) -> str | None:
         """The REST base of an open portal that has this domain; None for any other."""
@@ -44,6 +67,11 @@ class Users:
 def _actor(portal: Portal, person: User) -> Actor:
     return Actor(
         member_id=portal.member_id, user_id=person.user_id, name=person.name, language=person.language,
-        theme=person.theme, zone=person.zone, domain=portal.domain, pages_version=portal.pages_version,
-        was_admin=person.is_admin,
+        theme=person.theme, zone=_zone(person), domain=portal.domain, pages_version=portal.pages_version,
+        portal_epoch=portal.epoch, was_admin=person.is_admin,
     )  # fmt: skip
+
+
+def _zone(person: User) -> str | None:
+    """The zone they chose, else the portal's; None where nobody knows it."""
+    return person.chosen_zone or zones.understood(person.portal_zone)

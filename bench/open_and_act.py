@@ -33,7 +33,8 @@ from b24app import log
 from b24app.factory import create_app
 from b24app.services import build
 from b24app.store import embedded
-from tests.conftest import make_config, migrate
+from tests.conftest import make_config
+from tests.databases import migrate
 from tests.processes import Web
 
 ROUNDS = 60

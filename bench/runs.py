@@ -136,10 +136,10 @@ def small_beside_large() -> None:
             time.sleep(5)
             at = datetime.now(UTC)
             order = Order(Action.UNPUBLISH, Kind.PAGE, tuple(small), ScheduledTime(at))
-            run_id, _ = services.runs.plan(actors[1], order, {})
+            run_id, _ = services.orders.place(actors[1], order)
             wait_for(services, [run_id])
             run = read(services, run_id)
-            services.runs.cancel(actors[0], first)
+            services.orders.cancel(actors[0], first)
             time.sleep(3)
     late = (run.started_at - at).total_seconds() if run.started_at else float("inf")
     print(f"  a run of one page beside one of 5000: started after {late:.2f} s")
@@ -291,7 +291,7 @@ def slow_down(standin: StandIn, portal: PortalHandle, pages: int, seconds: float
 
 
 def ordered(services: Services, actor: Actor, lids: Sequence[int]) -> UUID:
-    return services.runs.plan(actor, Order(Action.UNPUBLISH, Kind.PAGE, tuple(lids)), {})[0]
+    return services.orders.place(actor, Order(Action.UNPUBLISH, Kind.PAGE, tuple(lids)))[0]
 
 
 def timed(services: Services, order: object) -> float:

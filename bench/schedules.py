@@ -91,7 +91,7 @@ def pile_up(services: Services, actors: list[Actor], lids: dict[str, list[int]])
 
 def plan(services: Services, actor: Actor, lid: int, at: datetime) -> UUID:
     order = Order(Action.UNPUBLISH, Kind.PAGE, (lid,), ScheduledTime(at))
-    return services.runs.plan(actor, order, {})[0]
+    return services.orders.place(actor, order)[0]
 
 
 def idle_share(process: psutil.Process) -> float:

@@ -15,10 +15,11 @@ NO_PLACES = ["--no-emit-index-url", "--no-emit-find-links"]
 
 
 def main() -> None:
-    """Write requirements.txt, requirements-dev.txt and requirements-node.txt; `--upgrade` takes newer versions."""
+    """Write the four lock files; `--upgrade` takes newer versions."""
     subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "uv>=0.7"])
     production = "requirements.txt"
     resolve(["pyproject.toml"], production)
+    resolve(["pyproject.toml", "--group", "run", "--constraint", production], "requirements-run.txt")
     resolve(["pyproject.toml", "--group", "dev", "--constraint", production], "requirements-dev.txt")
     resolve(["--group", "node"], "requirements-node.txt")
 

@@ -39,6 +39,7 @@ WALLS, SESSION, SIGNIN = (
     "tests/portals/test_sign_in.py",
 )
 RENEWAL = "tests/tokens/test_renewal.py"
+SPEAKS = "tests/portals/test_who_speaks.py"
 MOVING, RACES, WHO = (
     "tests/portals/test_portal_moves.py",
     "tests/tokens/test_races.py",
@@ -83,16 +84,67 @@ DEFENCES = (
         ),
     ),
     Defence(
-        "only an administrator replaces the portal's secret", "b24app/portals/installs.py",
-        "if not self.is_administrator(opening.user):", "if False:",
+        "only an administrator brings the portal's secret", "b24app/portals/installs.py",
+        "if isinstance(admin, Answer) and admin.result is True:", "if True:",
         (
             f"{LIFE}::test_a_clerks_token_is_genuine_but_replaces_no_secret",
             f"{EVENTS}::test_a_colleague_cannot_plant_an_application_token_by_their_frame",
+            f"{SPEAKS}::test_no_clerk_plants_the_first_secret",
+            f"{SPEAKS}::test_a_clerk_who_opens_first_plants_no_secret",
+        ),
+    ),
+    Defence(
+        "what is said of a refresh token stops no portal", "b24app/tokens/user_tokens.py",
+        "if self._stops.hinted(user.member_id, stored):",
+        "if self._stops._stop(user.member_id, stored.portal_epoch, told) is None:",
+        (
+            f"{SPEAKS}::test_a_clerk_with_a_foreign_refresh_token_erases_nothing",
+            f"{SPEAKS}::test_what_is_said_of_a_refresh_token_stops_no_portal",
+            f"{SPEAKS}::test_a_refused_refresh_token_condemns_its_own_row_and_no_other",
+        ),
+    ),
+    Defence(
+        "a stop is confirmed", "b24app/tokens/stops.py",
+        "if self._is_confirmed(member_id, access, said):", "if True:",
+        (
+            f"{SPEAKS}::test_one_passing_refusal_stops_nothing",
+            f"{SPEAKS}::test_a_portal_that_alone_says_not_installed_does_not_stop",
+        ),
+    ),
+    Defence(
+        "a page of HTML is no word of the authorization server", "b24app/bitrix/oauth.py",
+        'if not isinstance(body, dict):\n        raise _Refused("portal_unavailable", answer.status_code)',
+        'if not isinstance(body, dict):\n        raise _Refused("NOT_INSTALLED", answer.status_code)',
+        (f"{SPEAKS}::test_an_html_404_of_the_authorization_server_is_passing_trouble",),
+    ),
+    Defence(
+        "a removed portal begins again with an administrator", "b24app/portals/installs.py",
+        "if not self._tokens.is_administrator(proven.info.client_endpoint, grant.access):", "if False:",
+        (f"{SPEAKS}::test_a_clerk_does_not_reopen_a_removed_portal",),
+    ),
+    Defence(
+        "a removal is confirmed", "b24app/portals/events.py",
+        "found = self._status.presence(event.member_id)", "found = Presence.REMOVED",
+        (
+            f"{SPEAKS}::test_an_employee_with_the_real_secret_removes_nothing",
+            f"{SPEAKS}::test_a_removal_nobody_can_be_asked_about_stops_at_once_and_deletes_after_a_day",
+        ),
+    ),
+    Defence(
+        "a refused refresh token confirms no removal", "b24app/portals/status.py",
+        "except NOBODY_LEFT:\n                continue", "except NOBODY_LEFT:\n                return Presence.REMOVED",
+        (f"{SPEAKS}::test_a_refused_refresh_token_confirms_no_removal",),
+    ),
+    Defence(
+        "a removal nobody can be asked about waits a day", "b24app/portals/events.py",
+        "if self._clock() >= event.deadline:", "if True:",
+        (
+            f"{SPEAKS}::test_a_removal_nobody_can_be_asked_about_stops_at_once_and_deletes_after_a_day",
         ),
     ),
     Defence(
         "an event from before the installation is too old", "b24app/portals/events.py",
-        "older = 0 < post.ts < int(portal.installed_at.timestamp())", "older = False",
+        "older = moment is not None and moment <= portal.installed_at", "older = False",
         (
             f"{LIFE}::test_a_removal_replayed_after_a_reinstall_leaves_the_new_installation_alone",
             f"{LIFE}::test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation",
@@ -103,7 +155,12 @@ DEFENCES = (
         "return False", (f"{LIFE}::test_a_removal_repeated_later_is_welcome_and_changes_nothing",),
     ),
     Defence(
-        "runs are held before their portal", "b24app/portals/events.py", "lock_runs(db, post.auth.member_id)", "pass",
+        "a portal is held before its runs", "b24app/portals/removal.py",
+        "portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)\n"
+        "            if portal is None or not portal.is_open:",
+        "lock_runs(db, member_id)\n"
+        "            portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)\n"
+        "            if portal is None or not portal.is_open:",
         (f"{LIFE}::test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out",),
     ),
     Defence(
@@ -193,7 +250,7 @@ DEFENCES = (
     ),
     Defence(
         "one renewal at a time", "b24app/tokens/user_tokens.py",
-        "row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)\n        portal",
+        "row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=HELD)\n        portal",
         "row = db.get(UserToken, (user.member_id, user.user_id))\n        portal",
         (f"{RACES}::test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_sees_an_error",),
     ),
@@ -222,7 +279,8 @@ DEFENCES = (
     ),
     Defence(
         "credentials of ours that are wrong condemn no token", "b24app/tokens/user_tokens.py",
-        "except (SignInAgain, UserGone) as refused:", "except (SignInAgain, UserGone, OperatorError) as refused:",
+        "except (SignInAgain, UserGone, NotInstalled) as refused:",
+        "except (SignInAgain, UserGone, NotInstalled, OperatorError) as refused:",
         (
             f"{RENEWAL}::test_a_wrong_secret_at_deploy_harms_nobody_and_is_told_to_the_operator",
             f"{RENEWAL}::test_a_wrong_secret_at_deploy_lets_runs_wait_and_loses_nothing",

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -19,7 +20,25 @@ import psutil
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0
 LIVED_WELL_SECONDS = 30.0
+SHOWN_AT_DEATH = 20  # of its last lines, when a program ends by itself
 _printing = threading.Lock()
+
+
+class Log:
+    """Where the lines of the programs go: a file, and the terminal too when asked to show all."""
+
+    def __init__(self, path: Path, *, verbose: bool) -> None:
+        self.path, self._verbose = path, verbose
+        self._file = path.open("w", encoding="utf-8", errors="replace")
+        self._guard = threading.Lock()
+
+    def write(self, name: str, line: str) -> None:
+        """One line of a program."""
+        if self._verbose:
+            say(line, name)
+        with self._guard:
+            self._file.write(f"{name:<9}| {line}\n")
+            self._file.flush()
 
 
 def say(words: str, name: str = "run") -> None:
@@ -39,13 +58,16 @@ class Child:
         command: Sequence[str],
         environment: Mapping[str, str],
         patience: float,
+        log: Log,
         on_line: Callable[[str], bool] | None = None,
     ) -> None:
         """One program, not started yet.
 
         patience  seconds it has to end by itself when asked
-        on_line   sees each line of output first; True keeps it off the screen
+        log       takes its lines; the last of them are shown when it dies
+        on_line   sees each line of output first; True keeps it out of the log
         """
+        self._log, self._last_lines = log, deque[str](maxlen=SHOWN_AT_DEATH)
         self.name, self.command, self.environment = name, list(command), dict(environment)
         self.patience, self._on_line = patience, on_line
         self._process: subprocess.Popen[str] | None = None
@@ -82,7 +104,9 @@ class Child:
             if now - self._started > LIVED_WELL_SECONDS:
                 self._wait, self.deaths = FIRST_WAIT_SECONDS, 0
             self.deaths += 1
-            say(f"{self.name} ended ({self._process.returncode}), starting it again in {self._wait:g} s")
+            say(f"{self.name} ended ({self._process.returncode}), starting it again in {self._wait:g} s; it said last:")
+            for line in self._last_lines:
+                say(line, self.name)
             kill_group(self._process.pid)
             self._not_before = now + self._wait
             self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
@@ -111,7 +135,8 @@ class Child:
             for line in lines:
                 words = line.rstrip("\n")
                 if not (self._on_line and self._on_line(words)):
-                    say(words, self.name)
+                    self._last_lines.append(words)
+                    self._log.write(self.name, words)
 
 
 def kill_group(pid: int) -> None:

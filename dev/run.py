@@ -26,7 +26,7 @@ from typing import Any
 import requests
 
 from b24app.store import embedded
-from dev.processes import Child, say, sweep, write_down
+from dev.processes import Child, Log, say, sweep, write_down
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.prefix) / "bin"
@@ -35,7 +35,7 @@ READY_SECONDS = 90
 MIGRATE_SECONDS = 120
 LOOK_SECONDS = 0.2
 DEATHS_AT_START = 2
-KEPT = ("postgres", "standin.json", "keys.json")
+KEPT = ("postgres", "standin.json", "keys.json", "run.log")
 
 
 class CannotRun(SystemExit):
@@ -47,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--port", type=int, default=8100, help="the app's; the stand-in takes the next few")
     parser.add_argument("--reset", action="store_true", help="forget all data first")
+    parser.add_argument("--verbose", action="store_true", help="show every line, not only the log file")
     parser.add_argument("--instance", type=Path, default=ROOT / "instance", help="where data is kept")
     asked = parser.parse_args()
     os.chdir(ROOT)
@@ -56,7 +57,8 @@ def main() -> None:
         sweep(asked.instance / "run.pids")
         if asked.reset:
             forget(asked.instance)
-        Run(asked.instance.absolute(), asked.port, stopping).run()
+        log = Log(asked.instance / "run.log", verbose=asked.verbose)
+        Run(asked.instance.absolute(), asked.port, log, stopping).run()
 
 
 def stop_signals() -> threading.Event:
@@ -86,6 +88,29 @@ def forget(instance: Path) -> None:
         (instance / name).unlink(missing_ok=True)
 
 
+class Parent:
+    """The `make` that started us, where one did.
+
+    Ctrl-C reaches all of us. A SIGINT sent to make alone does not: it takes its handler away and waits for our end
+    (GNU make, fatal_error_signal), which Linux shows in the signals it catches.
+    """
+
+    def __init__(self) -> None:
+        self._status = Path(f"/proc/{os.getppid()}/status")
+        self._caught = self._catches_interrupt()
+
+    def was_interrupted(self) -> bool:
+        """It caught SIGINT when we began and does not any more."""
+        return self._caught and not self._catches_interrupt()
+
+    def _catches_interrupt(self) -> bool:
+        with suppress(OSError, ValueError, StopIteration):
+            lines = self._status.read_text().splitlines()
+            caught = next(line for line in lines if line.startswith("SigCgt:"))
+            return bool(int(caught.split()[1], 16) >> (signal.SIGINT - 1) & 1)
+        return False
+
+
 class Stopped(Exception):
     """Somebody asked to stop while a wait was on."""
 
@@ -93,10 +118,11 @@ class Stopped(Exception):
 class Run:
     """One start of everything."""
 
-    def __init__(self, instance: Path, port: int, stopping: threading.Event) -> None:
-        self.instance, self.port, self.stopping = instance, port, stopping
+    def __init__(self, instance: Path, port: int, log: Log, stopping: threading.Event) -> None:
+        self.instance, self.port, self.log, self.stopping = instance, port, log, stopping
         self.app_url = f"http://{HOST}:{port}"
         self.children: list[Child] = []
+        self.make = Parent()
         self.described: queue.Queue[dict[str, Any]] = queue.Queue()
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -136,6 +162,8 @@ class Run:
         self.add("worker", ["flask", "--app", "app", "b24", "worker"], patience=15)
         self.wait("the app", self.is_ready)
         say(f"the app is at {self.app_url}, the stand-in's control API at {standin['control']}")
+        say(f"what the programs say goes to {self.log.path}; make run V=1 shows it here")
+        say("Ctrl-C stops everything")
         say(f"Open {standin['portals'][0]['url'].rstrip('/')}/", name="")
 
     def start_standin(self) -> dict[str, Any]:
@@ -185,7 +213,7 @@ class Run:
     def add(self, name: str, command: list[str], patience: float, on_line: Callable[[str], bool] | None = None) -> None:
         """Start one program of the virtual environment and keep it from now on."""
         program, *arguments = command
-        child = Child(name, [str(BIN / program), *arguments], self.environment, patience, on_line)
+        child = Child(name, [str(BIN / program), *arguments], self.environment, patience, self.log, on_line)
         self.children.append(child)
         child.start()
         self.note()
@@ -214,12 +242,12 @@ class Run:
         """Start again what dies, until Stopped."""
         while True:
             self.look()
-            if database.revive():
+            if database.restart_if_dead():
                 say("PostgreSQL had died and runs again")
 
     def look(self) -> None:
         """One look at every child; raises Stopped when asked to stop."""
-        if self.stopping.wait(LOOK_SECONDS):
+        if self.stopping.wait(LOOK_SECONDS) or self.make.was_interrupted():
             raise Stopped
         started = [child.look_after() for child in self.children]
         if any(started):

@@ -1,5 +1,7 @@
 """`make setup`: from a fresh clone to a working place, on a machine with nothing but Python 3.11, git and make.
 
+With the argument `run` only what `make run` needs: no test tools, no Chromium, nothing outside this folder.
+
 Repeatable: each step leaves a stamp of what it was made from, and is skipped while that still holds. Stamps hold
 content, not times, so a checkout of another branch is seen. Uses the standard library only, since nothing is
 installed yet, and the syntax of older Pythons down to the version check, so that they get a sentence, not a traceback.
@@ -10,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +21,8 @@ PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "stamps"
 NEWER = ("python3.14", "python3.13", "python3.12", "python3.11")
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+DOWNLOADS = {"requirements-run.txt": 60, "requirements-dev.txt": 160}  # megabytes, roughly
+TELL_SECONDS = 5  # between two signs of life of a long step
 DIST = ROOT / "b24app" / "static" / "dist"
 
 
@@ -28,11 +33,13 @@ def main():
     os.chdir(ROOT)
     os.environ.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_USER="0", PIP_NO_INPUT="1")
     os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    only_to_run = sys.argv[1:] == ["run"]
     make_environment()
-    install_packages()
+    install_packages(only_to_run)
     install_node()
     build_assets()
-    find_chromium()
+    if not only_to_run:
+        find_chromium()
 
 
 def use_a_new_python():
@@ -62,12 +69,14 @@ def make_environment() -> None:
     stamp("environment", str(ROOT))
 
 
-def install_packages() -> None:
+def install_packages(only_to_run: bool) -> None:
     """The locked dependencies, checked by hash, and this project and its stand-in portal, for their entry points."""
-    if not stamped("packages", contents("requirements-dev.txt")):
-        say("installing the locked dependencies")
-        run([PYTHON, "-m", "pip", "install", "-qq", "--require-hashes", "-r", "requirements-dev.txt"])
-        stamp("packages", contents("requirements-dev.txt"))
+    if not stamped("packages", contents("requirements-dev.txt")):  # these hold all that running needs, too
+        locked = "requirements-run.txt" if only_to_run else "requirements-dev.txt"
+        if not (only_to_run and stamped("packages-run", contents(locked))):
+            say(f"installing the locked dependencies, about {DOWNLOADS[locked]} MB")
+            run([PYTHON, "-m", "pip", "install", "-qq", "--require-hashes", "-r", locked])
+            stamp("packages-run" if only_to_run else "packages", contents(locked))
     if not stamped("project", contents("pyproject.toml")):
         run([PYTHON, "-m", "pip", "install", "-qq", "--no-deps", "--no-build-isolation", "-e", "."])
         stamp("project", contents("pyproject.toml"))
@@ -149,7 +158,15 @@ def stamp(step: str, made_from: str) -> None:
 
 
 def run(command: "list[str | Path]") -> None:
-    code = subprocess.call(command)
+    """One step; while it takes its time, a line now and then says so."""
+    began = time.monotonic()
+    with subprocess.Popen(command) as step:
+        while True:
+            try:
+                code = step.wait(TELL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                say(f"… {time.monotonic() - began:.0f} s")
     if code:
         sys.exit(f"setup: this step failed ({code}): {' '.join(map(str, command))}")
 

@@ -1,9 +1,7 @@
 """Alembic's entry: our models are the target, Procrastinate's tables are its own and are left out of comparisons."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
-
 from alembic import context
+from alembic.runtime.environment import NameFilterParentNames, NameFilterType
 from sqlalchemy import create_engine
 
 from b24app.config import database_url
@@ -12,11 +10,7 @@ from b24app.store.models import Base
 IGNORED = "procrastinate_"
 
 
-def is_ours(
-    name: str | None,
-    kind: Literal["schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint"],
-    parents: Mapping[Any, Any],
-) -> bool:
+def is_ours(name: str | None, kind: NameFilterType, parents: NameFilterParentNames) -> bool:
     """Whether autogenerate and `alembic check` look at this name."""
     return not (kind == "table" and (name or "").startswith(IGNORED))
 

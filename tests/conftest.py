@@ -7,54 +7,30 @@ nothing. Ada (1) is the administrator of Alice's portal.
 import base64
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from alembic import command
-from alembic.config import Config as AlembicConfig
 from flask import Flask
 
 from b24app import config as settings
 from b24app.factory import create_app
 from b24app.services import Services, build
+from b24app.services import database_url as database_url_of
 from b24app.store import embedded
-from b24app.store.schema import MIGRATIONS
+from b24app.store.db import Store
+from b24app.web.current import provide
 from b24sandbox import StandIn
+from tests import databases
+from tests.clocks import TurnableClock
+from tests.databases import SharedDatabase
 from tests.people import Person
 from tests.worker import work_until_idle
 
-TEMPLATE = "sundown_template"
 APP_URL = "http://127.0.0.1:8100"
 Turn = Callable[..., None]
 Work = Callable[[], None]
-
-
-class TurnableClock:
-    """The real time, plus what a test has turned it by."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def tick(self, **span: float) -> None:
-        """Let time pass: `clock.tick(hours=2)`."""
-        self.ahead += timedelta(**span)
-
-
-class StandingClock(TurnableClock):
-    """Stands still until it is turned, so that nothing fills or ends while a slow machine works."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.began = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.began + self.ahead
 
 
 @pytest.fixture(scope="session")
@@ -64,47 +40,39 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("postgres") / "data"
     server = None if given else embedded.start(folder, fsync=False)
     url = given or (server.url if server else "")
-    _execute(url, f"drop database if exists {template_name()}", f"create database {template_name()}")
-    migrate(database(url, template_name()))
+    databases.make_template(url)
     yield url
-    _execute(url, f"drop database if exists {template_name()}")
+    databases.drop_template(url)
     if server is not None:
         server.stop()
         embedded.remove(folder)
 
 
+@pytest.fixture(scope="session")
+def shared_database(server_url: str) -> Iterator[SharedDatabase]:
+    """The database that tests of this process use one after the other."""
+    with databases.copied(server_url) as url:
+        shared = SharedDatabase(url)
+        yield shared
+        shared.close()
+
+
 @pytest.fixture
-def database_url(server_url: str) -> Iterator[str]:
+def own_database_url(server_url: str) -> Iterator[str]:
     """A database of this test's own, gone afterwards."""
-    name = f"test_{os.getpid()}_{os.urandom(4).hex()}"
-    _execute(server_url, f"create database {name} template {template_name()}")
-    yield database(server_url, name)
-    _execute(server_url, f"drop database {name} with (force)")
+    with databases.copied(server_url) as url:
+        yield url
 
 
-def template_name() -> str:
-    """One template for each process of a parallel run."""
-    return f"{TEMPLATE}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-
-
-def database(url: str, name: str) -> str:
-    """The same server, another database."""
-    head, _, query = url.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}{'?' + query if query else ''}"
-
-
-def migrate(url: str) -> None:
-    """Bring a database to the newest revision."""
-    alembic = AlembicConfig()
-    alembic.set_main_option("script_location", str(MIGRATIONS))
-    alembic.attributes["url"] = url
-    command.upgrade(alembic, "head")
-
-
-def _execute(url: str, *statements: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database. Where a process or a browser may still be asking, it is a database of the test's own."""
+    if any(map(request.node.get_closest_marker, ("process", "browser"))):
+        own: str = request.getfixturevalue("own_database_url")
+        return own
+    shared: SharedDatabase = request.getfixturevalue("shared_database")
+    shared.empty()
+    return shared.url
 
 
 @pytest.fixture
@@ -140,15 +108,41 @@ def make_config(environment: dict[str, str]) -> settings.Config:
     return settings.Config(**values)
 
 
+@pytest.fixture(scope="session")
+def kept_stores() -> dict[str, Store]:
+    """Stores by the address of their database: each compiles its statements only once."""
+    return {}
+
+
 @pytest.fixture
-def services(config: settings.Config, clock: TurnableClock) -> Iterator[Services]:
-    built = build(config, clock=clock, jitter=lambda: 0.0)
+def services(config: settings.Config, clock: TurnableClock, kept_stores: dict[str, Store]) -> Iterator[Services]:
+    url = database_url_of(config)
+    built = build(config, clock=clock, jitter=lambda: 0.0, store=kept_stores.setdefault(url, Store(url)))
+    built.install_events.door_seconds = 30.0  # a machine busy with tests is no server that hangs
     yield built
     built.close()
 
 
+@pytest.fixture(scope="session")
+def kept_apps() -> dict[int, Flask]:
+    """Applications by the number of proxies they trust: each compiles its routes and templates only once."""
+    return {}
+
+
 @pytest.fixture
-def app(services: Services) -> Flask:
+def app(request: pytest.FixtureRequest, services: Services, kept_apps: dict[int, Flask]) -> Flask:
+    """The web application on these services. A browser may ask on after its test, so it gets one of its own."""
+    if request.node.get_closest_marker("browser"):
+        return make_app(services)
+    hops = services.config.trusted_proxies
+    if hops not in kept_apps:
+        kept_apps[hops] = make_app(services)
+    provide(kept_apps[hops], services)
+    return kept_apps[hops]
+
+
+def make_app(services: Services) -> Flask:
+    """The web application, which answers faults of ours as it would answer a person."""
     made = create_app(services)
     made.testing = True
     made.config["PROPAGATE_EXCEPTIONS"] = False

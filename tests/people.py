@@ -116,8 +116,13 @@ class Person:
         return self.post(f"/runs/{run.json['id']}/undo")
 
 
-def run_of(answer: TestResponse) -> str:
+def body_of(answer: TestResponse) -> Any:
+    """The JSON an answer carries, whatever its status."""
+    assert answer.json is not None, answer.text
+    return answer.json
+
+
+def run_id_of(answer: TestResponse) -> str:
     """The id of the run an order made."""
     assert answer.status_code in (200, 201), answer.text
-    assert answer.json
-    return str(answer.json["id"])
+    return str(body_of(answer)["id"])

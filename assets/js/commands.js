@@ -1,9 +1,9 @@
-// Small commands declared in the markup: <button data-do="close-dialog">. Each module adds its own.
-const known = new Map()
+// Commands that the markup declares: <button data-do="close-dialog">. Each module registers its own.
+const handlers = new Map()
 
-export const command = (name, act) => known.set(name, act)
+export const command = (name, handler) => handlers.set(name, handler)
 
 document.addEventListener('click', (event) => {
   const button = event.target.closest?.('[data-do]')
-  if (button) known.get(button.dataset.do)?.(button)
+  if (button) handlers.get(button.dataset.do)?.(button)
 })

@@ -1,20 +1,21 @@
-// One native modal dialog. It opens when a fragment arrives in it, closes when the order it holds has been taken, and
-// gives the focus back to the button that opened it.
+// The one native modal dialog. It opens when a fragment is swapped into it, closes once the order in it was accepted,
+// and returns the focus to the button that opened it.
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
-import { propose } from './moments.js'
+import { offerPresets } from './time-presets.js'
 
 const dialog = find('#dialog')
-let opener = null // was disabled while its request ran, so the browser does not know where the focus came from
+let opener = null // it was disabled during its request, so the browser does not know where the focus came from
 
 export function open(button) {
   if (!dialog.contains(button)) opener = button
   if (!dialog.open) dialog.showModal()
-  propose(dialog)
+  offerPresets(dialog)
   find('[data-focus]', dialog)?.focus()
 }
 
 export const close = () => dialog?.open && dialog.close()
+export const contains = (element) => dialog.contains(element)
 
 dialog?.addEventListener('close', () => {
   dialog.replaceChildren()
@@ -22,14 +23,16 @@ dialog?.addEventListener('close', () => {
 })
 
 command('close-dialog', close)
-// The time that was refused is the one nearest to what is suggested in its place.
-function refused(suggestion) {
+
+// The refusal does not name the field: it is the one whose time is nearest to the suggested one.
+function refusedField(suggestion) {
   const distance = (field) => Math.abs(new Date(field.value) - new Date(suggestion))
-  return findAll('[name=at], [name=until]').filter((field) => field.value).sort((a, b) => distance(a) - distance(b))[0]
+  const filled = findAll('[name=at], [name=until]').filter((field) => field.value)
+  return filled.sort((a, b) => distance(a) - distance(b))[0]
 }
 
 command('use-suggestion', (button) => {
-  const field = refused(button.dataset.value)
+  const field = refusedField(button.dataset.value)
   if (field) field.value = button.dataset.value
   button.closest('.banner').remove()
   field?.focus()

@@ -1,9 +1,12 @@
-// A file of the app, such as a CSV: asked for like everything else, with the session, and handed to the browser to save.
+// Downloads such as CSV: requested with the session like everything else, then handed to the browser to save.
 import { command } from './commands.js'
 import { find } from './dom.js'
 import { ask } from './notices.js'
 
-const nameOf = (answer) => /filename="?([^";]+)/.exec(answer.headers.get('Content-Disposition') ?? '')?.[1] ?? 'sundown.csv'
+function fileName(answer) {
+  const disposition = answer.headers.get('Content-Disposition') ?? ''
+  return /filename="?([^";]+)/.exec(disposition)?.[1] ?? 'sundown.csv'
+}
 
 function save(file, name) {
   const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(file), download: name })
@@ -14,5 +17,5 @@ function save(file, name) {
 command('download', async (button) => {
   const filters = button.dataset.with ? `?${new URLSearchParams(new FormData(find(button.dataset.with)))}` : ''
   const answer = await ask(button.dataset.from + filters, 'text/csv', button)
-  if (answer) save(await answer.blob(), nameOf(answer))
+  if (answer) save(await answer.blob(), fileName(answer))
 })

@@ -6,18 +6,19 @@ import htmx from 'htmx.org'
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
 import { reopen } from './portal.js'
-import { sendHealing } from './healing.js'
+import { sendWithRefresh } from './session-refresh.js'
 import { isStale, isViewPending } from './stale-answers.js'
 
 const failures = new WeakMap() // banner → the actions that failed with its words, each with its request context
-const told = new Map() // action → words a poll was last answered with: they are not said again each second
+const announced = new Map() // action → words a poll was last answered with: they are not said again each second
 
 const isPoll = (ctx) => ctx.sourceEvent?.type === 'poll'
 const isForView = (ctx) => ctx.target?.id === 'view'
 const placeOf = (ctx) => ctx.sourceElement.closest('#dialog[open]')?.querySelector('[data-notices]') ?? find('#notices')
 const standing = () => findAll('[data-notices] > .banner')
 const fromTemplate = (name) => find(name).content.cloneNode(true).firstElementChild
-const fromAnswer = (html) => Object.assign(document.createElement('template'), { innerHTML: html }).content.firstElementChild
+const asTemplate = (html) => Object.assign(document.createElement('template'), { innerHTML: html })
+const fromAnswer = (html) => asTemplate(html).content.firstElementChild
 
 // An order is the same as long as it comes from the same form; anything else is known by its method and address. How a
 // list is filtered makes no difference, but Scheduled and History share an address and are two lists.
@@ -60,11 +61,11 @@ function resolve(action) {
   }
 }
 
-function tell(banner, ctx) {
+function showBanner(banner, ctx) {
   const [where, action, words] = [placeOf(ctx), actionOf(ctx), wordsOf(banner)]
   if (isForView(ctx)) viewFailed(banner, ctx)
-  if (isPoll(ctx) && told.get(action) === words) return
-  if (isPoll(ctx)) told.set(action, words)
+  if (isPoll(ctx) && announced.get(action) === words) return
+  if (isPoll(ctx)) announced.set(action, words)
   const same = findAll(':scope > .banner', where).filter((other) => saysTheSame(other, banner))
   failures.set(banner, actionsOf(same, ctx))
   same.forEach((other) => other.remove())
@@ -87,7 +88,7 @@ function viewFailed(banner, ctx) {
 }
 
 function succeeded(ctx) {
-  told.delete(actionOf(ctx))
+  announced.delete(actionOf(ctx))
   resolve(actionOf(ctx))
 }
 
@@ -102,10 +103,10 @@ function noAnswer(ctx) {
 export async function ask(url, accept, button) {
   const ctx = { sourceElement: button, sourceEvent: { type: 'click' }, request: { method: 'GET', action: url } }
   button.disabled = true
-  const answer = await sendHealing(url, { headers: { Accept: accept, 'HX-Request': 'true' } })
+  const answer = await sendWithRefresh(url, { headers: { Accept: accept, 'HX-Request': 'true' } })
   button.disabled = false
   if (answer.ok) return succeeded(ctx) ?? answer
-  tell(answer.headers.has('HX-Retarget') ? fromAnswer(await answer.text()) : noAnswer(ctx), ctx)
+  showBanner(answer.headers.has('HX-Retarget') ? fromAnswer(await answer.text()) : noAnswer(ctx), ctx)
   return null
 }
 
@@ -115,14 +116,15 @@ document.addEventListener('htmx:after:request', (event) => {
   if (ctx.response.status < 400) return succeeded(ctx)
   event.preventDefault()
   if (ctx.request.method === 'GET' && isStale(ctx)) return
-  tell(ctx.hx.retarget ? fromAnswer(ctx.text) : noAnswer(ctx), ctx)
+  showBanner(ctx.hx.retarget ? fromAnswer(ctx.text) : noAnswer(ctx), ctx)
 })
 
 function repeat(ctx) {
   const { sourceElement: source, sourceEvent, request } = ctx
   const view = find('#view')
   if (source.isConnected && source !== view) {
-    return htmx.trigger(source, source.matches('form') ? 'submit' : sourceEvent.type === 'load' ? 'repeat' : sourceEvent.type)
+    const type = sourceEvent.type === 'load' ? 'repeat' : sourceEvent.type
+    return htmx.trigger(source, source.matches('form') ? 'submit' : type)
   }
   if (isForView(ctx) && request.method === 'GET') view.setAttribute('hx-get', request.action)
   htmx.trigger(view, 'repeat')

@@ -1,5 +1,5 @@
-// An order is given once. The same dialog sent again (double click, lost answer) carries the same Idempotency-Key; a
-// changed one gets a new key.
+// Each order is placed once. A dialog that is sent again (double click, lost answer) carries the same Idempotency-Key;
+// a changed order gets a new one.
 const keys = new WeakMap()
 
 function freshKey() {

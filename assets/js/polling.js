@@ -1,29 +1,29 @@
-// A view that says data-poll="2" is asked for again every two seconds, until it comes without. Trouble makes the pauses
-// longer; while nobody looks at the page it rests.
+// A view with data-poll="2" requests itself again every two seconds, until an answer comes without the attribute. Each
+// failure doubles the pause; while the page is hidden polling rests.
 import htmx from 'htmx.org'
 import { find } from './dom.js'
 
-const LONGEST = 30
+const LONGEST_PAUSE = 30
 let timer = null
-let pause = 1
+let backoff = 1
 
-function ask() {
+function request() {
   const view = find('[data-poll]')
   if (!view) return
-  if (document.hidden) return document.addEventListener('visibilitychange', ask, { once: true })
+  if (document.hidden) return document.addEventListener('visibilitychange', request, { once: true })
   htmx.trigger(view, 'poll')
 }
 
-export function poll() {
+export function schedulePoll() {
   clearTimeout(timer)
   const view = find('[data-poll]')
-  if (view) timer = setTimeout(ask, Math.min(LONGEST, Number(view.dataset.poll) * pause) * 1000)
+  if (view) timer = setTimeout(request, Math.min(LONGEST_PAUSE, Number(view.dataset.poll) * backoff) * 1000)
 }
 
-// 401: only a person can go on from here.
+// After a 401 nothing helps but reopening the app, so polling ends.
 document.addEventListener('htmx:finally:request', ({ detail: { ctx } }) => {
   if (ctx.sourceEvent?.type !== 'poll') return
-  const well = ctx.response?.status < 400
-  pause = well ? 1 : pause * 2
-  if (!well && ctx.response?.status !== 401) poll()
+  const ok = ctx.response?.status < 400
+  backoff = ok ? 1 : backoff * 2
+  if (!ok && ctx.response?.status !== 401) schedulePoll()
 })

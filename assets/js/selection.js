@@ -1,19 +1,23 @@
-// Ticked pages. They outlive the screens of one search (Next, Previous); a new search, kind or view starts afresh.
+// Selected pages. The selection survives paging (Next, Previous); a new search, kind or view starts with none.
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
 import { ask } from './notices.js'
 import { withNumber } from './plural.js'
 
-const MOST = 5000 // pages an order may name
-const chosen = new Map() // lid → true (published), false, or null where only the number is known
+const MAX_PAGES = 5000 // in one order
+const selected = new Map() // lid → true (published), false, or null where only the number is known
 let search = null
 let lastBox = null
 
 const boxes = () => findAll('#grid input[name=lids]:not(:disabled)')
-const note = (box) => (box.checked ? chosen.set(box.value, box.dataset.published === 'yes') : chosen.delete(box.value))
+
+function remember(box) {
+  if (box.checked) selected.set(box.value, box.dataset.published === 'yes')
+  else selected.delete(box.value)
+}
 
 function clear() {
-  chosen.clear()
+  selected.clear()
   lastBox = null
 }
 
@@ -30,17 +34,18 @@ function showBar(all) {
   const bar = find('#bulk')
   if (!bar) return
   const count = find('#bulk-count')
-  const states = [...chosen.values()]
+  const states = [...selected.values()]
   const down = states.some((published) => published !== false)
-  bar.hidden = chosen.size === 0
-  if (chosen.size) count.textContent = withNumber(JSON.parse(count.dataset.samples), chosen.size)
+  bar.hidden = selected.size === 0
+  if (selected.size) count.textContent = withNumber(JSON.parse(count.dataset.samples), selected.size)
   findAll('[data-for=published]', bar).forEach((button) => (button.hidden = !down))
-  findAll('[data-for=unpublished]', bar).forEach((button) => (button.hidden = states.every((published) => published === true)))
+  const up = states.some((published) => published !== true)
+  findAll('[data-for=unpublished]', bar).forEach((button) => (button.hidden = !up))
   find('[data-for=unpublished]', bar)?.classList.toggle('btn-primary', !down)
   const grid = find('#grid')
-  const most = Math.min(MOST, Number(grid?.dataset.total ?? 0))
+  const selectable = Math.min(MAX_PAGES, Number(grid?.dataset.total ?? 0))
   const button = find('#bulk-all')
-  button.hidden = !(all.length && all.every((box) => box.checked) && chosen.size < most)
+  button.hidden = !(all.length && all.every((box) => box.checked) && selected.size < selectable)
   button.textContent = grid?.dataset.all ?? ''
 }
 
@@ -51,19 +56,19 @@ export function showSelection() {
     search = grid.dataset.search
   }
   const all = boxes()
-  all.forEach((box) => (box.checked = chosen.has(box.value)))
+  all.forEach((box) => (box.checked = selected.has(box.value)))
   showHead(all)
   showBar(all)
 }
 
-// Shift extends the last click over the rows between, as in the portal's own lists.
+// Shift extends the last click over the rows between, as in Bitrix24's own lists.
 function extend(box) {
   const all = boxes()
   if (!all.includes(lastBox)) return
   const [from, to] = [all.indexOf(lastBox), all.indexOf(box)].sort((a, b) => a - b)
   all.slice(from, to + 1).forEach((between) => {
     between.checked = box.checked
-    note(between)
+    remember(between)
   })
 }
 
@@ -75,19 +80,20 @@ document.addEventListener('click', (event) => {
 })
 
 document.addEventListener('change', (event) => {
-  if (!event.target.closest('#grid')) return
-  if (event.target.id === 'select-all') boxes().forEach((box) => note(Object.assign(box, { checked: event.target.checked })))
-  else if (event.target.name === 'lids') note(event.target)
+  const { target } = event
+  if (!target.closest('#grid')) return
+  if (target.id === 'select-all') boxes().forEach((box) => remember(Object.assign(box, { checked: target.checked })))
+  else if (target.name === 'lids') remember(target)
   showSelection()
 })
 
 document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
   if (!ctx.sourceElement.hasAttribute('data-selection')) return
   ctx.request.body.delete('lids')
-  chosen.forEach((_, lid) => ctx.request.body.append('lids', lid))
+  selected.forEach((_, lid) => ctx.request.body.append('lids', lid))
 })
 
-// A view that is left or loaded anew takes its ticks with it; an error answer leaves them alone.
+// A view that is left or reloaded loses its selection; an error answer leaves it alone.
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
   if (ctx.target?.id === 'view') clear()
 })
@@ -104,6 +110,6 @@ command('select-matching', async (button) => {
   const answer = await ask(`/pages?${query}`, 'application/json', button)
   if (!answer) return
   const { lids } = await answer.json()
-  lids.slice(0, MOST).map(String).forEach((lid) => chosen.has(lid) || chosen.set(lid, null))
+  lids.slice(0, MAX_PAGES).map(String).forEach((lid) => selected.has(lid) || selected.set(lid, null))
   showSelection()
 })

@@ -1,14 +1,14 @@
-// The session token lives in this page only: no cookie, no storage. It rides on every request, and an answer may bring
-// a fresh one.
+// The session token lives in this page only: no cookie, no storage. Every request carries it, and any answer may bring
+// a new one.
 import { meta } from './dom.js'
 
-export function renew(fresh) {
-  if (fresh) meta('session-token').content = fresh
+export function storeToken(token) {
+  if (token) meta('session-token').content = token
 }
 
 export async function send(url, request) {
   const headers = { ...request.headers, Authorization: `Bearer ${meta('session-token').content}` }
   const answer = await fetch(url, { ...request, headers })
-  renew(answer.headers.get('Session-Token'))
+  storeToken(answer.headers.get('Session-Token'))
   return answer
 }

@@ -1,5 +1,5 @@
-// Requests for the view and for the dialog race each other. The newest one is what the person wants to see: an answer to
-// an older one is stale once a newer one is under way or on the screen. A newer request that failed supersedes nothing.
+// Requests for the view and for the dialog race each other. The newest one is what the person wants to see: an answer
+// to an older one is stale once a newer one is under way or on the screen. A request that failed supersedes nothing.
 const requests = new Map() // request context → { number, place, shown } of what is under way or on the screen
 let issued = 0
 

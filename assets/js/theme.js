@@ -1,4 +1,4 @@
-// Light or dark: shown at once, remembered by the server for this person.
+// Light or dark: applied at once, stored by the server for this user.
 const root = document.documentElement
 
 document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {

@@ -1,50 +1,55 @@
-// What has to happen after something new is on the screen: tabs, focus, the spoken line.
+// Runs after each swap: tabs, focus, and the line for screen readers.
 import htmx from 'htmx.org'
-import { close, open } from './dialog.js'
+import { close, contains, open } from './dialog.js'
 import { find, findAll } from './dom.js'
-import { propose } from './moments.js'
-import { poll } from './polling.js'
-import { look, watchRows } from './seen.js'
+import { schedulePoll } from './polling.js'
 import { showSelection } from './selection.js'
+import { offerPresets } from './time-presets.js'
+import { observeRows, updateVisibleArea } from './visible-area.js'
 
-let said = ''
+let announced = ''
 
-// Progress is said at quarters and at the end: the view carries the sentence, the live region outside of it says it
-// when it changes.
-function say() {
+// Progress is announced at quarters and at the end: the view carries the sentence, and the live region outside of it
+// repeats each new one.
+function announce() {
   const now = find('[data-announce]')?.dataset.announce ?? ''
-  if (now && now !== said) find('#live').textContent = now
-  said = now
+  if (now && now !== announced) find('#live').textContent = now
+  announced = now
 }
 
 function markTab() {
   const tab = find('#view > [data-tab]')?.dataset.tab
-  findAll('#tabs a').forEach((link) => (link.dataset.for === tab ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current')))
+  for (const link of findAll('#tabs a')) {
+    if (link.dataset.for === tab) link.setAttribute('aria-current', 'page')
+    else link.removeAttribute('aria-current')
+  }
 }
 
-function settle(ctx) {
+function finishSwap(ctx) {
   if (ctx.target?.id === 'dialog') return open(ctx.sourceElement)
   if (ctx.target?.id !== 'view') return
   ctx.target.removeAttribute('aria-busy')
-  if (find('#dialog').contains(ctx.sourceElement)) close()
+  if (contains(ctx.sourceElement)) close()
   if (ctx.request.method === 'POST' && find('#news section')) htmx.trigger('#news', 'repeat')
-  const next = ctx.sourceEvent?.target?.closest?.('[data-then]')?.dataset.then // htmx forgets a source that was swapped away
+  // The event's target, because the source element may have been swapped away.
+  const next = ctx.sourceEvent?.target?.closest?.('[data-then]')?.dataset.then
   if (next) return find(next)?.focus()
   const isOpening = ctx.sourceEvent?.type === 'load'
-  if (ctx.request.method === 'POST' || (document.activeElement === document.body && !isOpening)) find('#view [data-heading]')?.focus()
+  const isFocusLost = document.activeElement === document.body && !isOpening
+  if (ctx.request.method === 'POST' || isFocusLost) find('#view [data-heading]')?.focus()
 }
 
 export function refresh() {
-  propose(find('#view'))
+  offerPresets(find('#view'))
   showSelection()
   markTab()
-  say()
-  look()
-  watchRows()
-  poll()
+  announce()
+  updateVisibleArea()
+  observeRows()
+  schedulePoll()
 }
 
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
-  settle(ctx)
+  finishSwap(ctx)
   refresh()
 })

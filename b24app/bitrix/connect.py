@@ -10,6 +10,7 @@ import io
 import socket
 import ssl
 import time
+from functools import cached_property
 from http.client import HTTPResponse
 from typing import Any, cast
 
@@ -33,19 +34,27 @@ class GuardedAdapter(HTTPAdapter):
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
-        self._trust = trust()
         super().__init__(pool_connections=POOLS, pool_maxsize=POOL_SIZE, max_retries=0)
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """Read at the first secure connection: it takes longer than all else that building the services does."""
+        return trust()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """The usual pools, whose connections look before they connect."""
-        super().init_poolmanager(*args, ssl_context=self._trust, **kwargs)
+        super().init_poolmanager(*args, **kwargs)
         plain, secure = _guarded_connections(self._addresses)
+        adapter = self
 
         class Plain(HTTPConnectionPool):
             ConnectionCls = plain
 
         class Secure(HTTPSConnectionPool):
             ConnectionCls = secure
+
+            def __init__(self, *where: Any, **known: Any) -> None:
+                super().__init__(*where, ssl_context=adapter._trust, **known)
 
         self.poolmanager.pool_classes_by_scheme = {"http": Plain, "https": Secure}
 

@@ -5,10 +5,10 @@ object as a list; without a right the lists are empty and `publication` answers 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from b24app.bitrix.rest import Answer, Command, result_of
+from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.domain import Action, Kind, read_id
 from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable
 
@@ -19,6 +19,7 @@ PAGE_FIELDS = (
     "ID", "SITE_ID", "TITLE", "ACTIVE", "PUBLIC", "FOLDER_ID", "SYS", "MODIFIED_BY_ID", "DATE_MODIFY", "DATE_PUBLIC",
 )  # fmt: skip
 UNEXPECTED = "ERROR_UNEXPECTED_ANSWER"
+BEYOND_ANY_ID = "0" * 10  # behind an id it makes a number above every id; behind none, zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +54,40 @@ class PageState:
     special: bool
 
 
-def sites(kind: Kind, limit: int = 500, offset: int = 0, site_id: int | None = None) -> Command:
-    """The sites of one kind that the caller may read, in order of id; or the one with this id."""
-    params: dict[str, object] = {"select": list(SITE_FIELDS), "order": {"ID": "ASC"}, "limit": limit, "offset": offset}
-    if site_id is not None:
-        params["filter"] = {"ID": site_id}
+def sites(kind: Kind, limit: int = 500, after: int = 0, site_id: int | None = None) -> Command:
+    """The sites of one kind that the caller may read, in order of id, behind `after`; or the one with this id."""
+    params: dict[str, object] = {"select": list(SITE_FIELDS), "order": {"ID": "ASC"}, "limit": limit}
+    wanted = _behind(after) if site_id is None else {"ID": site_id}
+    if wanted:
+        params["filter"] = wanted
     return Command("landing.site.getList", {"params": params, "scope": kind.value})
 
 
-def read_sites(result: object) -> list[Site]:
-    """Sites of a getList answer. Raises Unavailable for what is no list of sites."""
-    return [_site(row) for row in _rows(result)]
+def read_sites(result: object, most: int | None = None) -> list[Site]:
+    """Sites of a getList answer, of which at most so many were asked for. Raises Unavailable for anything else."""
+    return [_site(row) for row in _rows(result, most)]
 
 
 def pages(
     kind: Kind,
     *,
     limit: int,
-    offset: int = 0,
+    after: int | Earlier = 0,
     lids: Sequence[int] | None = None,
     site_id: int | None = None,
     urls: bool = True,
 ) -> Command:
-    """Pages of one kind in order of lid; ID is always selected, because rows are keyed by it (source)."""
-    wanted: dict[str, object] = {}
+    """Pages of one kind in order of lid; ID is always selected, because rows are keyed by it (source).
+
+    after  the lid behind which to go on, or where an earlier command of the batch has it; no such lid, no pages.
+           Never an offset: a page trashed meanwhile would shift a living one out of sight
+    """
+    wanted = _behind(after)
     if lids is not None:
         wanted["ID"] = list(lids)
     if site_id is not None:
         wanted["SITE_ID"] = site_id
-    params: dict[str, object] = {"select": list(PAGE_FIELDS), "order": {"ID": "ASC"}, "limit": limit, "offset": offset}
+    params: dict[str, object] = {"select": list(PAGE_FIELDS), "order": {"ID": "ASC"}, "limit": limit}
     if wanted:
         params["filter"] = wanted
     if urls:
@@ -89,9 +95,16 @@ def pages(
     return Command("landing.landing.getList", {"params": params, "scope": kind.value})
 
 
-def read_pages(result: object) -> list[PageState]:
-    """Pages of a getList answer. Raises Unavailable for what is no list of pages."""
-    return [_page(row) for row in _rows(result)]
+def _behind(after: int | Earlier) -> dict[str, object]:
+    """The filter for what comes after an id. An id that an earlier answer lacks must not mean all from the start."""
+    if isinstance(after, Earlier):
+        return {">ID": after, "<ID": replace(after, then=BEYOND_ANY_ID)}
+    return {">ID": after} if after else {}
+
+
+def read_pages(result: object, most: int | None = None) -> list[PageState]:
+    """Pages of a getList answer, of which at most so many were asked for. Raises Unavailable for anything else."""
+    return [_page(row) for row in _rows(result, most)]
 
 
 def rights(kind: Kind, site_id: int) -> Command:
@@ -128,10 +141,15 @@ def read_living_folders(answer: Answer | PortalError) -> frozenset[int] | None:
     if isinstance(answer, PortalError):
         return None
     parents = {int(row["ID"]): read_id(row.get("PARENT_ID")) for row in _rows(answer.result)}
-    living = frozenset(parents)  # those in the trash are only listed when they are asked for
-    while lost := {folder for folder in living if parents[folder] and parents[folder] not in living}:
-        living -= lost
-    return living
+    inside: dict[int | None, list[int]] = {}
+    for folder, parent in parents.items():  # those in the trash are only listed when they are asked for
+        inside.setdefault(parent, []).append(folder)
+    living: set[int] = set()
+    reached = inside.get(None, [])
+    while reached:  # each folder once, from its only parent
+        living.update(reached)
+        reached = [folder for parent in reached for folder in inside.get(parent, ())]
+    return frozenset(living)
 
 
 def act(action: Action, kind: Kind, lid: int) -> Command:
@@ -148,10 +166,12 @@ def check_done(action: Action, answer: Answer | PortalError) -> None:
     raise Unavailable(UNEXPECTED, method=METHODS[action])
 
 
-def _rows(result: object) -> list[dict[str, Any]]:
+def _rows(result: object, most: int | None = None) -> list[dict[str, Any]]:
     """A PHP list may come as an object with numbers for keys, an empty one always as a list."""
     rows = list(result.values()) if isinstance(result, dict) else result
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and read_id(row.get("ID")) for row in rows):
+    if not isinstance(rows, list) or (most is not None and len(rows) > most):
+        raise Unavailable(UNEXPECTED, method="getList")
+    if not all(isinstance(row, dict) and read_id(row.get("ID")) for row in rows):
         raise Unavailable(UNEXPECTED, method="getList")
     return rows
 

@@ -18,9 +18,11 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
 from b24app.bitrix.address import plain_endpoint, plain_host
+from b24app.bitrix.places import Breakers
 from b24app.bitrix.rest import (
     NoRedirects,
     PlainSession,
+    Size,
     Transport,
     hardened,
     limits,
@@ -29,6 +31,7 @@ from b24app.bitrix.rest import (
     read_body,
     read_json,
     read_text,
+    time_left,
 )
 from b24app.clock import Clock
 from b24app.errors import (
@@ -46,8 +49,10 @@ from b24app.errors import (
 )
 
 TOKEN_SECONDS = 5.0  # two tries must fit into the time a waiting thread has for the row
+SAFE_SECONDS = 2.0  # with less left no token is renewed: one that is spent while nobody listens is lost
 INFO_SECONDS = 10.0
 LIFE_SECONDS = 3600
+ANSWER = Size(64 * 1024, 2_000)
 NOBODYS = "is-this-application-known"
 MEMBER = "member_id"
 METHOD = "oauth.token"
@@ -60,7 +65,7 @@ class TokenPair:
     """A fresh pair and what came with it. `user_id` may be missing after a code exchange."""
 
     access: str = field(repr=False)
-    refresh: str = field(repr=False)
+    refresh: str | None = field(repr=False)  # None where a renewal brought none: the old one goes on
     expires_at: datetime
     scope: tuple[str, ...]
     client_endpoint: str
@@ -90,7 +95,13 @@ class AuthorizationServers:
     """The servers the operator trusts; the first is the default."""
 
     def __init__(
-        self, urls: Sequence[str], client_id: str, client_secret: str, transport: Transport, clock: Clock
+        self,
+        urls: Sequence[str],
+        client_id: str,
+        client_secret: str,
+        transport: Transport,
+        clock: Clock,
+        breakers: Breakers | None = None,
     ) -> None:
         self._urls = tuple(url.rstrip("/") for url in urls)
         self._client_id = client_id
@@ -98,6 +109,7 @@ class AuthorizationServers:
         self._transport = transport
         self._clock = clock
         self._session = hardened(PlainSession(), transport)
+        self._breakers = breakers or Breakers()
 
     def choose(self, server_endpoint: str | None) -> str:
         """The trusted server with the host that was named; the default for any other."""
@@ -112,11 +124,15 @@ class AuthorizationServers:
     def app_info(self, server: str, access_token: str) -> AppInfo:
         """Whose token this is. Raises NotGenuine for a refused one, AuthorizationUnavailable when nobody can say."""
         try:
-            status, text = post(self._session, f"{server}/rest/app.info", INFO_SECONDS, data={"auth": access_token})
-            body = read_body(status, text, "app.info")
+            seconds = time_left(INFO_SECONDS)
+            with self._breakers.watch(_host(server), seconds):
+                url = f"{server}/rest/app.info"
+                status, text = post(self._session, url, seconds, ANSWER, data={"auth": access_token})
+                body = read_body(status, text, "app.info")
             return _app_info(body.get("result"), self._clock())
         except (Unavailable, Throttled, Blocked, PortalClosed, PortalMoved, ForbiddenAddress) as silent:
-            raise AuthorizationUnavailable(silent.code if silent.code != Unavailable.code else None) from silent
+            code = silent.code if silent.code != Unavailable.code else None
+            raise AuthorizationUnavailable(code, retry_after=silent.retry_after) from silent
         except PortalError as refused:
             raise NotGenuine(refused.code, method="app.info") from None
 
@@ -154,8 +170,15 @@ class AuthorizationServers:
         return f"{domain_url.rstrip('/')}/oauth/authorize/?{query}"
 
     def _fetch(self, server: str, ask: Callable[[OAuth2Session, str], Mapping[str, Any]]) -> TokenPair:
+        seconds = time_left(TOKEN_SECONDS, at_least=SAFE_SECONDS)
+        with self._breakers.watch(_host(server), seconds):
+            return self._fetched(server, ask, seconds)
+
+    def _fetched(
+        self, server: str, ask: Callable[[OAuth2Session, str], Mapping[str, Any]], seconds: float
+    ) -> TokenPair:
         try:
-            answer = ask(self._client(), f"{server}/oauth/token/")
+            answer = ask(self._client(seconds), f"{server}/oauth/token/")
         except OAuthError as refused:
             raise _refusal(refused.error or "", 400) from None
         except _Refused as refused:
@@ -169,20 +192,24 @@ class AuthorizationServers:
             raise broken from None
         return _pair(answer, server, self._clock())
 
-    def _client(self) -> OAuth2Session:
+    def _client(self, seconds: float) -> OAuth2Session:
         """A session of Authlib for one question. It is not closed: that would close everybody's connections."""
         session = hardened(
             _TokenSession(
                 self._client_id,
                 self._client_secret,
                 token_endpoint_auth_method="client_secret_post",  # noqa: S106  the name of a method
-                default_timeout=limits(TOKEN_SECONDS),
+                default_timeout=limits(seconds),
             ),
             self._transport,
         )
         for grant in ("refresh_token_response", "access_token_response"):
             session.register_compliance_hook(grant, _checked)
         return session
+
+
+def _host(server: str) -> str:
+    return urlsplit(server).netloc.lower()
 
 
 class _TokenSession(NoRedirects, OAuth2Session):  # type: ignore[misc]  # Authlib ships no types
@@ -210,9 +237,9 @@ class _Read:
 def _checked(answer: requests.Response) -> _Read:
     """Look at the answer before Authlib does: Bitrix24's `error` counts with any status, HTML is trouble."""
     with answer:
-        body = read_json(read_text(answer, time.monotonic() + TOKEN_SECONDS))
+        body = read_json(read_text(answer, time.monotonic() + TOKEN_SECONDS, ANSWER))
     if not isinstance(body, dict):
-        raise _Refused("portal_unavailable" if answer.status_code != 404 else "NOT_INSTALLED", answer.status_code)
+        raise _Refused("portal_unavailable", answer.status_code)
     if body.get("error"):
         raise _Refused(str(body["error"]), answer.status_code)
     if answer.status_code >= 300:
@@ -243,7 +270,7 @@ def _pair(answer: Mapping[str, Any], server: str, now: datetime) -> TokenPair:
         endpoint = answer.get("client_endpoint")
         return TokenPair(
             access=_token(answer["access_token"]),
-            refresh=_token(answer["refresh_token"]),
+            refresh=_token(answer["refresh_token"]) if "refresh_token" in answer else None,
             expires_at=now + timedelta(seconds=int(answer.get("expires_in") or LIFE_SECONDS)),
             scope=scopes(answer.get("scope")),
             client_endpoint=plain_endpoint(str(endpoint)) if endpoint else "",

@@ -21,16 +21,28 @@ from urllib3.util import Timeout
 
 from b24app import __version__
 from b24app.bitrix.connect import CONNECT_SECONDS
+from b24app.bitrix.places import Breakers, Places
 from b24app.clock import Clock
+from b24app.deadline import remaining
 from b24app.errors import PortalError, PortalMoved, Unavailable, error_for
 
 Transport = BaseAdapter
 Session = TypeVar("Session", bound=requests.Session)
 USER_AGENT = f"Sundown/{__version__}"
-MOST_BYTES = 8 * 1024 * 1024
+
+# An answer's size by method: in bytes and in values, since two bytes of JSON can take fifty of memory.
+MOST_BYTES, MOST_VALUES = 256 * 1024, 10_000
+SIZES = {
+    "batch": (8 * 1024 * 1024, 250_000),  # 10 lists of 500 pages with 11 values each, and much room
+    "landing.landing.getlist": (2 * 1024 * 1024, 50_000),
+    "landing.site.getlist": (2 * 1024 * 1024, 50_000),
+}
+SEPARATORS = (b",", b"{", b"[")  # each value of a JSON text has one of them before it
+SHORTEST_CALL_SECONDS = 0.05
 KEPT_TEXT = 2000
 LONGEST_CODE = 100
 MOST_FIGURE = 10**12
+LAST_RESET = 4_102_444_800  # unix seconds: 2100; later ones are no moment the portal means
 MOST_COMMANDS = 50
 SECRET_NAMES = frozenset({"auth", "access_token", "refresh_token", "client_secret", "auth_id", "refresh_id", "code"})
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -62,6 +74,21 @@ def result_of(answer: Answer | PortalError) -> object:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """A value of a command that the portal takes from the answer of an earlier command of the same batch.
+
+    Where that answer has no such part, what is left is nothing, followed by `then` (docs, "batch").
+    """
+
+    command: str
+    path: tuple[int | str, ...]
+    then: str = ""
+
+    def __str__(self) -> str:
+        return f"$result[{self.command}]{''.join(f'[{step}]' for step in self.path)}{self.then}"
+
+
+@dataclass(frozen=True)
 class Command:
     """One call, to be made alone or inside a batch."""
 
@@ -90,10 +117,19 @@ class Call:
 class Rest:
     """Calls any portal; safe for threads, one pool of connections for all."""
 
-    def __init__(self, transport: Transport, clock: Clock, on_call: Callable[[Call], None] | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Clock,
+        on_call: Callable[[Call], None] | None = None,
+        places: Places | None = None,
+        breakers: Breakers | None = None,
+    ) -> None:
         self._session = hardened(PlainSession(), transport)
         self._clock = clock
         self._on_call = on_call
+        self._places = places or Places()
+        self._breakers = breakers or Breakers()
 
     def call(
         self,
@@ -124,13 +160,26 @@ class Rest:
     def _ask(
         self, endpoint: str, token: str, method: str, params: Mapping[str, object], timeout: float
     ) -> dict[str, Any]:
+        host = urlsplit(endpoint).netloc.lower()
+        try:
+            with self._places.hold(host):
+                seconds = time_left(timeout)
+                with self._breakers.watch(host, seconds):
+                    return self._sent(endpoint, token, method, params, seconds)
+        except PortalError as error:
+            error.method = error.method or method
+            raise
+
+    def _sent(
+        self, endpoint: str, token: str, method: str, params: Mapping[str, object], timeout: float
+    ) -> dict[str, Any]:
         started = time.monotonic()
         status, text, failure = None, "", None
         try:
-            status, text = post(self._session, f"{endpoint}{method}", timeout, json={**params, "auth": token})
+            sent = {**params, "auth": token}
+            status, text = post(self._session, f"{endpoint}{method}", timeout, size_of(method), json=sent)
             return read_body(status, text, method)
         except PortalError as error:
-            error.method = error.method or method
             failure = error
             raise
         finally:
@@ -168,7 +217,31 @@ def limits(seconds: float) -> Timeout:
     return Timeout(connect=min(CONNECT_SECONDS, seconds), total=seconds)
 
 
-def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tuple[int, str]:
+@dataclass(frozen=True)
+class Size:
+    """How large an answer may be: bytes unpacked, and values in its JSON."""
+
+    most_bytes: int = MOST_BYTES
+    most_values: int = MOST_VALUES
+
+
+ORDINARY = Size()
+
+
+def size_of(method: str) -> Size:
+    """How large the answer of a method may be."""
+    return Size(*SIZES.get(method.lower(), (MOST_BYTES, MOST_VALUES)))
+
+
+def time_left(timeout: float, at_least: float = SHORTEST_CALL_SECONDS) -> float:
+    """The smaller of a call's own limit and what is left for the whole request; raises Unavailable for too little."""
+    seconds = remaining(timeout)
+    if seconds < at_least:
+        raise Unavailable("portal_timeout", status=504)
+    return seconds
+
+
+def post(session: requests.Session, url: str, timeout: float, size: Size = ORDINARY, **body: Any) -> tuple[int, str]:
     """One POST: (status, text). Raises PortalMoved for a redirect and Unavailable for no usable answer.
 
     `maybe_done` on the error tells whether the request may have reached the portal and been carried out.
@@ -176,7 +249,7 @@ def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tu
     deadline = time.monotonic() + timeout
     try:
         with session.post(url, timeout=limits(timeout), allow_redirects=False, stream=True, **body) as answer:  # type: ignore[arg-type]
-            text = read_text(answer, deadline)
+            text = read_text(answer, deadline, size)
             if answer.status_code in REDIRECTS:
                 raise PortalMoved(_host(answer.headers.get("Location", "")))
             return answer.status_code, text
@@ -184,16 +257,18 @@ def post(session: requests.Session, url: str, timeout: float, **body: Any) -> tu
         raise no_answer(error) from None
 
 
-def read_text(answer: requests.Response, deadline: float) -> str:
+def read_text(answer: requests.Response, deadline: float, size: Size = ORDINARY) -> str:
     """The body, unpacked. Raises Unavailable when it is too large or comes too late."""
-    return b"".join(_capped(answer, deadline)).decode("utf-8", errors="replace")
+    return b"".join(_capped(answer, deadline, size)).decode("utf-8", errors="replace")
 
 
-def _capped(answer: requests.Response, deadline: float) -> Iterator[bytes]:
-    size = 0
+def _capped(answer: requests.Response, deadline: float, size: Size) -> Iterator[bytes]:
+    """The parts of the body. What is too large is given up while it is read, before it is taken apart."""
+    got = values = 0
     while part := answer.raw.read1(64 * 1024, decode_content=True):
-        size += len(part)
-        if size > MOST_BYTES:
+        got += len(part)
+        values += sum(map(part.count, SEPARATORS))
+        if got > size.most_bytes or values > size.most_values:
             raise _maybe(Unavailable("ERROR_UNEXPECTED_ANSWER"))
         if time.monotonic() > deadline:
             raise Unavailable.timeout()
@@ -298,7 +373,7 @@ def _timing(part: object) -> Timing:
     if not isinstance(part, dict):
         return Timing()
     duration, operating, reset = (_figure(part.get(name)) for name in ("duration", "operating", "operating_reset_at"))
-    return Timing(duration, operating, int(reset) if reset is not None else None)
+    return Timing(duration, operating, int(reset) if reset is not None and 0 <= reset < LAST_RESET else None)
 
 
 def _figure(value: object) -> float | None:
@@ -328,7 +403,7 @@ def _scalar(value: object) -> str:
     if value is None:
         return ""
     text = str(int(value)) if isinstance(value, bool) else str(value)
-    if "$result[" in text:
+    if "$result[" in text and not isinstance(value, Earlier):
         raise ValueError("a batch would put earlier results in place of $result[…]; such a value cannot ride in one")
     return text
 

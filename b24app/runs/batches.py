@@ -111,7 +111,9 @@ def _unread(batch: Batch, after: Answer | PortalError, cost: Measured | None) ->
 
 
 def _read(run: Run, items: Sequence[RunItem]) -> Command:
-    return landing.pages(run.kind, limit=len(items), lids=[item.lid for item in items], urls=False)
+    """The pages of the items; their addresses only where the order was written without having seen the page."""
+    lids = [item.lid for item in items]
+    return landing.pages(run.kind, limit=len(items), lids=lids, urls=any(not item.site for item in items))
 
 
 def _states(answer: Answer | PortalError | None) -> dict[int, PageState]:

@@ -21,19 +21,21 @@ from sqlalchemy.orm import Session
 
 from b24app.bitrix import landing
 from b24app.clock import Clock
+from b24app.deadline import is_over, within
 from b24app.domain import ItemState, RunState, UserRef
 from b24app.errors import PortalError, RecordedProblem, Throttled, Unavailable, error_for
 from b24app.runs import outcomes, throttle
 from b24app.runs.batches import Batch, Batches, was_sent
-from b24app.runs.states import discard
-from b24app.store.db import Store
+from b24app.runs.states import NOBODY, discard, hold_portal
+from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import MethodThrottle, Portal, Run, RunItem
 from b24app.store.queue import Queue
 
 log = structlog.get_logger()
 
 BATCH_PAGES = 47  # of the 50 commands of a batch; the others read before, after and the names of sites
-NOW_SECONDS, LOOK_SECONDS, BATCH_SECONDS = 12, 5, 62  # a batch is cut by the portal after 60
+NOW_SECONDS = 20  # for one page, renewal and looking included
+LOOK_SECONDS, BATCH_SECONDS = 5, 62  # a batch is cut by the portal after 60
 LOOK_AGAIN = timedelta(seconds=30)
 MOST_TRIES, PAGE_TRIES, MOST_HALVINGS = 8, 3, 3
 WAITS = (2, 5, 15, 30, 60, 120, 300, 600)  # seconds, after transient failures in a row
@@ -66,8 +68,13 @@ class Executor:
         """Do a one-page run at once.
 
         A failure that belongs to the page is recorded on it. A failure of the call is raised and the run taken back,
-        unless the call may have been carried out: then the page is looked at, and if even that fails a worker ends it.
+        unless the call may have been carried out: then the page is looked at, and if even that fails, or the time is
+        up, a worker ends it.
         """
+        with within(NOW_SECONDS):
+            self._run_now(run_id)
+
+    def _run_now(self, run_id: UUID) -> None:
         run, items, look_first = self._claim(run_id, lambda db, run: 1)
         if not items:
             return
@@ -88,6 +95,8 @@ class Executor:
 
     def _after_failed_call(self, run: Run, items: list[RunItem], error: PortalError) -> Batch | None:
         """What to say of a call that failed: a batch, or None when nobody can know yet."""
+        if is_over():
+            return None
         if not error.maybe_done:
             return Batch((), error)
         if error.code == "portal_timeout":  # the portal may still be at it
@@ -168,6 +177,7 @@ class Executor:
             if run is not None and run.state in MOVING:
                 self._queue.step(db, run.id, run.member_id)
 
+    @repeated
     def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> tuple[Run, list[RunItem], bool]:
         """The next items of the run, marked as sent; True when an earlier request for them may have worked.
 
@@ -175,7 +185,7 @@ class Executor:
         pages  how many at most, asked only of a run that is to go on
         """
         with self._store.begin() as db:
-            run = db.get(Run, run_id, with_for_update=True)
+            run = db.get(Run, run_id, with_for_update=HELD)
             if run is None:
                 return Run(), [], False
             if run.state not in MOVING or _time_is_up(run, self._clock()):
@@ -195,17 +205,20 @@ class Executor:
 
     # --- the record ------------------------------------------------------------------------------------------------
 
+    @repeated
     def _record(self, run: Run, batch: Batch) -> None:
         with self._store.begin() as db:
-            moved = db.scalar(
-                update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1).returning(Run.state)
-            )
-            if moved is None:
+            hold_portal(db, run.member_id)
+            taken = update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1)
+            row = db.execute(taken.returning(Run.state, Run.created_by)).one_or_none()
+            if row is None:
                 return  # somebody else already recorded this step
+            moved, with_people = row.state, row.created_by != NOBODY  # not if the app was removed meanwhile
             if batch.unwell and run.tries >= PAGE_TRIES and self._has_settled(db, run):
                 batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
             if batch.results:
-                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
+                values = [result.values(with_people=with_people) for result in batch.results]
+                db.execute(update(RunItem), [{"run_id": run.id, **each} for each in values])
             if batch.refused:
                 back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
                 again = update(RunItem).where(RunItem.run_id == run.id, RunItem.position.in_(batch.refused))
@@ -255,7 +268,7 @@ class Executor:
         """
         log.info("limit_reached", member_id=run.member_id, code=limit.code, method=limit.method)
         if limit.code.upper() != OPERATING:
-            portal = db.get_one(Portal, run.member_id, with_for_update=True)
+            portal = db.get_one(Portal, run.member_id, with_for_update=HELD)
             portal.paused_until = max(portal.paused_until or again, again)
             self._queue.step(db, run.id, run.member_id, at=portal.paused_until)
             return
@@ -283,7 +296,7 @@ class Executor:
     def _throttle(self, db: Session, run: Run) -> MethodThrottle:
         row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
         db.execute(insert(MethodThrottle).values(row).on_conflict_do_nothing())
-        return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=True, populate_existing=True)
+        return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=HELD, populate_existing=True)
 
 
 def _time_is_up(run: Run, now: datetime) -> bool:

@@ -1,20 +1,22 @@
-"""When a person says "at": ISO 8601 with an offset, or local time in a named zone.
+"""When a person says "at": `YYYY-MM-DDTHH:MM[:SS]` with an offset or Z, or local time in a named zone.
 
+Nothing else is read: a guess at what somebody meant would take a page down at another time than theirs.
 A local time is kept as it was said (wall time and zone), so that a change of the zone's rules moves the run with the
 clock on the wall. A local time that a clock change skips is refused with the next one that exists; one that happens
 twice means the first.
 """
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from datetime import UTC, datetime, timedelta, tzinfo
 
+from b24app import zones
 from b24app.domain import N_
 from b24app.errors import BadForm
 
 FURTHEST_YEARS = 5
-GRACE = timedelta(minutes=1)  # minute precision: the minute that has just begun is not the past
+GRACE = timedelta(minutes=1)  # a time less than this ago counts as now
+FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?")
 
 
 @dataclass(frozen=True)
@@ -25,28 +27,30 @@ class ScheduledTime:
     wall_time: str | None = None
 
 
-def zone_of(name: str | None) -> ZoneInfo:
-    """The zone with this IANA name. Raises BadForm."""
-    if name is None or name not in zone_names():
+def zone_of(name: str | None) -> tzinfo:
+    """The zone of this name, an IANA name or an offset like +03:00. Raises BadForm."""
+    zone = zones.find(zones.understood(name))
+    if zone is None:
         raise BadForm(
             detail=N_("The time zone is not known. Nothing was ordered."),
             remedy=N_("Choose a zone by its IANA name, like Europe/Riga, or give the time with an offset."),
         )
-    return ZoneInfo(name)
+    return zone
 
 
-@cache
-def zone_names() -> frozenset[str]:
-    """Names of zones as people know them: without the machine's own files and leap-second twins."""
-    return frozenset(available_timezones() - {"localtime", "Factory"})
+def read_time(text: str) -> datetime:
+    """What the text says, with its offset or without one. Raises BadForm for any other form than ours."""
+    if not FORM.fullmatch(text):
+        raise unreadable()
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise unreadable() from None
 
 
 def moment(text: str, zone: str | None, now: datetime) -> ScheduledTime:
     """Read one time of an order. Raises BadForm: unreadable, skipped by a clock change, past or too far away."""
-    try:
-        said = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise _unreadable() from None
+    said = read_time(text.strip())
     if said.tzinfo is not None:
         return _within_reach(ScheduledTime(_as_utc(said)), now)
     if zone is None:
@@ -58,7 +62,7 @@ def moment(text: str, zone: str | None, now: datetime) -> ScheduledTime:
     return _within_reach(ScheduledTime(resolve(said, local), said.isoformat(timespec="seconds")), now)
 
 
-def resolve(wall: datetime, zone: ZoneInfo) -> datetime:
+def resolve(wall: datetime, zone: tzinfo) -> datetime:
     """The instant of a wall time; the first of two. Raises BadForm `time_does_not_exist` with a suggestion."""
     instant = nearest(wall, zone)
     existing = instant.astimezone(zone)
@@ -72,18 +76,19 @@ def resolve(wall: datetime, zone: ZoneInfo) -> datetime:
     )
 
 
-def nearest(wall: datetime, zone: ZoneInfo) -> datetime:
+def nearest(wall: datetime, zone: tzinfo) -> datetime:
     """The instant of a wall time: the first of two, and the same distance behind a gap for one that does not exist,
     because fold=0 reads a skipped time with the old offset (PEP 495).
     """
     return _as_utc(wall.replace(tzinfo=zone, fold=0))
 
 
-def second_occurrence(when: ScheduledTime, zone: str | None) -> datetime | None:
+def second_occurrence(when: ScheduledTime, name: str | None) -> datetime | None:
     """The second instant of a wall time that a clock put back shows twice; None for every other time."""
-    if when.wall_time is None or zone is None or zone not in zone_names():
+    zone = zones.find(name)
+    if when.wall_time is None or zone is None:
         return None
-    later = _as_utc(datetime.fromisoformat(when.wall_time).replace(tzinfo=ZoneInfo(zone), fold=1))
+    later = _as_utc(datetime.fromisoformat(when.wall_time).replace(tzinfo=zone, fold=1))
     return later if later > when.instant else None
 
 
@@ -91,11 +96,11 @@ def _as_utc(said: datetime) -> datetime:
     try:
         return said.astimezone(UTC)
     except (OverflowError, ValueError):
-        raise _unreadable() from None
+        raise unreadable() from None
 
 
 def _within_reach(when: ScheduledTime, now: datetime) -> ScheduledTime:
-    if when.instant < now - GRACE:
+    if when.instant <= now - GRACE:
         raise BadForm(
             detail=N_("The time has already passed. Nothing was ordered."), remedy=N_("Choose a time in the future.")
         )
@@ -116,7 +121,8 @@ def _furthest(now: datetime) -> datetime:
         return now.replace(year=year, day=28)
 
 
-def _unreadable() -> BadForm:
+def unreadable() -> BadForm:
+    """For what is no time, an empty field among it."""
     return BadForm(
         detail=N_("The time could not be read. Nothing was ordered."),
         remedy=N_("Give it like 2027-03-01T23:59+01:00, or as local time together with a zone."),

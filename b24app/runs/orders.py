@@ -19,16 +19,18 @@ from b24app.clock import Clock
 from b24app.domain import N_, Action, Actor, ItemState, Kind, RunState
 from b24app.errors import BadForm, IdempotencyKeyReused, NotPossibleNow, SessionExpired
 from b24app.pages import Page, Pages
+from b24app.runs import quotas
 from b24app.runs.executor import Executor
 from b24app.runs.local_time import ScheduledTime
 from b24app.runs.queries import counts_of
 from b24app.runs.states import OPPOSITE, drop_idle_return, end, is_settling, is_undone, pair, run_of
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem
 from b24app.store.queue import Queue
 
 SAFETY = timedelta(seconds=60)  # when a worker looks after a run that a web process took on
 MOST_PAGES = 5000
+KEY_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -80,35 +82,43 @@ class Orders:
             self._executor.run_now(run_id)
         return run_id, is_new
 
+    @repeated
     def _plan(self, actor: Actor, order: Order, known: Mapping[int, Page], key: str | None = None) -> tuple[UUID, bool]:
         """Write the run with its items and job; False when this key has already brought the very same order.
 
         known  pages of the list the person saw: gives titles, and what was published before
         Raises IdempotencyKeyReused.
         """
+        for _ in range(KEY_TRIES):
+            try:
+                return self._planned(actor, order, known, key)
+            except IntegrityError:  # another request with this key was written at the same moment
+                if key is None:
+                    raise
+                with self._store.begin() as db:
+                    earlier = self._by_key(db, actor, key)
+                if earlier is not None:
+                    return _same_order(earlier, order), False
+        raise NotPossibleNow()  # each time the other one was withdrawn before we saw it
+
+    def _planned(self, actor: Actor, order: Order, known: Mapping[int, Page], key: str | None) -> tuple[UUID, bool]:
         items = [_item(position, lid, known.get(lid)) for position, lid in enumerate(order.lids)]
         run = self._run(actor, order, key)
         if order.is_one_page_now:
             run.state, run.started_at = RunState.RUNNING, self._clock()
-        try:
-            with self._store.begin() as db:
-                earlier = self._by_key(db, actor, key)
-                if earlier is not None:
-                    return _same_order(earlier, order), False
-                self._write(db, actor, run, items, order)
-        except IntegrityError:
-            with self._store.begin() as db:
-                earlier = self._by_key(db, actor, key)
-            if earlier is None:
-                raise
-            return _same_order(earlier, order), False
+        with self._store.begin() as db:
+            earlier = self._by_key(db, actor, key)
+            if earlier is not None:
+                return _same_order(earlier, order), False
+            self._write(db, actor, run, items, order)
         return run.id, True
 
     def _write(self, db: Session, actor: Actor, run: Run, items: list[RunItem], order: Order) -> None:
-        """Raises SessionExpired where the app was removed a moment ago: the order must not outlive it."""
-        portal = db.get(Portal, actor.member_id, with_for_update={"read": True, "key_share": True})
-        if portal is None or not portal.is_open:
-            raise SessionExpired()
+        """Raises SessionExpired where the app was removed a moment ago: the order must not outlive it; and
+        TooManyOrders.
+        """
+        self._hold_open(db, actor)
+        quotas.check(db, actor.member_id, len(items), self._clock())
         db.add(run)
         db.flush()
         if order.until is not None:
@@ -116,6 +126,17 @@ class Orders:
         db.add_all(_of(run, items))
         db.flush()
         self._enqueue(db, run)
+
+    def _hold_open(self, db: Session, actor: Actor) -> None:
+        """Hold the portal as it is, before any run: FOR SHARE, which others who order may, too, and a removal may not.
+
+        Raises SessionExpired where the app was removed, or removed and installed anew, since the session began.
+        """
+        portal = db.get(Portal, actor.member_id, with_for_update={"read": True}, populate_existing=True)
+        if portal is None or not portal.is_open:
+            raise SessionExpired()
+        if actor.portal_epoch not in (None, portal.epoch):
+            raise SessionExpired()
 
     def _enqueue(self, db: Session, run: Run) -> None:
         if run.state is RunState.SCHEDULED:
@@ -172,6 +193,7 @@ class Orders:
 
     # --- changing one's mind ---------------------------------------------------------------------------------------
 
+    @repeated
     def cancel(self, actor: Actor, run_id: UUID) -> None:
         """Stop: items not yet sent stay undone. Raises NotPossibleNow for a run that has ended.
 
@@ -187,6 +209,7 @@ class Orders:
             if first is not None:
                 first.until = first.until_wall = None
 
+    @repeated
     def move(self, actor: Actor, run_id: UUID, at: ScheduledTime, zone: str | None) -> None:
         """Another time for a scheduled run; of "down until" either end. Raises NotPossibleNow when it has begun.
 
@@ -221,6 +244,7 @@ class Orders:
         self, actor: Actor, run_id: UUID, which: ItemState, readable: Collection[int] | None, *, undo: bool
     ) -> UUID:
         with self._store.begin() as db:
+            self._hold_open(db, actor)
             old = run_of(db, actor, run_id, lock=True)
             if not old.state.is_final or (undo and is_undone(db, old)):
                 raise NotPossibleNow()
@@ -249,7 +273,7 @@ def _item(position: int, lid: int, page: Page | None) -> RunItem:
     before = {"active": page.published, "site_active": page.site_active, "planned": True}
     return RunItem(
         position=position, lid=lid, state=ItemState.PENDING, title=page.title, site=page.site, site_id=page.site_id,
-        before=before,
+        url=page.url, before=before,
     )  # fmt: skip
 
 
@@ -257,7 +281,7 @@ def _copy(position: int, row: RunItem, readable: Collection[int] | None, *, undo
     shown = readable is None or row.site_id in readable
     return RunItem(
         position=position, lid=row.lid, state=ItemState.PENDING, title=row.title if shown else "",
-        site=row.site if shown else "", site_id=row.site_id,
+        site=row.site if shown else "", site_id=row.site_id, url=row.url if shown else None,
         expected=row.after if undo else None,
     )  # fmt: skip
 

@@ -29,13 +29,23 @@ class Result:
     title: str | None = None
     site_id: int | None = None
     site: str | None = None
+    url: str | None = None
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
 
-    def values(self) -> dict[str, Any]:
-        """Columns to write; what was not learnt is left as it was."""
+    def values(self, *, with_people: bool = True) -> dict[str, Any]:
+        """Columns to write; what was not learnt is left as it was.
+
+        with_people  False: of a history without people, to which nobody's id is added any more
+        """
         learnt = {name: value for name, value in vars(self).items() if value is not None}
+        if not with_people:
+            learnt |= {name: _nameless(learnt[name]) for name in ("before", "after") if name in learnt}
         return {"code": None, "problem": None, **learnt}
+
+
+def _nameless(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if name != "modified_by"}
 
 
 def recorded(problem: PortalError) -> dict[str, str]:
@@ -65,8 +75,8 @@ def _wanted(run: Run) -> bool:
 
 def result(item: RunItem, state: ItemState, before: PageState | None, **facts: Any) -> Result:
     """A verdict with what was read of the page before."""
-    title, site_id = (before.title, before.site_id) if before else (None, None)
-    return Result(item.position, state, title=title, site_id=site_id, before=kept(before), **facts)
+    title, site_id, url = (before.title, before.site_id, before.url) if before else (None, None, None)
+    return Result(item.position, state, title=title, site_id=site_id, url=url, before=kept(before), **facts)
 
 
 def decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) -> Result | None:

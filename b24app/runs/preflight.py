@@ -18,7 +18,7 @@ from b24app.clock import Clock
 from b24app.domain import Kind, RunState, UserRef
 from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem
 from b24app.pages import may
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem
 from b24app.tokens.user_tokens import Tokens
 
@@ -128,10 +128,13 @@ class Preflight:
             found |= {(kind, site): landing.read_rights(kind, answers[f"{kind}{site}"]) for kind, site in some}
         return found
 
+    @repeated
     def _write(self, doubts: Mapping[UUID, PortalError | None]) -> None:
         now = self._clock()
+        mine = select(Run).where(Run.id.in_(doubts), Run.state == RunState.SCHEDULED)
+        held = mine.order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)  # as everybody does
         with self._store.begin() as db:
-            for run in db.scalars(select(Run).where(Run.id.in_(doubts), Run.state == RunState.SCHEDULED)):
+            for run in db.scalars(held).all():
                 found = doubts[run.id]
                 doubt = found and RecordedProblem.of(found, since=now)
                 if doubt is not None and run.doubt is not None and run.doubt.code == doubt.code:

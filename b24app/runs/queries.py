@@ -3,7 +3,7 @@
 Every query goes through the actor's portal.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.domain import Action, Actor, ItemState, RunState
+from b24app.domain import OPEN_STATES, Action, Actor, ItemState, Kind, RunState
 from b24app.runs.states import IS_UNDOING, can_be_done, is_settling, is_undone, run_of
 from b24app.store.db import Store
 from b24app.store.models import Run, RunItem
@@ -61,13 +61,15 @@ class RunView:
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs of the portal to list, newest first."""
+    """Which runs of the portal to list, newest first; `due_*` is about the set time, the other two about the order."""
 
     states: tuple[RunState, ...] = ()
     lid: int | None = None
     user_id: int | None = None
     since: datetime | None = None
     before: datetime | None = None
+    due_since: datetime | None = None
+    due_before: datetime | None = None
     after: UUID | None = None
     limit: int = 20
 
@@ -111,12 +113,25 @@ class RunQueries:
         return RunView(run, counts, screen, hidden, can, upcoming=upcoming, settling=settling)
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
-        """Ids of the sites whose pages are in the run, as far as they are known."""
+        """Ids of the sites whose pages are in the run, as far as they are known. Raises NotFound."""
         with self._store.begin() as db:
-            run = run_of(db, actor, run_id)
-            mine = RunItem.run_id.in_([run_id for run_id in (run.id, run.undoes) if run_id is not None])
-            sites = db.scalars(select(RunItem.site_id).where(mine).distinct())
-            return frozenset(site for site in sites if site is not None)
+            run_of(db, actor, run_id)
+        return self.sites_of_each(actor, [run_id])[run_id]
+
+    def sites_of_each(self, actor: Actor, run_ids: Iterable[UUID]) -> dict[UUID, frozenset[int]]:
+        """As `sites_of`, for each of these runs of the actor's portal; those of the run it undoes count, too."""
+        found: dict[UUID, set[int]] = {run_id: set() for run_id in run_ids}
+        query = (
+            select(Run.id, RunItem.site_id)
+            .join(RunItem, or_(RunItem.run_id == Run.id, RunItem.run_id == Run.undoes))
+            .where(Run.member_id == actor.member_id, Run.id.in_(found))
+            .distinct()
+        )
+        with self._store.begin() as db:
+            for run_id, site in db.execute(query):
+                if site is not None:
+                    found[run_id].add(site)
+        return {run_id: frozenset(sites) for run_id, sites in found.items()}
 
     def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
         """Runs of the portal, newest first, without items; and where the next screen begins."""
@@ -149,6 +164,10 @@ class RunQueries:
             query = query.where(Run.created_at >= wanted.since)
         if wanted.before is not None:
             query = query.where(Run.created_at < wanted.before)
+        if wanted.due_since is not None:
+            query = query.where(Run.at >= wanted.due_since)
+        if wanted.due_before is not None:
+            query = query.where(Run.at < wanted.due_before)
         return query
 
     def only_titles(
@@ -179,6 +198,20 @@ class RunQueries:
         """For each page with runs still to come: what they will do, in order of time."""
         with self._store.begin() as db:
             return _upcoming(db, actor, lids)
+
+    def same(
+        self, actor: Actor, action: Action, kind: Kind, lids: Sequence[int], at: datetime | None, until: datetime | None
+    ) -> list[Run]:
+        """Open runs of the portal with exactly these pages, this action and these times, the oldest first."""
+        pages = select(RunItem.position).where(RunItem.run_id == Run.id)
+        number = select(func.count()).where(RunItem.run_id == Run.id).scalar_subquery()
+        alike = select(Run).where(
+            Run.member_id == actor.member_id, Run.state.in_(OPEN_STATES), Run.action == action, Run.kind == kind,
+            Run.at.is_not_distinct_from(at), Run.until.is_not_distinct_from(until),
+        )  # fmt: skip
+        alike = alike.where(number == len(lids), ~pages.where(RunItem.lid.not_in(lids)).exists())
+        with self._store.begin() as db:
+            return list(db.scalars(alike.order_by(Run.created_at)))
 
     def mark_seen(self, actor: Actor, run_id: UUID) -> None:
         """The actor saw how the run ended, so it is no news to them any more."""

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from b24app import zones
 from b24app.clock import Clock
 from b24app.domain import Action, ItemState, RunState
 from b24app.errors import (
@@ -24,7 +25,7 @@ from b24app.errors import (
     Unavailable,
     WaitedTooLong,
 )
-from b24app.runs.local_time import nearest, zone_names
+from b24app.runs.local_time import nearest
 from b24app.runs.states import drop_idle_return, end, pair
 from b24app.store.db import Store
 from b24app.store.models import Run, RunItem
@@ -117,7 +118,7 @@ class Schedule:
         """Give a job to every run whose time has come and that has none, as a killed worker leaves it; how many."""
         overdue = select(Run).where(Run.state == RunState.SCHEDULED, Run.at < self._clock() - FORGOTTEN)
         with self._store.begin() as db:
-            runs = list(db.scalars(overdue.limit(MANY).with_for_update(skip_locked=True)))
+            runs = list(db.scalars(overdue.limit(MANY).with_for_update(skip_locked=True, key_share=True)))
             living = with_jobs(db, [run.id for run in runs])
             lost = [run for run in runs if run.id not in living]
             for run in lost:
@@ -201,6 +202,7 @@ def _take_back_only_what_changed(db: Session, back: Run) -> None:
         row = rows.get(item.lid)
         if row is not None and item.site_id is None:  # the first run was ordered before its page was ever read
             item.title, item.site, item.site_id = row.title, row.site, row.site_id
+            item.url = row.url
         if row is not None and (row.state is ItemState.SUCCEEDED or _may_have_changed(row, back)):
             item.expected = row.after
         else:
@@ -216,4 +218,5 @@ def _may_have_changed(row: RunItem, back: Run) -> bool:
 
 def _meant(wall: str, zone: str, at: datetime) -> datetime:
     """What a kept wall time means today; as it was where the zone is no longer known."""
-    return nearest(datetime.fromisoformat(wall), ZoneInfo(zone)) if zone in zone_names() else at
+    known = zones.find(zone)
+    return nearest(datetime.fromisoformat(wall), known) if known else at

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from b24app.domain import OPEN_STATES, Action, Actor, ItemState, RunState
 from b24app.errors import NotFound, NothingToBringBack, Problem, PublishTooLate, RecordedProblem
-from b24app.store.models import Run, RunItem
+from b24app.store.models import Portal, Run, RunItem
 
+NOBODY = 0  # the user id of a history without people
 LAST_BATCH = timedelta(minutes=2)  # longer than a batch can be under way
 IS_UNDOING = Run.state.not_in((RunState.CANCELLED, RunState.FAILED, RunState.SCHEDULED))
 OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
@@ -23,16 +24,23 @@ OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
 def run_of(db: Session, actor: Actor, run_id: UUID, *, lock: bool = False) -> Run:
     """One run of the actor's portal. Raises NotFound, also for another portal's."""
     query = select(Run).where(Run.member_id == actor.member_id, Run.id == run_id)
-    run = db.scalar(query.with_for_update() if lock else query)
+    run = db.scalar(query.with_for_update(key_share=True) if lock else query)
     if run is None:
         raise NotFound()
     return run
 
 
+def hold_portal(db: Session, member_id: str) -> None:
+    """Hold the portal's row: before any run, for whoever writes both. A removal does the same, so what is read of the
+    portal and its runs after this stays true until the transaction ends.
+    """
+    db.execute(select(Portal.member_id).where(Portal.member_id == member_id).with_for_update(key_share=True))
+
+
 def lock_runs(db: Session, member_id: str, states: Collection[RunState] = OPEN_STATES) -> None:
     """Hold the portal's open runs, or those in some states: firsts before their returns, as everybody takes them."""
     held = select(Run.id).where(Run.member_id == member_id, Run.state.in_(states))
-    db.scalars(held.order_by(Run.returns_run.is_(None), Run.id).with_for_update()).all()
+    db.scalars(held.order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)).all()
 
 
 def pair(db: Session, run_id: UUID) -> tuple[Run, Run | None, Run | None]:
@@ -42,7 +50,7 @@ def pair(db: Session, run_id: UUID) -> tuple[Run, Run | None, Run | None]:
     """
     back_id = select(Run.returns_run).where(Run.id == run_id).scalar_subquery()
     both = or_(Run.id == run_id, Run.id == back_id, Run.returns_run == run_id)
-    query = select(Run).where(both).order_by(Run.returns_run.is_(None)).with_for_update()
+    query = select(Run).where(both).order_by(Run.returns_run.is_(None)).with_for_update(key_share=True)
     found = {run.id: run for run in db.scalars(query.execution_options(populate_existing=True))}
     run = found.pop(run_id)
     other = next(iter(found.values()), None)
@@ -70,6 +78,9 @@ def drop_idle_return(db: Session, first: Run, back: Run, now: datetime) -> None:
 
 def discard(db: Session, run_id: UUID) -> None:
     """Take back a run whose only call failed as a call: nothing was done, so nothing is kept, nor its return."""
+    back = select(Run.returns_run).where(Run.id == run_id).scalar_subquery()
+    both = select(Run.id).where(or_(Run.id == run_id, Run.id == back))
+    db.scalars(both.order_by(Run.returns_run.is_(None)).with_for_update(key_share=True)).all()
     db.execute(delete(Run).where(Run.id.in_(select(Run.returns_run).where(Run.id == run_id))))
     db.execute(delete(Run).where(Run.id == run_id))
 

@@ -4,11 +4,10 @@ Weeks begin on Monday in the asker's zone. Counted is what was really changed, b
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, DateTime, func, select
+from sqlalchemy.dialects.postgresql import array, distinct_on
 
 from b24app.clock import Clock
 from b24app.domain import Action, Actor, ItemState
@@ -62,24 +61,25 @@ class Statistics:
             found = [Person(user_id, name) for user_id, name in db.execute(newest)]
         return sorted(found, key=lambda person: person.name.casefold())
 
-    def weeks(self, actor: Actor, zone: ZoneInfo) -> list[Week]:
+    def weeks(self, actor: Actor, zone: tzinfo) -> list[Week]:
         """The last weeks, the oldest first, this one last; empty when nothing happened in any of them."""
         today = self._clock().astimezone(zone).date()
         monday = today - timedelta(days=today.weekday())
         first = monday - timedelta(weeks=WEEKS - 1)
-        since = datetime(first.year, first.month, first.day, tzinfo=zone)
-        week = func.date_trunc("week", func.timezone(zone.key, Run.finished_at)).label("week")
+        starts = [first + timedelta(weeks=number) for number in range(WEEKS)]
+        instants = [datetime.combine(start, time(), zone) for start in starts]
+        # Which week is counted off here and not by the database, whose list of zones may be another.
+        week = func.width_bucket(Run.finished_at, array(instants, type_=DateTime(timezone=True))).label("week")
         query = (
             select(week, _number(Action.UNPUBLISH), _number(Action.PUBLISH), _number(None))
             .join(RunItem, RunItem.run_id == Run.id)
-            .where(Run.member_id == actor.member_id, Run.finished_at >= since)
+            .where(Run.member_id == actor.member_id, Run.finished_at >= instants[0])
             .group_by("week")
         )
         with self._store.begin() as db:
-            found = {row[0].date(): Week(row[0].date(), *row[1:]) for row in db.execute(query)}
+            found = {starts[row[0] - 1]: Week(starts[row[0] - 1], *row[1:]) for row in db.execute(query)}
         if not any(week.total for week in found.values()):
             return []
-        starts = [first + timedelta(weeks=number) for number in range(WEEKS)]
         return [found.get(start, Week(start)) for start in starts]
 
 

@@ -56,7 +56,7 @@ class Embedded:
             if _nobody_else(hold):
                 _stop_server(self.folder)
 
-    def revive(self) -> bool:
+    def restart_if_dead(self) -> bool:
         """Start the server again if it died under us; True when it did."""
         if _runs(self.folder):
             return False

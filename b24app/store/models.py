@@ -95,7 +95,13 @@ class Portal(Base):
     bound_to: Mapped[str | None] = mapped_column(Text)  # the APP_URL that events and placement are bound to
     uninstalled_at: Mapped[datetime | None]
     to_be_erased: Mapped[bool] = mapped_column(server_default=text("false"))  # removed with its data: a job deletes it
-    suspended_code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's word for why work stopped
+    to_be_forgotten: Mapped[bool] = mapped_column(server_default=text("false"))  # removed: a job forgets its people
+    suspended_code: Mapped[str | None] = mapped_column(
+        Text
+    )  # why work stopped: Bitrix24's word, or `removal_announced`
+    suspended_at: Mapped[datetime | None]
+    asked_times: Mapped[int] = mapped_column(server_default=text("0"))  # since it was stopped
+    ask_again_at: Mapped[datetime | None] = mapped_column(index=True)  # of a stopped portal
     paused_until: Mapped[datetime | None]
 
     @property
@@ -114,7 +120,8 @@ class User(Base):
     )
     user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     name: Mapped[str] = mapped_column(Text, server_default="")
-    zone: Mapped[str | None] = mapped_column(Text)  # IANA, from `profile` or chosen
+    portal_zone: Mapped[str | None] = mapped_column("zone", Text)  # from `profile`, else what their browser says
+    chosen_zone: Mapped[str | None] = mapped_column(Text)  # by the person: stands above the portal's
     language: Mapped[str] = mapped_column(String(8), server_default="en")
     theme: Mapped[str] = mapped_column(String(8), server_default="light")
     is_admin: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -123,6 +130,7 @@ class User(Base):
     seen_version: Mapped[int | None]  # of the app on this portal, when they last had it open
     seen_scope: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime | None]  # up to when they said they know what happened
+    refused_code: Mapped[str | None] = mapped_column(Text)  # why Bitrix24 does not let them in, as it said last
 
     @property
     def ref(self) -> UserRef:
@@ -145,6 +153,7 @@ class UserToken(Base):
     access_sha256: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime]
     obtained_at: Mapped[datetime] = mapped_column(index=True)
+    tried_at: Mapped[datetime | None]  # when it was last tried to keep it alive
     dead_code: Mapped[str | None] = mapped_column(Text)  # why it cannot be renewed; a new pair clears it
 
 
@@ -236,6 +245,7 @@ class RunItem(Base):
     site_id: Mapped[int | None] = mapped_column(BigInteger)
     title: Mapped[str] = mapped_column(Text, server_default="")
     site: Mapped[str] = mapped_column(Text, server_default="")
+    url: Mapped[str | None] = mapped_column(Text)
     state: Mapped[ItemState]
     code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's code of a failure
     problem: Mapped[str | None] = mapped_column(String(32))  # the key of its problem: gives the words
@@ -300,3 +310,48 @@ class WorkerSeen(Base):
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     at: Mapped[datetime]
+
+
+class SystemToken(Base):
+    """The token pair of the app's own system user on a portal (ONAPPUSERREADY): for notices and nothing else."""
+
+    __tablename__ = "system_tokens"
+
+    member_id: Mapped[str] = mapped_column(
+        MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(BigInteger)
+    access: Mapped[bytes] = mapped_column(LargeBinary)  # sealed by the vault
+    refresh: Mapped[bytes] = mapped_column(LargeBinary)  # sealed by the vault
+    access_sha256: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]
+    obtained_at: Mapped[datetime]
+    dead_code: Mapped[str | None] = mapped_column(Text)
+
+
+class InboxEvent(Base):
+    """An event that was proven and answered with 200, until it is worked off. A portal need not be known yet."""
+
+    __tablename__ = "inbox_events"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))  # of the whole post
+    member_id: Mapped[str] = mapped_column(MEMBER, index=True)
+    event: Mapped[str] = mapped_column(String(64))
+    ts: Mapped[int] = mapped_column(BigInteger)  # unix seconds as the portal said, 0 where it did not
+    values: Mapped[dict[str, Any]]
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # tokens that came with it, sealed by the vault
+    received_at: Mapped[datetime]
+    due_at: Mapped[datetime] = mapped_column(index=True)
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    contradicted: Mapped[int] = mapped_column(server_default=text("0"))  # how often a removal was found untrue
+    deadline: Mapped[datetime | None]  # when a removal nobody can be asked about is carried out all the same
+
+
+class Count(Base):
+    """What happened how often, for the figures, across processes and restarts."""
+
+    __tablename__ = "counts"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)

@@ -80,7 +80,7 @@ class Rotation:
                 .where(self._old(), at > tuple_(*after))
                 .order_by(UserToken.member_id, UserToken.user_id)
                 .limit(self._batch)
-                .with_for_update(skip_locked=True)
+                .with_for_update(skip_locked=True, key_share=True)
             ).all()
             opened = sum(self._reseal(row) for row in rows)
             last = (rows[-1].member_id, rows[-1].user_id) if rows else None

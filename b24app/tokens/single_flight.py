@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
+from b24app.deadline import remaining
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
@@ -30,7 +32,7 @@ class SingleFlight(Generic[K, T]):
         with self._guard:
             running = self._running.get(key)
             mine = running or self._running.setdefault(key, Future())
-        return mine.result(self._patience) if running else self._lead(key, mine, work)
+        return mine.result(remaining(self._patience)) if running else self._lead(key, mine, work)
 
     def _lead(self, key: K, turn: "Future[T]", work: Callable[[], T]) -> T:
         try:
@@ -44,7 +46,7 @@ class SingleFlight(Generic[K, T]):
         return turn.result()
 
     def _in_place(self, work: Callable[[], T]) -> T:
-        if not self._places.acquire(timeout=self._patience):
+        if not self._places.acquire(timeout=remaining(self._patience)):
             raise TimeoutError
         try:
             return work()

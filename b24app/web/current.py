@@ -1,12 +1,18 @@
 """What a view works with: the services and the session tokens of the application that serves the request."""
 
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 
 from b24app.errors import SessionExpired
 from b24app.services import Services
 from b24app.web.session import SessionTokens
 
 SERVICES, SESSIONS = "sundown", "sundown_sessions"
+
+
+def provide(app: Flask, built: Services) -> None:
+    """Let the application work with these services."""
+    app.extensions[SERVICES] = built
+    app.extensions[SESSIONS] = SessionTokens(built.config.session_keys, built.config.app_url, built.clock)
 
 
 def services() -> Services:

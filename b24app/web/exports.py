@@ -3,9 +3,8 @@
 A file holds what its reader may see on the screen, and nothing more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, g, request
@@ -23,7 +22,7 @@ RUN_HEADS = (
     "acting_as_id", "created_at", "finished_at", "problem", "returns_run", "undoes", "retries", "total", "succeeded",
     "failed", "skipped", "cancelled", "pending", "running",
 )  # fmt: skip
-ITEM_HEADS = ("lid", "title", "site", "state", "code", "detail", "was_published")
+ITEM_HEADS = ("lid", "title", "site", "url", "state", "code", "detail", "was_published")
 
 blueprint = Blueprint("exports", __name__)
 blueprint.before_request(require_session)
@@ -39,7 +38,7 @@ def history() -> Response:
 def pages(run_id: UUID) -> Response:
     run = services().runs.get(g.actor, run_id)
     query = read(ItemsQuery, request.args)
-    readable = services().permissions.readable_sites(g.actor, run)
+    readable = services().permissions.readable_sites(g.actor, run, services().runs.sites_of(g.actor, run_id))
     return csv_file(f"sundown-run-{run_id}.csv", ITEM_HEADS, _items(run_id, readable, query))
 
 
@@ -58,15 +57,16 @@ def _items(run_id: UUID, readable: frozenset[int] | None, query: ItemsQuery) -> 
         view = services().runs.view(
             g.actor, run_id, readable, failed_only=query.items == "failed", after=after, limit=PIECE_ITEMS
         )
-        shown = serializers.run(view)["items"]
-        yield from ([item[head] for head in ITEM_HEADS] for item in shown)
+        for item in serializers.run(view)["items"]:
+            cells: Mapping[str, object] = {**item}
+            yield [cells[head] for head in ITEM_HEADS]
         after = int(view.screen.next) if view.screen.next is not None else None
 
 
 def _run_row(view: RunView) -> list[object]:
-    shown: dict[str, Any] = serializers.run(view, with_items=False)
+    shown = serializers.run(view, with_items=False)
     problem = shown["problem"]
-    facts = shown | shown["counts"] | {
+    facts: dict[str, object] = {**shown, **shown["counts"]} | {
         "created_by": shown["created_by"]["name"], "created_by_id": shown["created_by"]["user_id"],
         "acting_as": shown["acting_as"]["name"], "acting_as_id": shown["acting_as"]["user_id"],
         "problem": problem and problem["code"],

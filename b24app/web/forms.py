@@ -1,9 +1,10 @@
 """Forms and queries of people, read by pydantic models; what is wrong is said by field."""
 
+import re
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
+from io import BytesIO
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from flask import request
 from pydantic import BaseModel, ValidationError
@@ -11,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from b24app.errors import BadForm
+from b24app.runs.local_time import nearest, read_time
 from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.translation import _
 
@@ -18,6 +20,20 @@ Model = TypeVar("Model", bound=BaseModel)
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 BITRIX_LIMIT = 64 * 1024
 YEARS = range(1970, 9999)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def read_chunked(limit: int) -> None:
+    """Have a body that came in chunks whole, as if its length had been said. Raises BadForm 413 for a longer one:
+    Werkzeug would cut it at the limit and go on with what is left.
+    """
+    if request.environ.get("CONTENT_LENGTH") or not request.environ.get("wsgi.input_terminated"):
+        return
+    got = request.environ["wsgi.input"].read(limit + 1)
+    if len(got) > limit:
+        raise BadForm(status=413, detail=DETAIL_BY_STATUS[413])
+    request.environ["wsgi.input"] = BytesIO(got)
+    request.environ["CONTENT_LENGTH"] = str(len(got))
 
 
 def from_bitrix() -> MultiDict[str, str]:
@@ -72,20 +88,23 @@ def _plain(sent: MultiDict[str, str], lists: tuple[str, ...]) -> dict[str, Any]:
     return single | {name: sent.getlist(name) for name in lists if name in sent}
 
 
-def day_or_moment(sent: object) -> date | datetime | None:
-    """What `from` and `to` say: a day (YYYY-MM-DD), or a moment in ISO 8601."""
+def day_or_time(sent: object) -> date | datetime | None:
+    """What `from`, `to`, `due_from` and `due_to` say: a day (YYYY-MM-DD), or a time in the forms of `at`."""
     if not isinstance(sent, str) or not sent:
         return None
-    said = date.fromisoformat(sent) if len(sent) == len("2026-11-28") else datetime.fromisoformat(sent)
+    try:
+        said = date.fromisoformat(sent) if DAY.fullmatch(sent) else read_time(sent)
+    except BadForm:
+        raise ValueError("not in our form") from None
     if said.year not in YEARS:
         raise ValueError("a day of our time")
     return said
 
 
-def start_of(said: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
+def start_of(said: date | datetime | None, zone: tzinfo, days: int = 0) -> datetime | None:
     """The moment meant; of a day its first, or that of a later day. Without an offset it is the zone's own clock."""
     if said is None:
         return None
     if isinstance(said, datetime):
-        return said if said.tzinfo else said.replace(tzinfo=zone)
-    return datetime.combine(said + timedelta(days=days), time(), zone)
+        return said if said.tzinfo else nearest(said, zone)
+    return nearest(datetime.combine(said + timedelta(days=days), time()), zone)

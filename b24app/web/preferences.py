@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from b24app.runs.local_time import zone_of
+from b24app.users import Preference
 from b24app.web.current import require_session, services
 from b24app.web.forms import body, read
+
+Zone = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 
 
 class Preferences(BaseModel):
@@ -16,7 +18,8 @@ class Preferences(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     theme: Literal["light", "dark"] | None = None
-    zone: Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)] | None = None
+    zone: Zone | None = None  # IANA, or `portal`
+    browser_zone: Zone | None = None
 
 
 blueprint = Blueprint("preferences", __name__)
@@ -26,7 +29,5 @@ blueprint.before_request(require_session)
 @blueprint.put("/preferences")
 def change() -> Response:
     wish = read(Preferences, body())
-    if wish.zone is not None:
-        zone_of(wish.zone)
-    services().users.prefer(g.actor.user, wish.theme, wish.zone)
+    services().users.prefer(g.actor.user, Preference(wish.theme, wish.zone, wish.browser_zone))
     return Response(status=204)

@@ -3,15 +3,16 @@
 Of an order for later the page's state at that time counts, as far as the schedules known now tell it.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from b24app.domain import N_, Action
 from b24app.pages import Page
 from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.web import serializers, times
+from b24app.web.shapes import PreviewItemShape
 from b24app.web.translation import _
 
 BY_THEN = {
@@ -31,7 +32,7 @@ class Preview:
     why: str | None
     own: str | None  # what other orders are still to do to it
 
-    def shape(self) -> dict[str, Any]:
+    def shape(self) -> PreviewItemShape:
         """As the contract has it."""
         page = self.page
         return {
@@ -83,6 +84,13 @@ def _warning(order: Order, page: Page) -> str | None:
     if order.action is Action.PUBLISH and not page.site_active:
         return _(N_("Its whole site is unpublished and will come back with it."))
     return None
+
+
+def addresses(items: Sequence[Preview], pages: Mapping[int, Page]) -> dict[int, str]:
+    """What tells those apart whose title another page of their site has, too."""
+    titles = Counter((page.site_id, page.title) for page in pages.values())
+    twins = [item.page for item in items if item.page and titles[item.page.site_id, item.page.title] > 1]
+    return {page.lid: page.url or _(N_("Page %(lid)s"), lid=page.lid) for page in twins}
 
 
 def counts(items: Sequence[Preview]) -> dict[str, int]:

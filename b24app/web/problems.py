@@ -2,7 +2,6 @@
 
 import json
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from flask import Flask, Response, g, make_response, render_template, request
@@ -22,6 +21,7 @@ from b24app.errors import (
     Unexpected,
     UserGone,
 )
+from b24app.web.shapes import ProblemShape
 from b24app.web.translation import _
 
 log = structlog.get_logger()
@@ -34,9 +34,9 @@ DETAIL_BY_STATUS = {
 }
 
 
-def facts(problem: Problem) -> dict[str, Any]:
+def facts(problem: Problem) -> ProblemShape:
     """The problem as RFC 9457 members, in the reader's language."""
-    known: dict[str, Any] = {
+    known: ProblemShape = {
         "type": "about:blank",
         "title": _(problem.title),
         "status": problem.status,

@@ -1,8 +1,8 @@
 """GET /log and /log.csv: what was asked of Bitrix24 for this portal; for administrators, who are asked for live."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -14,7 +14,8 @@ from b24app.store.models import ApiCall
 from b24app.web import responses, serializers
 from b24app.web.csv import csv_file
 from b24app.web.current import require_session, services
-from b24app.web.forms import day_or_moment, read, start_of
+from b24app.web.forms import day_or_time, read, start_of
+from b24app.web.shapes import CallShape
 
 CALL_HEADS = ("at", "user_id", "user", "method", "params", "http_status", "code", "seconds", "answer")
 
@@ -30,8 +31,8 @@ class CallQuery(BaseModel):
     method: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] | None = None
     user_id: int | None = Field(None, ge=1, le=2**53)
     status: Literal["ok", "failed"] | None = None
-    since: Annotated[date | datetime | None, BeforeValidator(day_or_moment)] = Field(None, alias="from")
-    before: Annotated[date | datetime | None, BeforeValidator(day_or_moment)] = Field(None, alias="to")
+    since: Annotated[date | datetime | None, BeforeValidator(day_or_time)] = Field(None, alias="from")
+    before: Annotated[date | datetime | None, BeforeValidator(day_or_time)] = Field(None, alias="to")
     after: int | None = Field(None, ge=1, le=2**62)
     limit: int = Field(50, ge=1, le=100)
 
@@ -69,11 +70,11 @@ def log_csv() -> Response:
 
 def _rows(wanted: CallFilter) -> Iterator[list[object]]:
     for call, name in services().request_log.all_of(g.actor, wanted):
-        shown = _call(call, name)
+        shown: Mapping[str, object] = {**_call(call, name)}
         yield [shown[head] for head in CALL_HEADS]
 
 
-def _call(call: ApiCall, name: str) -> dict[str, Any]:
+def _call(call: ApiCall, name: str) -> CallShape:
     """One call of GET /log."""
     return {
         "id": call.id, "at": serializers.iso(call.at), "user_id": call.user_id, "user": name, "method": call.method,

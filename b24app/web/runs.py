@@ -8,22 +8,27 @@ from flask import Blueprint, Response, g, request, url_for
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 from werkzeug.datastructures import MultiDict
 
-from b24app import i18n
+from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
-from b24app.errors import BadForm
-from b24app.runs.local_time import ScheduledTime, moment, zone_of
+from b24app.errors import BadForm, NotFound
+from b24app.runs.local_time import ScheduledTime, moment, unreadable
 from b24app.runs.orders import MOST_PAGES, Order
 from b24app.runs.queries import RunFilter, RunView
 from b24app.store.heartbeat import is_late, last_beat
+from b24app.store.models import Run
+from b24app.users import FOLLOW_PORTAL
 from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
-from b24app.web.forms import body, day_or_moment, read, start_of
+from b24app.web.forms import body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
+from b24app.web.shapes import PreviewShape, RunsShape
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 POLL_SECONDS = 1
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
+
+DayOrTime = Annotated[date | datetime | None, BeforeValidator(day_or_time)]
 
 
 class OrderForm(BaseModel):
@@ -47,22 +52,22 @@ class OrderForm(BaseModel):
         return value or None
 
     def order(self, actor: Actor, now: datetime) -> Order:
-        """The order with its times made sure of. Raises BadForm."""
-        if self.zone is not None:
-            zone_of(self.zone)
-        zone = self.zone or actor.zone
+        """The order with its times made sure of. A zone nobody knows matters only to a local time. Raises BadForm."""
+        said = None if self.zone == FOLLOW_PORTAL else self.zone
+        zone = actor.zone if said is None else said
         at, until = self._moment(self.at, zone, now), self._moment(self.until, zone, now)
-        if until is not None and until.instant <= (at.instant if at else now):
+        if until is not None and until.instant <= max(at.instant if at else now, now):
             raise BadForm(
                 detail=N_("The pages would come back before they go down. Nothing was ordered."),
                 remedy=N_("Choose an end that lies after the beginning."),
             )
-        kept_zone = zone if (at and at.wall_time) or (until and until.wall_time) else self.zone
+        is_local = (at and at.wall_time) or (until and until.wall_time)
+        kept_zone = zones.understood(zone if is_local else said)
         return Order(self.action, self.kind, tuple(dict.fromkeys(self.lids)), at, until, kept_zone, self.reason)
 
     @staticmethod
     def _moment(text: str | None, zone: str | None, now: datetime) -> ScheduledTime | None:
-        return moment(text, zone, now) if text else None
+        return None if text is None else moment(text, zone, now)
 
 
 class ListQuery(BaseModel):
@@ -73,8 +78,10 @@ class ListQuery(BaseModel):
     state: Short | None = None
     lid: int | None = Field(None, ge=1, le=2**53)
     user_id: int | None = Field(None, ge=1, le=2**53)
-    since: Annotated[date | datetime | None, BeforeValidator(day_or_moment)] = Field(None, alias="from")
-    before: Annotated[date | datetime | None, BeforeValidator(day_or_moment)] = Field(None, alias="to")
+    since: DayOrTime = Field(None, alias="from")
+    before: DayOrTime = Field(None, alias="to")
+    due_from: DayOrTime = None
+    due_to: DayOrTime = None
     after: UUID | None = None
     limit: int = Field(20, ge=1, le=100)
 
@@ -91,7 +98,8 @@ class ListQuery(BaseModel):
         states = tuple(RunState(word) for word in (self.state or "").split(",") if word)
         zone = i18n.zone(actor.zone)
         since, before = start_of(self.since, zone), start_of(self.before, zone, days=1)
-        return RunFilter(states, self.lid, self.user_id, since, before, self.after, self.limit)
+        due_since, due_before = start_of(self.due_from, zone), start_of(self.due_to, zone, days=1)
+        return RunFilter(states, self.lid, self.user_id, since, before, due_since, due_before, self.after, self.limit)
 
 
 class ItemsQuery(BaseModel):
@@ -121,28 +129,46 @@ blueprint.before_request(require_session)
 def preview() -> Response:
     form = _order_form()
     order = form.order(g.actor, services().clock())
+    at = order.at.instant if order.at else None
+    until = order.until.instant if order.until else None
+    same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
     if request.headers.get("HX-Target", "").endswith("time-note"):
-        return responses.html("runs/when.html", times=times.of_order(order), zone=order.zone or g.actor.zone)
+        told = times.of_order(order)
+        return responses.html("runs/when.html", times=told, zone=order.zone or g.actor.zone, same=same)
     when = request.values.get("when") or ("later" if order.at else "now")
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
     coming = services().runs.upcoming(g.actor, order.lids)
     items = [
         previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later") for lid in order.lids
     ]
-    body: dict[str, Any] = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
+    body: PreviewShape = {
+        "items": [item.shape() for item in items],
+        "counts": previews.counts(items),
+        "same_as": [str(run.id) for run in same],
+    }
     if responses.wants_json():
         return responses.json(body)
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
-        at=form.at, until=form.until, zone=order.zone or g.actor.zone or "UTC", reason=order.reason,
+        at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
+        zones=zones.choices(), same=same, addresses=previews.addresses(items, pages),
         own=[item.lid for item in items if item.own], **body,
     )  # fmt: skip
 
 
 @blueprint.post("")
 def order() -> Response:
-    order = _order_form().order(g.actor, services().clock())
+    form = _order_form()
+    if request.form.get("at") == "":  # the field was there and left empty, which is not "now"
+        raise unreadable()
+    order = form.order(g.actor, services().clock())
     run_id, is_new = services().orders.place(g.actor, order, _key())
+    try:
+        return _answer(run_id, 201 if is_new else 200)
+    except NotFound:
+        if is_new:
+            raise
+    run_id, is_new = services().orders.place(g.actor, order, _key())  # the first with this key was withdrawn meanwhile
     return _answer(run_id, 201 if is_new else 200)
 
 
@@ -151,7 +177,8 @@ def listed() -> Response:
     query = read(ListQuery, request.args)
     views, following = services().runs.listed(g.actor, query.filter(g.actor))
     if responses.wants_json():
-        return responses.json({"runs": serializers.rows(views), "next": str(following) if following else None})
+        body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
+        return responses.json(body)
     only_open = query.state is not None and RunState.SCHEDULED in query.state.split(",")
     rows = serializers.rows_in_words(views, _titles(views))
     if only_open:
@@ -187,24 +214,22 @@ def cancel(run_id: UUID) -> Response:
 @blueprint.post("/<uuid:run_id>/move")
 def move(run_id: UUID) -> Response:
     form = read(MoveForm, body())
-    if form.zone is not None:
-        zone_of(form.zone)
-    zone = form.zone or g.actor.zone
+    zone = g.actor.zone if form.zone is None else form.zone
     run = services().runs.get(g.actor, run_id)
     services().permissions.require_steering(g.actor, run, _sites(run_id))
     at = moment(form.at, zone, services().clock())
-    services().orders.move(g.actor, run_id, at, zone if at.wall_time else form.zone)
+    services().orders.move(g.actor, run_id, at, zones.understood(zone if at.wall_time else form.zone))
     return _answer(run_id, 200)
 
 
 @blueprint.post("/<uuid:run_id>/retry")
 def retry(run_id: UUID) -> Response:
-    return _answer(services().orders.retry(g.actor, run_id, _readable(run_id)), 201)
+    return _answer(services().orders.retry(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/undo")
 def undo(run_id: UUID) -> Response:
-    return _answer(services().orders.undo(g.actor, run_id, _readable(run_id)), 201)
+    return _answer(services().orders.undo(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/takeover")
@@ -218,8 +243,10 @@ def _sites(run_id: UUID) -> frozenset[int]:
     return services().runs.sites_of(g.actor, run_id)
 
 
-def _readable(run_id: UUID) -> frozenset[int] | None:
-    return services().permissions.readable_sites(g.actor, services().runs.get(g.actor, run_id))
+def _readable(run: Run) -> frozenset[int] | None:
+    """Ids of the run's sites whose pages the person may see; None for all of their own."""
+    sites = () if run.created_by == g.actor.user_id else _sites(run.id)
+    return services().permissions.readable_sites(g.actor, run, sites)
 
 
 def _answer(run_id: UUID, status: int) -> Response:
@@ -229,7 +256,7 @@ def _answer(run_id: UUID, status: int) -> Response:
     view = services().runs.view(
         g.actor,
         run_id,
-        services().permissions.readable_sites(g.actor, run),
+        _readable(run),
         failed_only=query.items == "failed",
         after=query.after,
         limit=limit,

@@ -14,6 +14,7 @@ from b24app.runs.queries import RunView, Upcoming
 from b24app.store.models import Run, RunItem
 from b24app.web import times
 from b24app.web.problems import facts
+from b24app.web.shapes import ItemShape, PageShape, ProblemShape, RunShape
 from b24app.web.translation import _
 
 NO_RIGHT = {
@@ -39,7 +40,7 @@ def iso(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
 
 
-def page(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> dict[str, Any]:
+def page(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> PageShape:
     """One page of GET /pages."""
     due = upcoming.get(row.lid, ())
     return {
@@ -52,14 +53,14 @@ def page(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> dict[str, Any
 
 def page_with_schedule(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> dict[str, Any]:
     """One page of the list on the screen: with what is still to happen to it, soonest first."""
-    return page(row, upcoming) | {"coming": upcoming.get(row.lid, ())}
+    return {**page(row, upcoming), "coming": upcoming.get(row.lid, ())}
 
 
-def run(view: RunView, *, with_items: bool = True) -> dict[str, Any]:
+def run(view: RunView, *, with_items: bool = True) -> RunShape:
     """One run, in the contract's shape."""
     order = view.run
     counts = {"total": view.total, **{state.value: view.counts[state] for state in ItemState}}
-    shape: dict[str, Any] = {
+    shape: RunShape = {
         "id": str(order.id),
         "action": order.action,
         "kind": order.kind,
@@ -80,16 +81,16 @@ def run(view: RunView, *, with_items: bool = True) -> dict[str, Any]:
         "can": list(view.can),
     }
     if with_items:
-        items = [item(order, row, view.upcoming.get(row.lid, ())) for row in view.screen.items]
-        shape |= {"items": items, "hidden": view.hidden, "next": view.screen.next}
+        shape["items"] = [item(order, row, view.upcoming.get(row.lid, ())) for row in view.screen.items]
+        shape["hidden"], shape["next"] = view.hidden, view.screen.next
     return shape
 
 
-def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = ()) -> dict[str, Any]:
+def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = ()) -> ItemShape:
     """One page of a run, with the reason in words."""
     return {
-        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "state": row.state,
-        "code": row.code, "detail": _detail(order, row, coming), "was_published": row.was_published,
+        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "url": row.url,
+        "state": row.state, "code": row.code, "detail": _detail(order, row, coming), "was_published": row.was_published,
     }  # fmt: skip
 
 
@@ -108,12 +109,12 @@ def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming]) -> str | None:
     return f"{_(remedy.detail)} {_(remedy.remedy)}"
 
 
-def _problem(order: Run) -> dict[str, Any] | None:
+def _problem(order: Run) -> ProblemShape | None:
     """Why the run waits or failed, as problem members."""
     return _facts_of(order.problem)
 
 
-def _facts_of(recorded: RecordedProblem | None) -> dict[str, Any] | None:
+def _facts_of(recorded: RecordedProblem | None) -> ProblemShape | None:
     return facts(recorded.problem()) if recorded else None
 
 
@@ -128,7 +129,7 @@ def local(moment: datetime | None, zone: str | None) -> str | None:
     return moment.astimezone(i18n.zone(zone)).replace(tzinfo=None).isoformat(timespec="minutes")
 
 
-def rows(views: Sequence[RunView]) -> list[dict[str, Any]]:
+def rows(views: Sequence[RunView]) -> list[RunShape]:
     """Runs of a list, without items."""
     return [run(view, with_items=False) for view in views]
 
@@ -136,12 +137,16 @@ def rows(views: Sequence[RunView]) -> list[dict[str, Any]]:
 def rows_in_words(views: Sequence[RunView], titles: Mapping[UUID, str]) -> list[dict[str, Any]]:
     """Runs of a list for people: the only page by its name, how late it was, and what may hold it up."""
     return [
-        run(view, with_items=False)
-        | {"title": titles.get(view.run.id), "late": times.late(view.run), "doubt": doubt(view.run)}
+        {
+            **run(view, with_items=False),
+            "title": titles.get(view.run.id),
+            "late": times.late(view.run),
+            "doubt": doubt(view.run),
+        }
         for view in views
     ]
 
 
-def doubt(order: Run) -> dict[str, Any] | None:
+def doubt(order: Run) -> ProblemShape | None:
     """Why a scheduled run would have to wait if its time came now, as problem members."""
     return _facts_of(order.doubt)

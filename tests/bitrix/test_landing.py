@@ -82,14 +82,14 @@ def test_missing_fields_are_unknown_and_no_failure():
 
 
 def test_ids_are_always_selected_and_the_order_is_always_given():
-    params = landing.pages(Kind.KNOWLEDGE, limit=500, offset=500, lids=[3, 4], site_id=7).params
+    params = landing.pages(Kind.KNOWLEDGE, limit=500, after=900, lids=[3, 4], site_id=7).params
 
     assert params["scope"] == "KNOWLEDGE"
     inner = params["params"]
     assert isinstance(inner, dict)
     assert "ID" in inner["select"]
-    assert (inner["order"], inner["limit"], inner["offset"]) == ({"ID": "ASC"}, 500, 500)
-    assert inner["filter"] == {"ID": [3, 4], "SITE_ID": 7}
+    assert (inner["order"], inner["limit"]) == ({"ID": "ASC"}, 500)
+    assert inner["filter"] == {">ID": 900, "ID": [3, 4], "SITE_ID": 7}
 
 
 def test_every_command_says_its_kind_because_it_leaks_into_the_next_of_a_batch():

@@ -6,12 +6,13 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from urllib.parse import unquote
 
 import pytest
 
 from b24app.bitrix.address import Addresses
 from b24app.bitrix.connect import GuardedAdapter
-from b24app.bitrix.rest import MOST_BYTES, Answer, Call, Command, Rest, Timing, brackets, read_json
+from b24app.bitrix.rest import MOST_BYTES, Answer, Call, Command, Earlier, Rest, Timing, brackets, read_json
 from b24app.clock import utcnow
 from b24app.errors import (
     AccessDenied,
@@ -104,6 +105,12 @@ def test_letters_are_encoded_once_and_brackets_of_names_stay():
 def test_a_value_that_a_batch_would_replace_is_not_sent():
     with pytest.raises(ValueError, match="result"):
         Command("landing.site.getList", {"filter": "$result[c0][ID]"}).as_query()
+
+
+def test_a_reference_of_ours_to_an_earlier_answer_rides_in_a_batch():
+    command = Command("landing.site.getList", {"filter": {">ID": Earlier("p0", (499, "ID"), "00")}})
+
+    assert unquote(command.as_query()) == "landing.site.getList?filter[>ID]=$result[p0][499][ID]00"
 
 
 def test_more_commands_than_a_batch_takes_are_not_sent(rest: Rest):

@@ -23,6 +23,7 @@ from tests.worker import work
 
 # A browser writes each refused request into its console by itself; that is the honest status, not a fault of ours.
 HONEST = re.compile(r"Failed to load resource")
+PATIENCE_SECONDS = 30.0  # a busy machine is slow; a page that works does not wait
 REPORTS = """
 window.violations = []
 const report = ({ violatedDirective, blockedURI }) => violations.push(`${violatedDirective} ${blockedURI}`)
@@ -109,6 +110,7 @@ class Tab:
 def tab_fixture(context: BrowserContext, standin: StandIn, served: str, ada: object) -> Iterator[Tab]:
     """A tab on the first portal; afterwards it must not have complained of anything."""
     made = Tab(context.new_page(), standin)
+    made.page.set_default_timeout(PATIENCE_SECONDS * 1000)
     made.page.add_init_script(REPORTS)
     made.page.on("console", made.note)
     made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
@@ -130,7 +132,7 @@ def press(frame: Frame, selector: str) -> None:
     frame.locator(selector).first.evaluate("button => button.click()")
 
 
-def settles(frame: Frame, condition: str, seconds: float = 5.0) -> bool:
+def settles(frame: Frame, condition: str, seconds: float = PATIENCE_SECONDS) -> bool:
     """Whether the expression becomes true; asked from outside, since the page's policy forbids eval."""
     for _ in range(int(seconds * 10)):
         if frame.evaluate(condition):

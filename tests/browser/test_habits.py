@@ -1,4 +1,4 @@
-"""What the page's script does by itself: heal a session, keep a selection, place banners and focus, order once."""
+"""What the page's script does by itself: refresh a session, keep a selection, place banners and focus, order once."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def hold(tab: Tab, pattern: str) -> list[Route]:
     return held
 
 
-def test_an_ended_session_heals_without_a_word_and_the_very_order_goes_on(tab: Tab, clock, portal):
+def test_an_ended_session_is_refreshed_and_the_order_goes_on(tab: Tab, clock, portal):
     frame = tab.open()
     tick(frame, 1, 2)
-    healings = watch(tab, "/session")
+    refreshes = watch(tab, "/session")
     clock.tick(hours=2)
     portal.expire("editor")
 
@@ -57,19 +57,19 @@ def test_an_ended_session_heals_without_a_word_and_the_very_order_goes_on(tab: T
 
     assert frame.locator("#dialog input[name=lids]").count() == 2
     assert frame.locator("#notices .banner").count() == 0
-    assert healings == ["POST"]
+    assert refreshes == ["POST"]
 
 
-def test_requests_that_fail_together_heal_once(tab: Tab, clock):
+def test_requests_that_fail_together_refresh_the_session_once(tab: Tab, clock):
     frame = tab.open()
-    healings = watch(tab, "/session")
+    refreshes = watch(tab, "/session")
     clock.tick(hours=2)
 
     frame.evaluate("for (const link of document.querySelectorAll('#tabs [data-for=history], #theme')) link.click()")
     frame.wait_for_selector("[data-tab=history]")
 
     assert settles(frame, "document.documentElement.dataset.theme === 'dark'")
-    assert healings == ["POST"]
+    assert refreshes == ["POST"]
 
 
 def test_when_the_portal_keeps_silent_the_page_works_and_the_banner_comes_in_time(tab: Tab, clock):
@@ -79,7 +79,7 @@ def test_when_the_portal_keeps_silent_the_page_works_and_the_banner_comes_in_tim
     clock.tick(hours=2)
 
     press(frame, UNPUBLISH)
-    frame.wait_for_selector("#notices .banner.bad", timeout=15_000)
+    frame.wait_for_selector("#notices .banner.bad")
 
     assert frame.locator("#notices [data-do=reopen]").count() == 1
     assert gets_the_focus(frame, "reopen", "dataset.do")

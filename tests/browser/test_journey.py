@@ -59,7 +59,7 @@ def order(frame: Frame, button: str = "#bulk .btn-primary:not([hidden])") -> Non
 
 def ends(frame: Frame, words: str) -> None:
     """Wait until the run that is shown has ended with these words as its heading."""
-    frame.wait_for_selector(f"#run:not([data-poll]) #run-title >> text={words}", timeout=20_000)
+    frame.wait_for_selector(f"#run:not([data-poll]) #run-title >> text={words}")
 
 
 def test_from_the_list_to_undo(tab: Tab, look: str, portal: PortalHandle, standin: StandIn):
@@ -91,7 +91,7 @@ def test_from_the_list_to_undo(tab: Tab, look: str, portal: PortalHandle, standi
     frame.wait_for_selector("#run[data-poll] #run-cancel")
     assert settles(frame, "document.querySelector('#run progress').value > 0", 20)
     press(frame, "#run-cancel")
-    frame.wait_for_selector("#run:not([data-poll]) >> text=not done", timeout=20_000)
+    frame.wait_for_selector("#run:not([data-poll]) >> text=not done")
     standin.clear_faults()
     down = [lid for lid in published if not portal.page(lid).active]
     assert 0 < len(down) < will
@@ -183,7 +183,7 @@ def test_a_colleague_takes_over_in_a_window_of_their_own(tab: Tab, portal: Porta
     frame.wait_for_selector("#dialog[open] #confirm")
     standin.fault(0, UNPUBLISH, kind="error", code="user_access_error", status=401, times=-1, user=7)
     press(frame, "#confirm")
-    frame.wait_for_selector("#run >> text=This app is not open to you", timeout=20_000)
+    frame.wait_for_selector("#run >> text=This app is not open to you")
     assert "Waiting for somebody" in frame.inner_text("#run")
 
     other = Tab(tab.page.context.new_page(), standin)

@@ -48,7 +48,7 @@ def test_a_chosen_time_is_explained_and_a_skipped_one_offers_the_next(tab: Tab, 
 def test_what_happened_since_is_shown_at_the_next_open_until_the_person_says_so(
     tab: Tab, alice: Person, services: Services, clock, standin
 ):
-    at = (clock() + timedelta(hours=1)).isoformat()
+    at = (clock() + timedelta(hours=1)).isoformat(timespec="seconds")
     run = alice.unpublish(351, at=at).json
     assert run
     clock.tick(hours=3)

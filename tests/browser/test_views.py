@@ -40,7 +40,7 @@ def past(alice: Person, portal: PortalHandle, services: Services, standin: Stand
     alice.unpublish(*lids[3:6])
     work_until_idle(services)
     standin.clear_faults()
-    alice.unpublish(lids[6], at=(services.clock() + timedelta(days=30)).isoformat())
+    alice.unpublish(lids[6], at=(services.clock() + timedelta(days=30)).isoformat(timespec="seconds"))
     standin.fault(0, UNPUBLISH, kind="error", code="user_access_error", status=401, times=-1, user=alice.user_id)
     alice.unpublish(*lids[7:9])
     work_until_idle(services)

@@ -117,6 +117,7 @@ def is_gone(process: psutil.Process) -> bool:
     return True
 
 
+@pytest.mark.process
 def test_it_says_where_to_go_survives_deaths_and_leaves_nothing_behind(start: Callable[..., Started]) -> None:
     started = start()
     assert requests.get(started.address(), timeout=10).status_code == 200
@@ -138,6 +139,7 @@ def test_it_says_where_to_go_survives_deaths_and_leaves_nothing_behind(start: Ca
     assert [process for process in family if not is_gone(process)] == []
 
 
+@pytest.mark.process
 def test_after_a_kill_the_next_start_ends_what_was_left_and_has_its_data(
     start: Callable[..., Started], instance: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_a_reset_is_a_fresh_clones_state(instance: Path) -> None:
     assert list(instance.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_taken_port_is_said_at_once(instance: Path) -> None:
     instance.mkdir()
     with socket.socket() as taken:
@@ -176,3 +179,38 @@ def test_a_taken_port_is_said_at_once(instance: Path) -> None:
 
     assert answer.returncode == 1
     assert "RUN_PORT" in answer.stderr
+
+
+def test_an_interrupt_sent_to_make_alone_ends_everything(tmp_path: Path, instance: Path) -> None:
+    port = free_ports()
+    recipe = f"run:\n\t@exec {sys.executable} -m dev.run --port {port} --instance {instance}\n"
+    (tmp_path / "Makefile").write_text(recipe)
+    environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "MAKEFLAGS")}
+    output = tmp_path / "output.txt"
+    with output.open("w") as written:
+        made = subprocess.Popen(
+            ["make", "-f", str(tmp_path / "Makefile")], cwd=ROOT, env=environment, stdout=written, stderr=written
+        )
+    try:
+        wait_until(lambda: OPEN.search(output.read_text()) or made.poll() is not None, output.read_text)
+        family = psutil.Process(made.pid).children(recursive=True)
+
+        made.send_signal(signal.SIGINT)
+
+        made.wait(PATIENCE_SECONDS)
+        assert "everything has stopped" in output.read_text()
+        assert [process for process in family if not is_gone(process)] == []
+    finally:
+        if made.poll() is None:
+            made.terminate()
+
+
+def test_what_the_programs_say_stays_off_the_screen_unless_asked(start: Callable[..., Started], instance: Path) -> None:
+    started = start()
+    requests.get(f"{started.address()}", timeout=10)
+    requests.get(f"http://127.0.0.1:{started.port}/install", timeout=10)
+    log = instance / "run.log"
+    wait_until(lambda: "/install" in log.read_text(), log.read_text)
+
+    assert "/install" not in started.said()
+    assert "Ctrl-C" in started.said()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT, THREADS, SOON = 1.5, 2, 30.0
 ECHO = """
@@ -22,7 +24,9 @@ def app(environ, start):
 """
 SETTINGS = f"""
 exec(open({str(ROOT / "gunicorn.conf.py")!r}).read())
-REQUEST_SECONDS, workers, threads, bind, graceful_timeout = {LIMIT}, 1, {THREADS}, "127.0.0.1:0", 1
+from b24app import server as web_server
+web_server.REQUEST_SECONDS, workers, threads, bind, graceful_timeout = {LIMIT}, 1, {THREADS}, "127.0.0.1:0", 1
+on_starting = lambda server: None
 """
 WHOLE = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 HALVES = {
@@ -39,8 +43,9 @@ def port(tmp_path: Path) -> Iterator[int]:
     settings, log = tmp_path / "conf.py", tmp_path / "log"
     settings.write_text(SETTINGS)
     command = [sys.executable, "-m", "gunicorn", "-c", str(settings), "--chdir", str(tmp_path), "echo:app"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with log.open("wb") as out:
-        server = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out, env={**os.environ, "PORT": "0"})
+        server = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out, env=environment)
     try:
         yield listening(log, server)
     finally:

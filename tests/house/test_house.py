@@ -34,8 +34,8 @@ FLOORS = (
     {"request_log", "log"},
     {"bitrix", "store", "config"},
     {"i18n", "signing"},
-    {"errors"},
-    {"domain", "clock"},
+    {"errors", "expiring"},
+    {"domain", "clock", "deadline", "server", "zones"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 # Which libraries stay in which parts.
@@ -45,6 +45,12 @@ AT_HOME = {
     "authlib": {"bitrix"},
     "procrastinate": {"jobs", "store"},
 }
+RETIRED = {
+    "Budget", "Turns", "Keeping", "Care", "Chores", "Holdings", "News", "Tidings", "Authority", "People", "Foresight",
+    "Moment", "Pace", "Proving", "Claim", "Proof", "Lifecycle", "Perform", "Screen", "ItemScreen", "Journal", "Calls",
+    "Access", "Spent", "AskedTooOften", "KeyReused", "hear", "withdraw", "vouches", "look_ahead", "again_at", "revive",
+    "say_alive", "share", "question", "purses_of", "lives", "figures", "dressed", "lost", "learn",
+}  # fmt: skip
 NO_SQL = {"web", "bitrix"}
 WEB_MAY_PARSE_WITH = {"b24app.bitrix.forms", "b24app.bitrix.address"}
 SOURCES = ("b24app", "sandbox", "dev", "migrations", "bench", "scripts", "tests", "templates", "assets")
@@ -154,6 +160,19 @@ def test_the_app_and_the_stand_in_are_strangers(one: str, other: str) -> None:
     assert met == set()
 
 
+def test_no_private_name_of_before_comes_back() -> None:
+    """The left column of the table of names (style guide): each has a standard name now."""
+    defined = {
+        f"{named(path)}: {node.name}"
+        for folder in ("b24app", "dev")
+        for path in modules(folder)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in RETIRED
+    }
+
+    assert defined == set()
+
+
 def test_everything_is_caught_only_at_the_edge_of_a_job() -> None:
     broad = {
         named(path)
@@ -193,6 +212,12 @@ def test_the_readme_names_every_route(app: Flask) -> None:
     assert {rule for rule in rules if not re.search(rf"[` ]{re.escape(rule)}[` ,?]", README)} == set()
 
 
+def group(name: str) -> list[str]:
+    """What a dependency group asks for, with the groups it includes."""
+    entries = PYPROJECT["dependency-groups"][name]
+    return [line for entry in entries for line in ([entry] if isinstance(entry, str) else group(*entry.values()))]
+
+
 def locked(name: str) -> dict[str, str]:
     """Package → version of one lock file; each must be pinned exactly and carry at least one hash."""
     entries = re.findall(
@@ -202,7 +227,9 @@ def locked(name: str) -> dict[str, str]:
     return {package: version for package, version, _ in entries}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-node.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-run.txt", "requirements-dev.txt", "requirements-node.txt"]
+)
 def test_a_lock_file_holds_pins_and_hashes_and_nothing_else(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()
 
@@ -213,8 +240,9 @@ def test_a_lock_file_holds_pins_and_hashes_and_nothing_else(name: str) -> None:
     ("name", "asked"),
     [
         ("requirements.txt", PYPROJECT["project"]["dependencies"]),
-        ("requirements-dev.txt", PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["dev"]),
-        ("requirements-node.txt", PYPROJECT["dependency-groups"]["node"]),
+        ("requirements-run.txt", PYPROJECT["project"]["dependencies"] + group("run")),
+        ("requirements-dev.txt", PYPROJECT["project"]["dependencies"] + group("dev")),
+        ("requirements-node.txt", group("node")),
     ],
 )
 def test_what_is_asked_for_is_locked(name: str, asked: list[str]) -> None:
@@ -225,11 +253,12 @@ def test_what_is_asked_for_is_locked(name: str, asked: list[str]) -> None:
 
 
 def test_tests_run_what_is_deployed() -> None:
-    assert locked("requirements.txt").items() <= locked("requirements-dev.txt").items()
+    assert locked("requirements.txt").items() <= locked("requirements-run.txt").items()
+    assert locked("requirements-run.txt").items() <= locked("requirements-dev.txt").items()
 
 
 def test_neither_tools_nor_the_embedded_database_are_deployed() -> None:
-    tools = {canonicalize_name(Requirement(line).name) for line in PYPROJECT["dependency-groups"]["dev"]}
+    tools = {canonicalize_name(Requirement(line).name) for line in group("dev")}
 
     assert tools & locked("requirements.txt").keys() <= {"werkzeug"}
 

@@ -21,7 +21,8 @@ from b24app.store.models import ApiCall, Portal, Run, User, UserToken, WorkerSee
 from b24app.store.vault import fingerprint
 from b24app.tokens.user_tokens import place
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock, make_config
+from tests.clocks import TurnableClock
+from tests.conftest import make_config
 from tests.people import Person
 from tests.processes import ROOT, Process, Web
 
@@ -46,6 +47,7 @@ def line_of(done: subprocess.CompletedProcess[str], what: str) -> str:
 # --- where nothing works -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_keys_are_made_without_any_environment_and_are_good_ones(environment: dict[str, str]):
     done = b24({}, "keys")
 
@@ -66,6 +68,7 @@ main()
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("words", "code", "says"), [
     (["keys"], 0, "TOKEN_KEYS="), (["doctor"], 1, "APP_URL: missing"), (["worker"], 1, "B24_CLIENT_ID: missing"),
 ])  # fmt: skip
@@ -80,6 +83,7 @@ def test_hosts_that_install_only_the_requirements_have_the_commands_too(words: l
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_the_doctor_names_every_missing_variable_with_its_remedy():
     done = b24({}, "doctor")
 
@@ -90,6 +94,7 @@ def test_the_doctor_names_every_missing_variable_with_its_remedy():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", [("worker",), ("rotate-keys",), ("portals",)])
 def test_a_command_that_lacks_something_says_so_in_one_line(words: tuple[str, ...]):
     done = b24({}, *words)
@@ -99,6 +104,7 @@ def test_a_command_that_lacks_something_says_so_in_one_line(words: tuple[str, ..
     assert done.stderr.split(":")[0] in ("B24_CLIENT_ID", "DATABASE_URL")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", [("portals",), ("purge", "log")])
 def test_a_database_out_of_reach_is_one_line_without_its_password(words: tuple[str, ...]):
     done = b24({"DATABASE_URL": "postgres://me:canary-password@127.0.0.1:9/none"}, *words)
@@ -120,6 +126,7 @@ def test_a_wrong_call_is_told_how_to_call(words: tuple[str, ...]):
     assert "Usage:" in done.output
 
 
+@pytest.mark.process
 def test_every_command_has_help_in_a_broken_environment():
     broken = {"DATABASE_URL": "nonsense", "SECRET_KEY": "weak"}
 
@@ -139,6 +146,7 @@ def test_every_command_has_help_in_a_broken_environment():
 # --- the doctor --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_the_doctor_finds_nothing_wrong_where_all_is_well(
     ada: Person, environment: dict[str, str], services: Services, standin: StandIn
 ):
@@ -154,6 +162,7 @@ def test_the_doctor_finds_nothing_wrong_where_all_is_well(
     assert done.stdout.count("\nserver ") == len(standin.world.servers)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("change", "what", "words"), [
     ({"B24_CLIENT_SECRET": "wrong"}, "credentials", "B24_CLIENT_SECRET: refused (invalid_client)"),
     ({"B24_CLIENT_ID": "app.wrong"}, "credentials", "B24_CLIENT_ID: refused (wrong_client)"),
@@ -174,6 +183,7 @@ def test_the_doctor_names_what_is_wrong_and_the_remedy(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_the_doctor_misses_a_worker_and_migrations(environment: dict[str, str], server_url: str, services: Services):
     assert "never seen; start one" in line_of(b24(environment, "doctor"), "worker")
     with services.store.begin() as db:
@@ -185,6 +195,7 @@ def test_the_doctor_misses_a_worker_and_migrations(environment: dict[str, str], 
     assert "alembic upgrade head" in line_of(done, "migrations")
 
 
+@pytest.mark.process
 def test_the_doctor_asks_whether_the_app_answers_at_its_address(environment: dict[str, str], standin: StandIn):
     with Web(environment) as web:
         assert "answers at" in line_of(b24(environment | {"APP_URL": web.url}, "doctor"), "web")
@@ -193,6 +204,7 @@ def test_the_doctor_asks_whether_the_app_answers_at_its_address(environment: dic
     assert "something else" in line_of(b24(environment | {"APP_URL": standin.portals[0].url}, "doctor"), "web")
 
 
+@pytest.mark.process
 def test_the_doctor_asks_for_a_rotation_when_keys_are_mixed(ada: Person, environment: dict[str, str]):
     mixed = environment | {"TOKEN_KEYS": f"{NEW_KEY},{environment['TOKEN_KEYS']}"}
 
@@ -202,6 +214,7 @@ def test_the_doctor_asks_for_a_rotation_when_keys_are_mixed(ada: Person, environ
 # --- portals, runs, purge, sessions ------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_portals_and_runs_are_listed_with_nothing_but_the_database(
     alice: Person, charlie: Person, environment: dict[str, str]
 ):
@@ -229,6 +242,7 @@ def test_an_unknown_portal_is_one_line(environment: dict[str, str]):
         assert "no portal is called" in done.output
 
 
+@pytest.mark.process
 def test_purging_a_portal_asks_first_and_then_leaves_nothing_of_it(
     alice: Person, charlie: Person, environment: dict[str, str], services: Services, clock: TurnableClock
 ):
@@ -269,6 +283,7 @@ def dump(environment: dict[str, str]) -> str:
     return "\n".join(rows)
 
 
+@pytest.mark.process
 def test_purging_the_log_keeps_the_days_that_were_asked_for(
     ada: Person, environment: dict[str, str], services: Services
 ):
@@ -289,6 +304,7 @@ def test_purging_the_log_keeps_the_days_that_were_asked_for(
         assert db.scalar(select(func.count()).select_from(ApiCall))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("words", "ended"), [
     (("--user", "7"), ["alice"]), ((), ["alice", "bob"]), (("--all",), ["alice", "bob", "charlie"]),
 ])  # fmt: skip
@@ -346,6 +362,7 @@ def opened(services: Services, people: list[UserRef]) -> list[str]:
     return [services.vault.open(row.refresh, place(user, "refresh")) for row, user in zip(rows, people, strict=True)]
 
 
+@pytest.mark.process
 def test_a_rotation_stopped_in_the_middle_goes_on_with_the_next_start(
     ada: Person, services: Services, rotated: dict[str, str], newest_only: Services
 ):
@@ -364,6 +381,7 @@ def test_a_rotation_stopped_in_the_middle_goes_on_with_the_next_start(
     assert b24(rotated, "rotate-keys").stdout.splitlines()[0] == "0 sealed anew, 0 to go"
 
 
+@pytest.mark.process
 def test_a_rotation_under_renewals_loses_no_pair_and_makes_nobody_wait(
     alice: Person, standin: StandIn, services: Services, rotated: dict[str, str], newest_only: Services
 ):
@@ -400,6 +418,7 @@ def test_a_rotation_under_renewals_loses_no_pair_and_makes_nobody_wait(
     deployed.close()
 
 
+@pytest.mark.process
 def test_a_row_that_is_locked_is_met_again(
     alice: Person, services: Services, rotated: dict[str, str], newest_only: Services
 ):
@@ -412,6 +431,7 @@ def test_a_row_that_is_locked_is_met_again(
     assert opened(newest_only, [UserRef(alice.portal.member_id, alice.user_id)])
 
 
+@pytest.mark.process
 def test_what_no_key_opens_is_told_and_left_alone(
     alice: Person, services: Services, environment: dict[str, str], rotated: dict[str, str]
 ):

@@ -13,8 +13,8 @@ from b24app.services import Services
 from b24app.store.models import MethodThrottle, Portal
 from b24sandbox import StandIn
 from b24sandbox.state.world import Installation
-from tests.conftest import TurnableClock
-from tests.people import Person, run_of
+from tests.clocks import TurnableClock
+from tests.people import Person, run_id_of
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_repair_clears_what_had_stopped_work_and_says_so(ada: Person, services
 
 def test_a_repair_lets_runs_go_on_whose_cause_is_over(ada: Person, alice: Person, services: Services, work):
     lids = [page.id for page in alice.portal.pages("PAGE") if page.active][:2]
-    run = run_of(alice.unpublish(*lids))
+    run = run_id_of(alice.unpublish(*lids))
     ada.portal.scope(["user_brief"])
     work()
     assert alice.read(f"/runs/{run}")["state"] == "waiting"

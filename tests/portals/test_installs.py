@@ -10,7 +10,7 @@ from b24app.portals.bindings import EVENTS, PLACEMENT
 from b24app.services import Services
 from b24app.store.models import Portal, User, UserToken, VerifiedToken
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import TOKEN, Person
 
 

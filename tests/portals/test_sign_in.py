@@ -15,7 +15,7 @@ from b24app.signing import Signer
 from b24app.store.models import OneTimeMark, Portal, User
 from b24app.store.vault import fingerprint
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import TOKEN, Person
 
 

@@ -15,8 +15,8 @@ from b24app.runs.throttle import FIRST
 from b24app.services import Services
 from b24app.store.models import RunItem
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
-from tests.people import Person, run_of
+from tests.clocks import TurnableClock
+from tests.people import Person, run_id_of
 from tests.processes import wait_until
 from tests.worker import work, work_until_idle
 
@@ -68,7 +68,7 @@ def test_eight_clicks_at_once_make_one_run(app: Flask, alice: Person, lids: list
         headers = {**alice.headers(), "Idempotency-Key": "one-dialog"}
         body = {"action": "unpublish", "lids": lids[:pages]}
         answer = app.test_client().post("/runs", json=body, headers=headers)
-        return answer.status_code, run_of(answer)
+        return answer.status_code, run_id_of(answer)
 
     with ThreadPoolExecutor(8) as crew:
         answers = list(crew.map(click, range(8)))
@@ -85,7 +85,7 @@ def test_eight_clicks_at_once_make_one_run(app: Flask, alice: Person, lids: list
 def test_when_the_reading_after_it_fails_the_pages_are_looked_at_and_known_for_an_undo(
     alice: Person, services: Services, standin: StandIn, lids: list[int], clock: TurnableClock
 ):
-    run = run_of(alice.unpublish(*lids[:5]))
+    run = run_id_of(alice.unpublish(*lids[:5]))
     standin.fault(0, LIST, kind="error", code="SYSTEM_ERROR", status=400, skip=1)
     work_until_idle(services)
 
@@ -102,14 +102,14 @@ def test_one_page_whose_answer_left_no_trace_is_looked_at_at_once(alice: Person,
     answer = alice.unpublish(lids[0])
 
     assert answer.status_code == 201
-    assert seen(alice, run_of(answer))["state"] == "succeeded"
+    assert seen(alice, run_id_of(answer))["state"] == "succeeded"
     assert not alice.portal.page(lids[0]).active
 
 
 def test_pages_of_a_request_that_was_refused_are_pending_again_and_need_no_look(
     alice: Person, services: Services, standin: StandIn, lids: list[int], clock: TurnableClock
 ):
-    run = run_of(alice.unpublish(*lids[:5]))
+    run = run_id_of(alice.unpublish(*lids[:5]))
     standin.fault(0, "batch", kind="error", code="QUERY_LIMIT_EXCEEDED", status=503)
     work_until_idle(services)
     waiting = seen(alice, run)["counts"]
@@ -125,7 +125,7 @@ def test_pages_of_a_request_that_was_refused_are_pending_again_and_need_no_look(
 def test_a_page_that_fails_the_portal_again_and_again_stops_nobody_else(
     alice: Person, services: Services, standin: StandIn, lids: list[int], clock: TurnableClock
 ):
-    run = run_of(alice.unpublish(*lids))
+    run = run_id_of(alice.unpublish(*lids))
     standin.fault(0, ACT, kind="error", code="SYSTEM_ERROR", status=400, skip=4)
     for _ in range(8):
         work_until_idle(services)
@@ -143,7 +143,7 @@ def test_a_page_that_fails_the_portal_again_and_again_stops_nobody_else(
 def test_after_lost_answers_requests_grow_smaller_and_after_a_good_one_larger_again(
     alice: Person, services: Services, standin: StandIn, lids: list[int], clock: TurnableClock
 ):
-    run_of(alice.unpublish(*lids))
+    run_id_of(alice.unpublish(*lids))
     standin.fault(0, "batch", kind="reset_before", times=2)
     for _ in range(3):
         work_until_idle(services)
@@ -163,7 +163,7 @@ def test_stop_lets_at_most_the_batch_in_flight_land(
     alice: Person, services: Services, standin: StandIn, lids: list[int]
 ):
     standin.fault(0, ACT, kind="latency", seconds=0.1, times=-1)
-    run = run_of(alice.unpublish(*lids))
+    run = run_id_of(alice.unpublish(*lids))
 
     with working(services):
         wait_until(lambda: any(not alice.portal.page(lid).active for lid in lids))
@@ -181,13 +181,13 @@ def test_undo_of_many_brings_back_what_the_run_changed_and_nobody_touched_since(
 ):
     already, edited, foreign, deleted, *others = lids[:8]
     alice.portal.change_page(already, active=False, public=False)
-    run = run_of(alice.unpublish(*lids[:8]))
+    run = run_id_of(alice.unpublish(*lids[:8]))
     work_until_idle(services)
     alice.portal.change_page(edited, modified_at=standin.world.clock.now() + 60)
     alice.portal.change_page(foreign, modified_by=1)
     alice.portal.change_page(deleted, deleted=True)
 
-    undo = run_of(alice.post(f"/runs/{run}/undo"))
+    undo = run_id_of(alice.post(f"/runs/{run}/undo"))
     work_until_idle(services)
 
     undone = seen(alice, undo)

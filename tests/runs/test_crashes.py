@@ -20,8 +20,8 @@ from b24app.runs.throttle import FIRST
 from b24app.services import Services
 from b24app.store.models import Run
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
-from tests.people import Person, run_of
+from tests.clocks import TurnableClock
+from tests.people import Person, run_id_of
 from tests.processes import Process, Web, Worker, wait_until
 from tests.worker import work_until_idle
 
@@ -117,6 +117,7 @@ def talks_to(process: Process, person: Person) -> bool:
 # --- workers -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_one_of_two_workers_is_killed_in_a_batch_and_the_other_goes_on_within_half_a_minute(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
@@ -124,7 +125,7 @@ def test_one_of_two_workers_is_killed_in_a_batch_and_the_other_goes_on_within_ha
     with Worker(environment) as one, Worker(environment) as two:
         for each in (one, two):
             each.wait_for("worker_starts")
-        run = run_of(alice.unpublish(*lids))
+        run = run_id_of(alice.unpublish(*lids))
         in_flight(alice, lids)
         busy, idle = (one, two) if talks_to(one, alice) else (two, one)
         busy.send(signal.SIGKILL)
@@ -141,12 +142,13 @@ def test_one_of_two_workers_is_killed_in_a_batch_and_the_other_goes_on_within_ha
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_after_the_death_of_all_workers_a_new_one_goes_on(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
     slowly(0.2)
     with quick(environment) as one, quick(environment) as two:
-        run = run_of(alice.unpublish(*lids))
+        run = run_id_of(alice.unpublish(*lids))
         in_flight(alice, lids)
         for each in (one, two):
             each.send(signal.SIGKILL)
@@ -159,10 +161,11 @@ def test_after_the_death_of_all_workers_a_new_one_goes_on(
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_a_worker_killed_between_our_commit_and_the_engines_leaves_the_portal_free(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids
 ):
-    run = run_of(alice.unpublish(*lids))
+    run = run_id_of(alice.unpublish(*lids))
     with quick(environment, DIES_AFTER_OUR_COMMIT) as dying:
         assert dying.popen.wait(PATIENCE_SECONDS) == -signal.SIGKILL
     assert down(alice, lids) == FIRST
@@ -174,12 +177,13 @@ def test_a_worker_killed_between_our_commit_and_the_engines_leaves_the_portal_fr
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_deploy_goes_on(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
     slowly(0.2)
     with Worker(environment) as old:
-        run = run_of(alice.unpublish(*lids))
+        run = run_id_of(alice.unpublish(*lids))
         in_flight(alice, lids)
         old.send(signal.SIGTERM)
         assert old.popen.wait(PATIENCE_SECONDS) == 0
@@ -194,12 +198,13 @@ def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_deploy_goes_on(
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_a_worker_that_still_finishes_its_batch_is_not_taken_for_dead(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
     slowly(0.9)
     with quick(environment) as leaving:
-        run = run_of(alice.unpublish(*lids))
+        run = run_id_of(alice.unpublish(*lids))
         in_flight(alice, lids)
         leaving.send(signal.SIGTERM)
         with quick(environment):
@@ -211,13 +216,14 @@ def test_a_worker_that_still_finishes_its_batch_is_not_taken_for_dead(
     done_once_and_one_way(standin, lids)
 
 
+@pytest.mark.process
 def test_a_frozen_worker_is_passed_by_and_thaws_into_work_again(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
     slowly(0.2)
     more = alice.portal.add_pages(3, site=3)
     with quick(environment) as frozen:
-        run = run_of(alice.unpublish(*lids))
+        run = run_id_of(alice.unpublish(*lids))
         in_flight(alice, lids)
         frozen.send(signal.SIGSTOP)
         standin.clear_faults()
@@ -225,7 +231,7 @@ def test_a_frozen_worker_is_passed_by_and_thaws_into_work_again(
             ended(services, run)
         frozen.send(signal.SIGCONT)
 
-        second = run_of(alice.unpublish(*more))
+        second = run_id_of(alice.unpublish(*more))
         ended(services, second)
 
     assert counts(alice, run)["succeeded"] == PAGES
@@ -235,6 +241,7 @@ def test_a_frozen_worker_is_passed_by_and_thaws_into_work_again(
 # --- the web process ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_web_process_killed_while_a_person_waits_leaves_the_rest_to_a_worker(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], clock: TurnableClock, lids, slowly
 ):
@@ -272,7 +279,7 @@ def test_a_clock_that_goes_back_turns_nothing_round_and_holds_nothing_up(
     alice: Person, standin: StandIn, services: Services, clock: TurnableClock, lids
 ):
     standin.fault(0, method="batch", kind="error", code="QUERY_LIMIT_EXCEEDED", status=503, times=1)
-    run = run_of(alice.unpublish(*lids))
+    run = run_id_of(alice.unpublish(*lids))
     work_until_idle(services)
     assert down(alice, lids) == 0
 

@@ -10,7 +10,7 @@ from b24app.runs.batches import Batch
 from b24app.services import Services
 from b24app.store.models import MethodThrottle, Portal, Run
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import Person
 from tests.worker import work, work_until_idle
 

@@ -8,16 +8,11 @@ from flask import Flask
 
 from b24app.services import Services
 from b24sandbox import PortalHandle, StandIn
-from tests.people import Person
+from tests.people import Person, body_of
 from tests.processes import wait_until
 from tests.worker import work
 
 PAGE = 351
-
-
-def run_of(answer) -> dict:
-    assert answer.json is not None, answer.text
-    return answer.json
 
 
 def test_a_page_comes_down_in_one_request_and_the_run_tells_what_was(alice: Person, standin: StandIn):
@@ -26,7 +21,7 @@ def test_a_page_comes_down_in_one_request_and_the_run_tells_what_was(alice: Pers
 
     answer = alice.unpublish(PAGE)
 
-    run = run_of(answer)
+    run = body_of(answer)
     assert answer.status_code == 201
     assert answer.headers["Location"] == f"/runs/{run['id']}"
     assert run["state"] == "succeeded"
@@ -41,7 +36,7 @@ def test_a_page_comes_down_in_one_request_and_the_run_tells_what_was(alice: Pers
 
 
 def test_without_a_list_read_before_title_and_site_are_known_all_the_same(alice: Person):
-    run = run_of(alice.unpublish(PAGE))
+    run = body_of(alice.unpublish(PAGE))
 
     page = alice.portal.page(PAGE)
     assert run["items"][0]["title"] == page.title
@@ -54,8 +49,8 @@ def test_undo_brings_back_what_was(alice: Person):
     undone = alice.undo(taken)
 
     assert undone.status_code == 201
-    assert run_of(undone)["undoes"] == run_of(taken)["id"]
-    assert run_of(undone)["state"] == "succeeded"
+    assert body_of(undone)["undoes"] == body_of(taken)["id"]
+    assert body_of(undone)["state"] == "succeeded"
     assert alice.portal.page(PAGE).active
 
 
@@ -66,14 +61,14 @@ def test_a_second_undo_is_not_possible(alice: Person):
     again = alice.undo(taken)
 
     assert again.status_code == 409
-    assert run_of(again)["code"] == "not_possible_now"
+    assert body_of(again)["code"] == "not_possible_now"
 
 
 def test_undo_leaves_alone_what_somebody_changed_since(alice: Person):
     taken = alice.unpublish(PAGE)
     alice.portal.change_page(PAGE, modified_by=1)
 
-    run = run_of(alice.undo(taken))
+    run = body_of(alice.undo(taken))
 
     assert run["items"][0]["state"] == "skipped"
     assert run["items"][0]["code"] == "changed_since"
@@ -85,7 +80,7 @@ def test_a_page_that_was_already_down_is_skipped_and_undo_has_nothing_to_bring_b
 
     taken = alice.unpublish(PAGE)
 
-    run = run_of(taken)
+    run = body_of(taken)
     assert run["items"][0]["state"] == "skipped"
     assert run["items"][0]["was_published"] is False
     assert alice.undo(taken).status_code == 409
@@ -94,7 +89,7 @@ def test_a_page_that_was_already_down_is_skipped_and_undo_has_nothing_to_bring_b
 def test_publishing_a_published_page_does_not_take_its_draft_live(alice: Person):
     alice.portal.change_page(PAGE, active=True, public=False)
 
-    run = run_of(alice.publish(PAGE))
+    run = body_of(alice.publish(PAGE))
 
     assert run["items"][0]["state"] == "skipped"
     assert alice.portal.asked("landing.landing.publication") == 0
@@ -105,7 +100,7 @@ def test_without_the_right_the_page_fails_and_the_words_name_the_site(bob: Perso
 
     answer = bob.unpublish(PAGE)
 
-    run = run_of(answer)
+    run = body_of(answer)
     assert answer.status_code == 201
     assert run["state"] == "failed"
     assert run["items"][0]["code"] == "ACCESS_DENIED"
@@ -116,7 +111,7 @@ def test_without_the_right_the_page_fails_and_the_words_name_the_site(bob: Perso
 def test_publication_that_answers_null_is_a_refusal(alice: Person, bob: Person):
     alice.unpublish(PAGE)
 
-    run = run_of(bob.publish(PAGE))
+    run = body_of(bob.publish(PAGE))
 
     assert run["items"][0]["state"] == "failed"
     assert run["items"][0]["code"] == "PUBLISH_REFUSED"
@@ -124,7 +119,7 @@ def test_publication_that_answers_null_is_a_refusal(alice: Person, bob: Person):
 
 
 def test_a_page_nobody_may_see_fails_as_not_found(alice: Person):
-    run = run_of(alice.unpublish(999_999))
+    run = body_of(alice.unpublish(999_999))
 
     assert run["items"][0]["state"] == "failed"
     assert run["items"][0]["code"] == "LANDING_NOT_EXIST"
@@ -136,18 +131,18 @@ def test_a_retry_is_a_new_run_over_what_failed(alice: Person):
     failed = alice.unpublish(PAGE)
     alice.portal.rights(alice.user_id, site, ["read", "public"])
 
-    again = alice.post(f"/runs/{run_of(failed)['id']}/retry")
+    again = alice.post(f"/runs/{body_of(failed)['id']}/retry")
 
     assert again.status_code == 201
-    assert run_of(again)["retries"] == run_of(failed)["id"]
-    assert run_of(again)["state"] == "succeeded"
+    assert body_of(again)["retries"] == body_of(failed)["id"]
+    assert body_of(again)["state"] == "succeeded"
     assert not alice.portal.page(PAGE).active
 
 
 def test_a_knowledge_base_page_is_taken_down_in_its_own_kind(alice: Person):
     page = alice.portal.pages("KNOWLEDGE")[0]
 
-    run = run_of(alice.unpublish(page.id, kind="KNOWLEDGE"))
+    run = body_of(alice.unpublish(page.id, kind="KNOWLEDGE"))
 
     assert run["items"][0]["state"] == "succeeded"
     assert not alice.portal.page(page.id).active
@@ -174,12 +169,12 @@ def test_a_failure_of_the_call_is_a_problem_and_no_run_is_kept(
 
     assert answer.status_code == status
     assert answer.content_type == "application/problem+json"
-    problem = run_of(answer)
+    problem = body_of(answer)
     assert problem["code"] == code
     assert {"type", "title", "status", "detail", "remedy", "who", "request_id"} <= problem.keys()
     assert alice.portal.page(PAGE).active
     if status not in (401,) and code != "user_access_error":
-        assert run_of(alice.get("/runs"))["runs"] == []
+        assert body_of(alice.get("/runs"))["runs"] == []
 
 
 def test_a_missing_scope_names_the_scope_and_does_not_renew(alice: Person, standin: StandIn):
@@ -207,7 +202,7 @@ def test_a_lost_answer_is_looked_at_and_told_as_it_is(alice: Person, standin: St
     answer = alice.unpublish(PAGE)
 
     assert answer.status_code == 201
-    assert run_of(answer)["items"][0]["state"] == "succeeded"
+    assert body_of(answer)["items"][0]["state"] == "succeeded"
     assert not alice.portal.page(PAGE).active
 
 
@@ -219,7 +214,7 @@ def test_a_request_that_never_arrived_changed_nothing_and_says_so(alice: Person,
 
     assert answer.status_code == 502
     assert alice.portal.page(PAGE).active
-    assert run_of(alice.get("/runs"))["runs"] == []
+    assert body_of(alice.get("/runs"))["runs"] == []
 
 
 def test_the_same_key_and_order_make_one_run(alice: Person):
@@ -227,7 +222,7 @@ def test_the_same_key_and_order_make_one_run(alice: Person):
     second = alice.unpublish(PAGE, key="k1")
 
     assert (first.status_code, second.status_code) == (201, 200)
-    assert run_of(first)["id"] == run_of(second)["id"]
+    assert body_of(first)["id"] == body_of(second)["id"]
 
 
 def test_the_same_key_with_another_order_is_refused(alice: Person):
@@ -236,7 +231,7 @@ def test_the_same_key_with_another_order_is_refused(alice: Person):
     other = alice.unpublish(352, key="k1")
 
     assert other.status_code == 422
-    assert run_of(other)["code"] == "idempotency_key_reused"
+    assert body_of(other)["code"] == "idempotency_key_reused"
 
 
 def test_a_refused_order_does_not_use_the_key_up(alice: Person, standin: StandIn):
@@ -259,7 +254,7 @@ def test_a_bad_order_is_refused_in_words_and_nothing_is_asked(alice: Person, bod
     answer = alice.post("/runs", body)
 
     assert answer.status_code == 422
-    assert run_of(answer)["code"] == "invalid"
+    assert body_of(answer)["code"] == "invalid"
     assert alice.portal.requests() == before
 
 
@@ -274,31 +269,31 @@ def test_what_cannot_be_read_is_a_400_and_what_is_no_form_a_415(alice: Person):
 
 
 def test_runs_are_listed_newest_first_and_filtered(alice: Person):
-    first, second = run_of(alice.unpublish(PAGE)), run_of(alice.publish(PAGE))
+    first, second = body_of(alice.unpublish(PAGE)), body_of(alice.publish(PAGE))
 
-    listed = run_of(alice.get("/runs"))
-    of_page = run_of(alice.get(f"/runs?lid={PAGE}&state=succeeded&user_id={alice.user_id}&limit=1"))
+    listed = body_of(alice.get("/runs"))
+    of_page = body_of(alice.get(f"/runs?lid={PAGE}&state=succeeded&user_id={alice.user_id}&limit=1"))
 
     assert [run["id"] for run in listed["runs"]] == [second["id"], first["id"]]
     assert "items" not in listed["runs"][0]
     assert [run["id"] for run in of_page["runs"]] == [second["id"]]
-    rest = run_of(alice.get(f"/runs?limit=1&after={of_page['next']}"))
+    rest = body_of(alice.get(f"/runs?limit=1&after={of_page['next']}"))
     assert [run["id"] for run in rest["runs"]] == [first["id"]]
 
 
 def test_another_portals_run_does_not_exist(alice: Person, charlie: Person):
-    run = run_of(alice.unpublish(PAGE))
+    run = body_of(alice.unpublish(PAGE))
 
     for verb, path in [("get", ""), ("post", "/undo"), ("post", "/retry"), ("post", "/cancel"), ("post", "/takeover")]:
         assert getattr(charlie, verb)(f"/runs/{run['id']}{path}").status_code == 404
-    assert run_of(charlie.get("/runs"))["runs"] == []
+    assert body_of(charlie.get("/runs"))["runs"] == []
 
 
 def test_a_colleague_sees_the_run_without_items_of_sites_they_cannot_read(alice: Person, bob: Person):
-    run = run_of(alice.unpublish(PAGE))
+    run = body_of(alice.unpublish(PAGE))
     bob.portal.rights(bob.user_id, alice.portal.page(PAGE).site_id, [])
 
-    seen = run_of(bob.get(f"/runs/{run['id']}"))
+    seen = body_of(bob.get(f"/runs/{run['id']}"))
 
     assert seen["items"] == []
     assert seen["hidden"] == 1
@@ -317,7 +312,7 @@ def test_a_preview_tells_what_would_happen_and_does_nothing(alice: Person):
 
     answer = alice.post("/runs/preview", {"action": "unpublish", "lids": lids})
 
-    body = run_of(answer)
+    body = body_of(answer)
     assert answer.status_code == 200
     will = {item["lid"]: item["will"] for item in body["items"]}
     assert will == {PAGE: "unpublish", site.index_lid: "unpublish", down.id: "skip", 999_999: "skip"}
@@ -352,11 +347,11 @@ def test_an_undo_waits_until_the_last_batch_of_a_stopped_run_is_known(
     standin.fault(0, "landing.landing.unpublic", kind="latency", seconds=1.0, times=2)
     at_work = Thread(target=work, args=[services])
     at_work.start()
-    wait_until(lambda: run_of(alice.get(path))["counts"]["running"] == 2)
-    stopped = run_of(alice.post(f"{path}/cancel"))
+    wait_until(lambda: body_of(alice.get(path))["counts"]["running"] == 2)
+    stopped = body_of(alice.post(f"{path}/cancel"))
     too_early = alice.post(f"{path}/undo")
     at_work.join(30)
-    known = run_of(alice.get(path))
+    known = body_of(alice.get(path))
 
     assert stopped["can"] == []
     assert too_early.status_code == 409

@@ -7,7 +7,7 @@ every order must have ended, in words.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import hypothesis.strategies as st
@@ -24,7 +24,7 @@ from b24app.config import Config
 from b24app.services import Services, build
 from b24app.store.models import Run
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import StandingClock, TurnableClock
 from tests.people import Person
 from tests.worker import pump
 
@@ -39,20 +39,10 @@ soon = st.integers(1, 300).map(lambda minutes: timedelta(minutes=minutes))
 OPPOSITE = {"unpublish": "publish", "publish": "unpublish"}
 
 
-class StillClock(TurnableClock):
-    """Moves only when it is turned, so that nothing becomes due while the app and the model look."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.began = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.began + self.ahead
-
-
 @pytest.fixture
-def clock() -> TurnableClock:
-    return StillClock()
+def clock() -> StandingClock:
+    """Nothing becomes due while the app and the model look."""
+    return StandingClock()
 
 
 class Killed(BaseException):

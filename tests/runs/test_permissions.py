@@ -7,7 +7,8 @@ from flask import Flask
 
 from b24app.domain import RunState
 from b24sandbox import StandIn
-from tests.conftest import Turn, TurnableClock, Work
+from tests.clocks import TurnableClock
+from tests.conftest import Turn, Work
 from tests.people import Person
 
 ON_MAIN, IN_SHOP = 351, 411  # pages of two sites
@@ -176,7 +177,7 @@ def test_nothing_goes_on_with_the_rights_of_another_who_opens_the_app(
 def test_a_right_taken_away_before_the_time_fails_the_page_with_the_reason(
     alice: Person, clock: TurnableClock, turn: Turn, work: Work
 ):
-    run = ordered(alice, at=(clock() + timedelta(days=1)).isoformat())
+    run = ordered(alice, at=(clock() + timedelta(days=1)).isoformat(timespec="seconds"))
     alice.portal.rights("editor", 5, ["read"])
 
     turn(days=1, minutes=1)

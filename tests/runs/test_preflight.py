@@ -7,19 +7,15 @@ import pytest
 from b24app.domain import UserRef
 from b24app.services import Services
 from b24sandbox import StandIn
-from tests.conftest import Turn, TurnableClock, Work
-from tests.people import Person
+from tests.clocks import TurnableClock
+from tests.conftest import Turn, Work
+from tests.people import Person, body_of
 
 PAGE = 351
 
 
-def run_of(answer) -> dict:
-    assert answer.json is not None, answer.text
-    return answer.json
-
-
 def news(person: Person) -> dict:
-    return run_of(person.get("/news"))
+    return body_of(person.get("/news"))
 
 
 def ids(runs: list[dict]) -> list[str]:
@@ -27,7 +23,7 @@ def ids(runs: list[dict]) -> list[str]:
 
 
 def scheduled(person: Person, clock: TurnableClock, **span: float) -> dict:
-    return run_of(person.unpublish(PAGE, at=(clock() + timedelta(**span)).isoformat()))
+    return body_of(person.unpublish(PAGE, at=(clock() + timedelta(**span)).isoformat(timespec="seconds")))
 
 
 def take_rights(alice: Person) -> None:
@@ -65,7 +61,7 @@ def test_trouble_is_seen_days_before_by_the_asker_and_by_those_who_could_take_ov
     assert ids(told["doubtful"]) == [run["id"]]
     assert told["doubtful"][0]["doubt"]["code"] == code
     assert told["doubtful"][0]["doubt"]["remedy"]
-    seen = run_of(ada.get(f"/runs/{run['id']}"))
+    seen = body_of(ada.get(f"/runs/{run['id']}"))
     assert (seen["state"], seen["problem"]) == ("scheduled", None)
     assert "takeover" in seen["can"]
     if trouble is not dismiss:
@@ -96,7 +92,7 @@ def test_taken_over_before_its_time_it_runs_with_the_rights_of_the_one_who_took_
     taken = ada.opened().post(f"/runs/{run['id']}/takeover")
 
     assert taken.status_code == 200
-    assert (run_of(taken)["state"], run_of(taken)["acting_as"]["user_id"]) == ("scheduled", ada.user_id)
+    assert (body_of(taken)["state"], body_of(taken)["acting_as"]["user_id"]) == ("scheduled", ada.user_id)
     turn(days=1)
     work()
     assert not alice.portal.page(PAGE).active
@@ -120,7 +116,7 @@ def test_at_its_time_nothing_runs_with_anybody_elses_rights(
 
     work()
 
-    assert run_of(ada.opened().get(f"/runs/{run['id']}"))["state"] == "waiting"
+    assert body_of(ada.opened().get(f"/runs/{run['id']}"))["state"] == "waiting"
     assert standin.calls(0, "landing.landing.unpublic") == []
     assert alice.portal.page(PAGE).active
     assert ids(news(ada)["waiting"]) == [run["id"]]
@@ -182,7 +178,7 @@ def test_a_run_that_waits_goes_on_by_itself_when_the_cause_has_ended(
     services.waiting.resume_for(asker)
     work()
 
-    assert run_of(ada.opened().get(f"/runs/{run['id']}"))["state"] == "succeeded"
+    assert body_of(ada.opened().get(f"/runs/{run['id']}"))["state"] == "succeeded"
     assert not alice.portal.page(PAGE).active
 
 
@@ -246,7 +242,7 @@ def test_a_late_run_says_how_late_in_the_news_and_on_the_run(
     work()
 
     assert "3 hours after the set time" in news(alice.opened())["ended"][0]["late"]
-    assert "3 hours after the set time" in run_of(alice.get(f"/runs/{run['id']}"))["items"][0]["detail"]
+    assert "3 hours after the set time" in body_of(alice.get(f"/runs/{run['id']}"))["items"][0]["detail"]
 
 
 def test_the_fragment_tells_everything_in_words_and_is_empty_without_news(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
+from tests.clocks import TurnableClock
 from tests.people import Person
 
 PAGE, OTHER = 351, 352
@@ -17,10 +17,14 @@ def preview(person: Person, *lids: int, action: str = "unpublish", **more: objec
     return answer.json
 
 
+def inside(clock: TurnableClock, **span: float) -> str:
+    return (clock() + timedelta(**span)).isoformat(timespec="seconds")
+
+
 def test_the_shape_is_the_contracts(alice: Person):
     told = preview(alice, PAGE, 999_999)
 
-    assert set(told) == {"items", "counts"}
+    assert set(told) == {"items", "counts", "same_as"}
     assert [set(item) for item in told["items"]] == [ITEM, ITEM]
     assert set(told["counts"]) == {"will", "skip", "main", "may_not", "missing"}
 
@@ -79,7 +83,7 @@ def test_a_page_of_an_unpublished_site_says_so_for_either_action(alice: Person, 
 
 def test_every_schedule_of_the_page_is_said_with_its_time_and_who_ordered_it(alice: Person, clock: TurnableClock):
     for days in (1, 2):
-        alice.unpublish(PAGE, at=(clock() + timedelta(days=days)).isoformat())
+        alice.unpublish(PAGE, at=inside(clock, days=days))
 
     (item,) = preview(alice, PAGE)["items"]
 
@@ -89,11 +93,11 @@ def test_every_schedule_of_the_page_is_said_with_its_time_and_who_ordered_it(ali
 
 
 def test_for_a_later_time_the_schedules_known_now_are_reckoned_with(alice: Person, clock: TurnableClock):
-    alice.unpublish(PAGE, at=(clock() + timedelta(days=1)).isoformat())
+    alice.unpublish(PAGE, at=inside(clock, days=1))
 
-    before = preview(alice, PAGE, at=(clock() + timedelta(hours=1)).isoformat())["items"][0]
-    after = preview(alice, PAGE, at=(clock() + timedelta(days=2)).isoformat())["items"][0]
-    back = preview(alice, PAGE, action="publish", at=(clock() + timedelta(days=2)).isoformat())["items"][0]
+    before = preview(alice, PAGE, at=inside(clock, hours=1))["items"][0]
+    after = preview(alice, PAGE, at=inside(clock, days=2))["items"][0]
+    back = preview(alice, PAGE, action="publish", at=inside(clock, days=2))["items"][0]
 
     assert before["will"] == "unpublish"
     assert after["will"] == "skip"
@@ -103,7 +107,7 @@ def test_for_a_later_time_the_schedules_known_now_are_reckoned_with(alice: Perso
 
 def test_a_page_published_again_by_hand_keeps_its_schedule_and_every_view_says_so(alice: Person, clock: TurnableClock):
     alice.unpublish(PAGE)
-    scheduled = alice.unpublish(PAGE, at=(clock() + timedelta(days=1)).isoformat()).json
+    scheduled = alice.unpublish(PAGE, at=inside(clock, days=1)).json
     assert scheduled
 
     published = alice.publish(PAGE).json

@@ -11,9 +11,11 @@ from b24app.store import embedded
 from b24app.store.embedded import Embedded
 from b24app.store.models import Run
 from b24sandbox import StandIn
-from tests import conftest
-from tests.people import Person, run_of
+from tests import databases
+from tests.people import Person, run_id_of
 from tests.processes import Worker, wait_until
+
+pytestmark = pytest.mark.process
 
 PAGES, PATIENCE_SECONDS = 40, 90
 ACT = "landing.landing.unpublic"
@@ -31,9 +33,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 @pytest.fixture(scope="module")
 def server_url(own_server: Embedded) -> str:
     """In place of the session's server."""
-    name = conftest.template_name()
-    conftest._execute(own_server.url, f"create database {name}")
-    conftest.migrate(conftest.database(own_server.url, name))
+    databases.make_template(own_server.url)
     return own_server.url
 
 
@@ -44,12 +44,12 @@ def test_a_restart_of_the_database_in_a_batch_costs_a_pause_and_no_page(
     alice.get("/pages")
     standin.fault(0, ACT, kind="latency", seconds=0.2, times=-1)
     with Worker(environment) as worker:
-        run = run_of(alice.unpublish(*lids))
+        run = run_id_of(alice.unpublish(*lids))
         wait_until(lambda: any(not alice.portal.page(lid).active for lid in lids), PATIENCE_SECONDS)
         embedded._stop_server(own_server.folder)
         time.sleep(3)  # long enough for the batch in flight to come back to a database that is not there
         standin.clear_faults()
-        assert own_server.revive()
+        assert own_server.restart_if_dead()
 
         wait_until(lambda: _state(services, run) == "succeeded", PATIENCE_SECONDS)
         assert worker.popen.poll() is None, worker.said()

@@ -8,31 +8,27 @@ from sqlalchemy import text
 
 from b24app.services import Services
 from b24sandbox import StandIn
-from tests.conftest import Turn, TurnableClock
-from tests.people import Person
+from tests.clocks import TurnableClock
+from tests.conftest import Turn
+from tests.people import Person, body_of
 from tests.worker import pump
 
 PAGE, OTHER = 351, 352
 
 
-def run_of(answer) -> dict:
-    assert answer.json is not None, answer.text
-    return answer.json
-
-
 def seen(person: Person, run: dict) -> dict:
     """The run as it stands, as this person reads it after opening the app anew."""
     person.opened()
-    return run_of(person.get(f"/runs/{run['id']}"))
+    return body_of(person.get(f"/runs/{run['id']}"))
 
 
 def inside(clock: TurnableClock, **span: float) -> str:
     """A moment from now, with an offset."""
-    return (clock() + timedelta(**span)).isoformat()
+    return (clock() + timedelta(**span)).isoformat(timespec="seconds")
 
 
 def test_a_page_goes_down_at_its_time_and_not_before(alice: Person, clock: TurnableClock, turn: Turn, work):
-    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=2)))
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=2)))
     assert run["state"] == "scheduled"
 
     turn(hours=1, minutes=58)
@@ -50,7 +46,7 @@ def test_down_until_makes_two_linked_runs_and_brings_back_what_the_first_changed
     alice: Person, clock: TurnableClock, turn: Turn, work
 ):
     alice.portal.change_page(OTHER, active=False, public=False)
-    first = run_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=2), until=inside(clock, hours=5)))
+    first = body_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=2), until=inside(clock, hours=5)))
     back = seen(alice, {"id": first["returns_run"]})
     assert (back["action"], back["state"], back["undoes"]) == ("publish", "scheduled", first["id"])
     assert back["at"] == first["until"]
@@ -71,7 +67,7 @@ def test_down_until_makes_two_linked_runs_and_brings_back_what_the_first_changed
 def test_one_page_down_now_and_back_later_is_done_when_the_answer_arrives(
     alice: Person, clock: TurnableClock, turn: Turn, work
 ):
-    first = run_of(alice.unpublish(PAGE, until=inside(clock, hours=5)))
+    first = body_of(alice.unpublish(PAGE, until=inside(clock, hours=5)))
     assert first["state"] == "succeeded"
     assert not alice.portal.page(PAGE).active
 
@@ -88,15 +84,15 @@ def test_of_a_refused_order_neither_run_is_kept(alice: Person, clock: TurnableCl
     answer = alice.unpublish(PAGE, until=inside(clock, hours=5))
 
     assert answer.status_code == 403
-    assert run_of(alice.get("/runs"))["runs"] == []
+    assert body_of(alice.get("/runs"))["runs"] == []
 
 
 def test_the_return_is_cancelled_alone_and_the_page_stays_down(alice: Person, clock: TurnableClock, turn: Turn, work):
-    first = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=2)))
+    first = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=2)))
 
     assert alice.post(f"/runs/{first['returns_run']}/cancel").status_code == 200
 
-    assert run_of(alice.get(f"/runs/{first['id']}"))["until"] is None
+    assert body_of(alice.get(f"/runs/{first['id']}"))["until"] is None
     turn(hours=1, seconds=1)
     work()
     turn(hours=1)
@@ -108,11 +104,11 @@ def test_the_return_is_cancelled_alone_and_the_page_stays_down(alice: Person, cl
 def test_cancelling_the_first_says_that_there_is_nothing_to_bring_back(
     alice: Person, clock: TurnableClock, turn: Turn, work
 ):
-    first = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=2)))
+    first = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=2)))
 
-    assert run_of(alice.post(f"/runs/{first['id']}/cancel"))["state"] == "cancelled"
+    assert body_of(alice.post(f"/runs/{first['id']}/cancel"))["state"] == "cancelled"
 
-    back = run_of(alice.get(f"/runs/{first['returns_run']}"))
+    back = body_of(alice.get(f"/runs/{first['returns_run']}"))
     assert back["state"] == "cancelled"
     assert back["problem"]["code"] == "nothing_to_bring_back"
     assert back["problem"]["detail"]
@@ -122,7 +118,7 @@ def test_cancelling_the_first_says_that_there_is_nothing_to_bring_back(
 
 
 def test_moving_either_end_keeps_the_order_of_the_two(alice: Person, clock: TurnableClock):
-    first = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=3)))
+    first = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=3)))
     back = f"/runs/{first['returns_run']}/move"
 
     too_late = alice.post(f"/runs/{first['id']}/move", {"at": inside(clock, hours=4)})
@@ -132,11 +128,11 @@ def test_moving_either_end_keeps_the_order_of_the_two(alice: Person, clock: Turn
 
     assert (too_late.status_code, too_early.status_code) == (422, 422)
     assert (later.status_code, now_fits.status_code) == (200, 200)
-    assert run_of(now_fits)["until"] == run_of(later)["at"]
+    assert body_of(now_fits)["until"] == body_of(later)["at"]
 
 
 def test_a_moved_run_happens_at_its_new_time_only(alice: Person, clock: TurnableClock, turn: Turn, work):
-    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
     assert alice.post(f"/runs/{run['id']}/move", {"at": inside(clock, hours=3)}).status_code == 200
 
     turn(hours=2)
@@ -149,14 +145,14 @@ def test_a_moved_run_happens_at_its_new_time_only(alice: Person, clock: Turnable
 
 
 def test_a_run_that_has_begun_cannot_be_moved(alice: Person, clock: TurnableClock):
-    run = run_of(alice.unpublish(PAGE))
+    run = body_of(alice.unpublish(PAGE))
 
     assert alice.post(f"/runs/{run['id']}/move", {"at": inside(clock, hours=3)}).status_code == 409
 
 
 def test_a_late_publish_within_the_hour_still_happens(alice: Person, clock: TurnableClock, turn: Turn, work):
     alice.unpublish(PAGE)
-    run = run_of(alice.publish(PAGE, at=inside(clock, hours=1)))
+    run = body_of(alice.publish(PAGE, at=inside(clock, hours=1)))
 
     turn(hours=1, minutes=59)
     work()
@@ -168,7 +164,7 @@ def test_a_publish_more_than_an_hour_late_waits_for_a_decision_even_when_the_ask
     alice: Person, clock: TurnableClock, turn: Turn, work
 ):
     alice.unpublish(PAGE)
-    run = run_of(alice.publish(PAGE, at=inside(clock, hours=1)))
+    run = body_of(alice.publish(PAGE, at=inside(clock, hours=1)))
     turn(hours=2, minutes=1)
     work()
 
@@ -187,7 +183,7 @@ def test_a_publish_more_than_an_hour_late_waits_for_a_decision_even_when_the_ask
 def test_when_both_times_are_past_nothing_is_done_and_both_runs_say_so(
     alice: Person, clock: TurnableClock, turn: Turn, work
 ):
-    first = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=2)))
+    first = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=2)))
 
     turn(hours=2, seconds=1)
     work()
@@ -202,7 +198,7 @@ def test_when_both_times_are_past_nothing_is_done_and_both_runs_say_so(
 def test_the_end_of_the_period_stops_a_first_run_that_waits(
     alice: Person, ada: Person, clock: TurnableClock, turn: Turn, work
 ):
-    first = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=5)))
+    first = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=5)))
     alice.portal.expire_refresh(alice.user_id)
     turn(hours=1, seconds=1)
     work()
@@ -221,7 +217,7 @@ def test_the_end_of_the_period_stops_a_first_run_that_waits(
 def test_a_waiting_run_goes_on_when_the_asker_opens_the_app(
     alice: Person, ada: Person, clock: TurnableClock, turn: Turn, work
 ):
-    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
     alice.portal.expire_refresh(alice.user_id)
     turn(hours=1, seconds=1)
     work()
@@ -237,7 +233,7 @@ def test_a_waiting_run_goes_on_when_the_asker_opens_the_app(
 def test_nobody_helps_for_two_weeks_and_the_run_fails_in_words(
     alice: Person, ada: Person, services: Services, clock: TurnableClock, turn: Turn, work
 ):
-    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
     alice.portal.expire_refresh(alice.user_id)
     turn(hours=1, seconds=1)
     work()
@@ -258,7 +254,7 @@ def test_nobody_helps_for_two_weeks_and_the_run_fails_in_words(
 def test_the_workers_clock_may_go_back_an_hour_and_the_run_still_happens_once_at_its_time(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work
 ):
-    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
     turn(hours=1, seconds=1)
     clock.tick(hours=-1)
     services.schedule.begin(UUID(run["id"]))
@@ -274,7 +270,7 @@ def test_the_workers_clock_may_go_back_an_hour_and_the_run_still_happens_once_at
 def test_a_local_time_is_kept_in_the_zone_of_the_profile(alice: Person, clock: TurnableClock):
     day = (clock() + timedelta(days=200)).strftime("%Y-%m-%d")
 
-    run = run_of(alice.unpublish(PAGE, at=f"{day}T12:00"))
+    run = body_of(alice.unpublish(PAGE, at=f"{day}T12:00"))
 
     zone = alice.portal.user(alice.user_id).time_zone
     assert run["zone"] == zone
@@ -285,9 +281,9 @@ def test_a_time_the_clock_skips_is_refused_with_a_suggestion(alice: Person):
     answer = alice.unpublish(PAGE, at="2027-03-28T02:30", zone="Europe/Berlin")
 
     assert answer.status_code == 422
-    assert run_of(answer)["code"] == "time_does_not_exist"
-    assert run_of(answer)["suggestion"] == "2027-03-28T03:30"
-    assert run_of(alice.get("/runs"))["runs"] == []
+    assert body_of(answer)["code"] == "time_does_not_exist"
+    assert body_of(answer)["suggestion"] == "2027-03-28T03:30"
+    assert body_of(alice.get("/runs"))["runs"] == []
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "a\0b", "localtime"])
@@ -295,14 +291,14 @@ def test_an_unknown_zone_is_refused_even_beside_an_offset(alice: Person, clock: 
     answer = alice.unpublish(PAGE, at=inside(clock, hours=1), zone=zone)
 
     assert answer.status_code == 422
-    assert run_of(answer)["code"] == "invalid"
+    assert body_of(answer)["code"] == "invalid"
 
 
 def test_a_due_run_whose_job_was_lost_with_its_worker_is_found(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work
 ):
-    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
-    other = run_of(alice.unpublish(OTHER, at=inside(clock, hours=1)))
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    other = body_of(alice.unpublish(OTHER, at=inside(clock, hours=1)))
     with services.store.begin() as db:
         db.execute(text("delete from procrastinate_jobs where args->>'run' = :run"), {"run": run["id"]})
     turn(hours=1)
@@ -319,7 +315,7 @@ def test_after_a_while_without_a_worker_the_portals_earlier_times_come_first(
     alice: Person, clock: TurnableClock, turn: Turn, work
 ):
     alice.unpublish(PAGE, at=inside(clock, minutes=50))
-    earlier = run_of(alice.publish(PAGE, at=inside(clock, minutes=40)))
+    earlier = body_of(alice.publish(PAGE, at=inside(clock, minutes=40)))
     turn(hours=1)
 
     work()
@@ -331,7 +327,7 @@ def test_after_a_while_without_a_worker_the_portals_earlier_times_come_first(
 def test_a_late_return_can_be_taken_over_because_the_sites_of_its_pages_are_known(
     alice: Person, ada: Person, clock: TurnableClock, turn: Turn, work
 ):
-    first = run_of(alice.unpublish(PAGE, until=inside(clock, hours=1)))  # of a page no list was read for
+    first = body_of(alice.unpublish(PAGE, until=inside(clock, hours=1)))  # of a page no list was read for
     turn(hours=3)
     work()
     assert seen(ada, {"id": first["returns_run"]})["problem"]["code"] == "too_late_to_publish"
@@ -346,7 +342,7 @@ def test_a_late_return_can_be_taken_over_because_the_sites_of_its_pages_are_know
 def test_each_due_run_is_started_by_some_job_whichever_comes_first(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn
 ):
-    runs = [run_of(alice.unpublish(PAGE, at=inside(clock, minutes=minutes))) for minutes in (50, 30, 40)]
+    runs = [body_of(alice.unpublish(PAGE, at=inside(clock, minutes=minutes))) for minutes in (50, 30, 40)]
     turn(hours=1)
 
     pump(services)
@@ -357,7 +353,7 @@ def test_each_due_run_is_started_by_some_job_whichever_comes_first(
 def test_a_first_run_resumed_after_its_end_does_nothing_any_more(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work
 ):
-    first = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=5)))
+    first = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=5)))
     alice.portal.expire_refresh(alice.user_id)
     turn(hours=1, seconds=1)
     work()
@@ -374,7 +370,7 @@ def test_a_first_run_resumed_after_its_end_does_nothing_any_more(
 def test_a_schedule_is_moved_and_cancelled_by_its_asker_an_administrator_or_one_who_may_publish_there(
     alice: Person, ada: Person, bob: Person, clock: TurnableClock
 ):
-    run = run_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
     later = {"at": inside(clock, hours=2)}
     ada.opened()
     refused = [bob.post(f"/runs/{run['id']}/move", later), bob.post(f"/runs/{run['id']}/cancel")]
@@ -384,7 +380,7 @@ def test_a_schedule_is_moved_and_cancelled_by_its_asker_an_administrator_or_one_
     allowed = [person.post(f"/runs/{run['id']}/move", later) for person in (alice, ada, bob)]
 
     assert [answer.status_code for answer in refused] == [403, 403]
-    assert [run_of(answer)["code"] for answer in refused] == ["not_allowed", "not_allowed"]
+    assert [body_of(answer)["code"] for answer in refused] == ["not_allowed", "not_allowed"]
     assert [answer.status_code for answer in allowed] == [200, 200, 200]
     assert bob.post(f"/runs/{run['id']}/cancel").status_code == 200
     assert alice.post(f"/runs/{run['id']}/cancel").status_code == 409

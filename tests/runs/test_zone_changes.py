@@ -7,20 +7,16 @@ from zoneinfo import TZPATH, ZoneInfo, reset_tzpath
 
 import pytest
 
-from b24app.runs import local_time
+from b24app import zones
 from b24app.services import Services
 from b24app.store.models import Run
-from tests.conftest import Turn, TurnableClock, Work
-from tests.people import Person
+from tests.clocks import TurnableClock
+from tests.conftest import Turn, Work
+from tests.people import Person, body_of
 
 PAGE = 351
 ZONE = "Europe/Riga"
 MACHINES = list(TZPATH)  # folders of the machine's zone files
-
-
-def run_of(answer) -> dict:
-    assert answer.json is not None, answer.text
-    return answer.json
 
 
 def coming(clock: TurnableClock, month: int, day: int) -> int:
@@ -57,7 +53,7 @@ def test_a_wall_time_around_a_clock_change_means_that_wall_clock(
 ):
     change = last_sunday(coming(clock, month, 24), month)
 
-    run = run_of(alice.unpublish(PAGE, at=f"{change:%Y-%m-%d}T{wall}", zone=ZONE))
+    run = body_of(alice.unpublish(PAGE, at=f"{change:%Y-%m-%d}T{wall}", zone=ZONE))
 
     instant = change.replace(hour=utc[0], minute=utc[1])
     assert datetime.fromisoformat(run["at"]) == instant
@@ -68,7 +64,7 @@ def test_down_until_across_a_clock_change_lasts_from_wall_time_to_wall_time(alic
     change = last_sunday(coming(clock, 3, 24), 3)
     before, after = f"{change - timedelta(days=1):%Y-%m-%d}T18:00", f"{change:%Y-%m-%d}T18:00"
 
-    run = run_of(alice.unpublish(PAGE, at=before, until=after, zone=ZONE))
+    run = body_of(alice.unpublish(PAGE, at=before, until=after, zone=ZONE))
 
     length = datetime.fromisoformat(run["until"]) - datetime.fromisoformat(run["at"])
     assert length == timedelta(hours=23)
@@ -77,7 +73,7 @@ def test_down_until_across_a_clock_change_lasts_from_wall_time_to_wall_time(alic
 def test_a_leap_day_comes_only_where_there_is_one(alice: Person, clock: TurnableClock, turn: Turn, work: Work):
     leap = next(year for year in range(clock().year + 1, clock().year + 9) if year % 4 == 0)
 
-    run = run_of(alice.unpublish(PAGE, at=f"{leap}-02-29T12:00", zone=ZONE))
+    run = body_of(alice.unpublish(PAGE, at=f"{leap}-02-29T12:00", zone=ZONE))
     other = alice.unpublish(PAGE, at=f"{leap + 1}-02-29T12:00", zone=ZONE)
 
     assert run["at"] == f"{leap}-02-29T10:00:00Z"
@@ -88,7 +84,7 @@ def test_a_leap_day_comes_only_where_there_is_one(alice: Person, clock: Turnable
 def test_the_last_minute_of_a_year_is_that_of_the_zone(alice: Person, clock: TurnableClock, turn: Turn, work: Work):
     year = coming(clock, 12, 31)
 
-    run = run_of(alice.unpublish(PAGE, at=f"{year}-12-31T23:59", zone="Pacific/Auckland"))
+    run = body_of(alice.unpublish(PAGE, at=f"{year}-12-31T23:59", zone="Pacific/Auckland"))
 
     assert run["at"] == f"{year}-12-31T10:59:00Z"
     down_exactly_at(alice, turn, work, datetime(year, 12, 31, 10, 59, tzinfo=UTC))
@@ -109,7 +105,7 @@ def rules(tmp_path: Path):
     yield change
     reset_tzpath(MACHINES)
     ZoneInfo.clear_cache()
-    local_time.zone_names.cache_clear()
+    zones.names.cache_clear()
 
 
 needs_files = pytest.mark.skipif(
@@ -122,19 +118,19 @@ def test_new_rules_of_a_zone_move_what_was_ordered_by_its_wall_clock_and_nothing
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work: Work, rules
 ):
     day = f"{clock() + timedelta(days=60):%Y-%m-%d}"
-    local = run_of(alice.unpublish(PAGE, at=f"{day}T12:00", until=f"{day}T18:00", zone=ZONE))
-    fixed = run_of(alice.unpublish(352, at=f"{day}T12:00+02:00", zone=ZONE))
-    elsewhere = run_of(alice.unpublish(353, at=f"{day}T12:00", zone="Europe/Berlin"))
+    local = body_of(alice.unpublish(PAGE, at=f"{day}T12:00", until=f"{day}T18:00", zone=ZONE))
+    fixed = body_of(alice.unpublish(352, at=f"{day}T12:00+02:00", zone=ZONE))
+    elsewhere = body_of(alice.unpublish(353, at=f"{day}T12:00", zone="Europe/Berlin"))
 
     rules(ZONE, "Etc/GMT-5")  # five hours ahead of UTC
 
     assert services.schedule.follow_zones() == 2
     assert services.schedule.follow_zones() == 0
-    moved = run_of(alice.get(f"/runs/{local['id']}"))
+    moved = body_of(alice.get(f"/runs/{local['id']}"))
     assert (moved["at"], moved["until"]) == (f"{day}T07:00:00Z", f"{day}T13:00:00Z")
-    assert run_of(alice.get(f"/runs/{local['returns_run']}"))["at"] == moved["until"]
-    assert run_of(alice.get(f"/runs/{fixed['id']}"))["at"] == fixed["at"]
-    assert run_of(alice.get(f"/runs/{elsewhere['id']}"))["at"] == elsewhere["at"]
+    assert body_of(alice.get(f"/runs/{local['returns_run']}"))["at"] == moved["until"]
+    assert body_of(alice.get(f"/runs/{fixed['id']}"))["at"] == fixed["at"]
+    assert body_of(alice.get(f"/runs/{elsewhere['id']}"))["at"] == elsewhere["at"]
     down_exactly_at(alice, turn, work, datetime.fromisoformat(moved["at"]))
 
 
@@ -143,12 +139,12 @@ def test_a_worker_that_starts_moves_them_before_it_does_anything_else(
     alice: Person, services: Services, clock: TurnableClock, work: Work, rules
 ):
     day = f"{clock() + timedelta(days=60):%Y-%m-%d}"
-    run = run_of(alice.unpublish(PAGE, at=f"{day}T12:00", zone=ZONE))
+    run = body_of(alice.unpublish(PAGE, at=f"{day}T12:00", zone=ZONE))
     rules(ZONE, "Etc/GMT-5")
 
     work()
 
-    assert run_of(alice.get(f"/runs/{run['id']}"))["at"] == f"{day}T07:00:00Z"
+    assert body_of(alice.get(f"/runs/{run['id']}"))["at"] == f"{day}T07:00:00Z"
 
 
 @needs_files
@@ -156,21 +152,21 @@ def test_a_wall_time_that_new_rules_skip_happens_right_behind_the_gap(
     alice: Person, services: Services, clock: TurnableClock, rules
 ):
     change = last_sunday(coming(clock, 3, 24), 3)
-    run = run_of(alice.unpublish(PAGE, at=f"{change:%Y-%m-%d}T03:30", zone="Africa/Lagos"))
+    run = body_of(alice.unpublish(PAGE, at=f"{change:%Y-%m-%d}T03:30", zone="Africa/Lagos"))
     assert run["at"] == f"{change:%Y-%m-%d}T02:30:00Z"
 
     rules("Africa/Lagos", ZONE)
     services.schedule.follow_zones()
 
-    assert run_of(alice.get(f"/runs/{run['id']}"))["at"] == f"{change:%Y-%m-%d}T01:30:00Z"
+    assert body_of(alice.get(f"/runs/{run['id']}"))["at"] == f"{change:%Y-%m-%d}T01:30:00Z"
 
 
 def test_five_years_are_reached_and_not_passed(alice: Person, clock: TurnableClock):
     now = clock()
     edge = now.replace(year=now.year + 5, day=min(now.day, 28))
 
-    within = alice.unpublish(PAGE, at=(edge - timedelta(minutes=1)).isoformat())
-    beyond = alice.unpublish(PAGE, at=(edge + timedelta(days=4)).isoformat())
+    within = alice.unpublish(PAGE, at=(edge - timedelta(minutes=1)).isoformat(timespec="seconds"))
+    beyond = alice.unpublish(PAGE, at=(edge + timedelta(days=4)).isoformat(timespec="seconds"))
 
     assert (within.status_code, beyond.status_code) == (201, 422)
 
@@ -179,7 +175,7 @@ def test_after_eleven_months_with_living_tokens_the_run_still_goes(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work: Work
 ):
     instant = clock().replace(microsecond=0) + timedelta(days=330)
-    run = run_of(alice.unpublish(PAGE, at=instant.isoformat()))
+    run = body_of(alice.unpublish(PAGE, at=instant.isoformat(timespec="seconds")))
 
     while clock() < instant - timedelta(days=8):
         turn(days=7, hours=1)
@@ -196,11 +192,11 @@ def test_after_eleven_months_with_living_tokens_the_run_still_goes(
 def test_after_months_without_any_sign_of_life_the_run_waits_and_says_for_whom(
     ada: Person, alice: Person, clock: TurnableClock, turn: Turn, work: Work
 ):
-    run = run_of(alice.unpublish(PAGE, at=(clock() + timedelta(days=200)).isoformat()))
+    run = body_of(alice.unpublish(PAGE, at=(clock() + timedelta(days=200)).isoformat(timespec="seconds")))
     turn(days=200, seconds=1)
     work()
 
-    seen = run_of(ada.opened().get(f"/runs/{run['id']}"))
+    seen = body_of(ada.opened().get(f"/runs/{run['id']}"))
 
     assert (seen["state"], seen["problem"]["who"]) == ("waiting", "you")
     assert "takeover" in seen["can"]

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import requests
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 Ask = Callable[..., Any]
 

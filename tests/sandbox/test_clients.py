@@ -197,6 +197,7 @@ def test_fast_bitrix24_with_a_webhook(secure_server, secure):
     assert [page["ID"] for page in fast(authority, work)["result"]] == ["351"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(
     shutil.which("node") is None or not (ROOT / "node_modules/@bitrix24/b24jssdk").exists(),
     reason="needs Node.js and `npm ci`",

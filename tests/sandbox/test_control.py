@@ -316,6 +316,7 @@ def test_a_state_file_of_the_first_version_is_taken_up(tmp_path):
         assert (second.portals[0].installed, second.portals[1].installed) == (True, False)
 
 
+@pytest.mark.process
 def test_alone_it_prints_one_line_when_ready_and_ends_when_told(tmp_path):
     command = [sys.executable, "-m", "b24sandbox", "--port", "0", "--tls", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -335,6 +336,7 @@ def test_alone_it_prints_one_line_when_ready_and_ends_when_told(tmp_path):
     assert (process.returncode, rest) == (0, "")
 
 
+@pytest.mark.process
 def test_a_taken_port_is_told_in_words(standin):
     taken = standin.control.rpartition(":")[2]
     command = [sys.executable, "-m", "b24sandbox", "--port", taken]

@@ -59,6 +59,7 @@ def test_the_limits_leave_a_waiting_process_time_to_outlast_a_frozen_one():
     assert idle < lock
 
 
+@pytest.mark.process
 def test_a_web_process_opens_its_connections_after_the_fork_and_few_of_them(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -76,6 +77,7 @@ def test_a_web_process_opens_its_connections_after_the_fork_and_few_of_them(
         assert 0 < open_now(services)["sundown"] <= POOL + OVERFLOW
 
 
+@pytest.mark.process
 def test_a_worker_of_many_threads_takes_few_connections(
     alice: Person, charlie: Person, services: Services, environment: dict[str, str]
 ):

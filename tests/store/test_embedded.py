@@ -15,6 +15,8 @@ import pytest
 from b24app.store import embedded
 from b24app.store.programs import EmbeddedError, program
 
+pytestmark = pytest.mark.process
+
 HOLDER = """
 import sys
 from pathlib import Path
@@ -111,12 +113,12 @@ def test_a_server_left_by_a_killed_holder_is_replaced(folder: Path, holder: subp
 
 def test_a_server_that_was_killed_is_started_again_for_its_holder(folder: Path) -> None:
     with embedded.start(folder, fsync=False) as server:
-        assert not server.revive()
+        assert not server.restart_if_dead()
         victim = postmaster(folder)
         os.kill(victim, signal.SIGQUIT)
         wait_for_the_end_of(victim)
 
-        assert server.revive()
+        assert server.restart_if_dead()
 
         assert ask(server.url, "SELECT 1") == 1
 

@@ -10,6 +10,8 @@ import pytest
 
 from b24app.store.schema import newest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_BEHIND = """
 select relname from pg_class where relnamespace = 'public'::regnamespace and relname not like 'alembic_version%'

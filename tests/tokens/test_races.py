@@ -17,7 +17,7 @@ from b24app.errors import SignInAgain, Unavailable
 from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store import db
-from b24app.store.db import POOL
+from b24app.store.db import POOL, Store
 from b24app.store.models import User, UserToken
 from b24app.tokens.user_tokens import RENEWALS_AT_ONCE
 from b24sandbox import StandIn
@@ -71,6 +71,7 @@ def at_once(number: int, work: Callable[[int], object]) -> list[object]:
 # --- many, at once -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_sees_an_error(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -177,7 +178,7 @@ def test_with_one_connection_in_all_everything_still_works(
     """A transaction opened inside another would wait for itself for ever."""
     monkeypatch.setattr(db, "OVERFLOW", 0)
     monkeypatch.setattr(db, "POOL_WAIT_SECONDS", 1)
-    tight = build(make_config(environment), pool=1)
+    tight = build(make_config(environment), store=Store(environment["DATABASE_URL"], pool=1))
     administrator = Person(create_app(tight), alice.portal, "admin")
 
     assert administrator.install().status_code == 200
@@ -214,6 +215,7 @@ def renewing(
     wait_until(lambda: all(call.end is not None for call in standin.calls("oauth", TOKEN)))
 
 
+@pytest.mark.process
 def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -226,6 +228,7 @@ def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
     assert token_row(services, who(alice)).dead_code is None
 
 
+@pytest.mark.process
 def test_a_renewer_killed_after_the_server_rotated_costs_a_reopening_and_no_more(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -240,6 +243,7 @@ def test_a_renewer_killed_after_the_server_rotated_costs_a_reopening_and_no_more
     assert alice.unpublish(351).status_code == 201
 
 
+@pytest.mark.process
 def test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
@@ -256,6 +260,7 @@ def test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well(
     assert services.tokens.call(who(alice), "profile").result
 
 
+@pytest.mark.process
 def test_a_renewer_frozen_after_the_server_rotated_still_brings_its_pair_home(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):

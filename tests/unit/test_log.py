@@ -86,6 +86,7 @@ raise RuntimeError("{SECRET}")
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_everything_a_process_writes_goes_the_same_way(form: str):
     environment = {

@@ -31,7 +31,7 @@ def test_weeks_count_what_was_really_changed(services, portal, alice, clock, sta
     alice.unpublish(second)
     alice.publish(first)
 
-    weeks = services.history.weeks(actor_of(alice), zone("UTC"))
+    weeks = services.statistics.weeks(actor_of(alice), zone("UTC"))
 
     assert len(weeks) == WEEKS
     assert [(week.unpublished, week.published, week.failed) for week in weeks[-2:]] == [(1, 0, 0), (0, 1, 1)]
@@ -42,9 +42,9 @@ def test_weeks_count_what_was_really_changed(services, portal, alice, clock, sta
 def test_weeks_of_another_portal_and_of_long_ago_do_not_count(services, portal, alice, charlie, clock):
     alice.unpublish(*lids(portal, 1))
 
-    assert services.history.weeks(actor_of(charlie), zone("UTC")) == []
+    assert services.statistics.weeks(actor_of(charlie), zone("UTC")) == []
     clock.tick(weeks=WEEKS + 1)
-    assert services.history.weeks(actor_of(alice), zone("UTC")) == []
+    assert services.statistics.weeks(actor_of(alice), zone("UTC")) == []
 
 
 def test_a_week_without_anything_is_empty():
@@ -58,12 +58,12 @@ def test_people_who_gave_orders_are_listed_once_by_name(services, portal, ada, a
     ada.open()
     ada.publish(first)
 
-    found = services.history.people(actor_of(alice))
+    found = services.statistics.people(actor_of(alice))
 
     assert [person.user_id for person in found] == sorted(
         {alice.user_id, ada.user_id}, key=lambda user: next(p.name for p in found if p.user_id == user).casefold()
     )
-    assert services.history.people(actor_of(charlie)) == []
+    assert services.statistics.people(actor_of(charlie)) == []
 
 
 def test_the_history_is_filtered_by_person_result_and_day(portal, ada, alice, clock):

@@ -1,15 +1,18 @@
 """GET /pages: what a person may see, in which kinds, with which rights; searched, in screens, quick, theirs alone."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
 from itertools import pairwise
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
-from tests.people import Person, run_of
+from tests.clocks import TurnableClock
+from tests.people import Person, run_id_of
 
 MEMBERS = {
     "lid", "kind", "site_id", "site", "title", "url", "published", "main", "may", "published_at_text", "scheduled_at",
@@ -28,6 +31,13 @@ PAYLOADS = [
 def listed(person: Person, query: str = "") -> dict[str, Any]:
     body: dict[str, Any] = person.read(f"/pages?limit=100&{query}")
     return body
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = monotonic() + 10
+    while not happened():
+        assert monotonic() < end
+        sleep(0.005)
 
 
 def lids(body: dict[str, Any]) -> list[int]:
@@ -158,7 +168,7 @@ def test_when_it_was_published_is_the_portals_own_text(alice: Person):
 
 
 def test_a_schedule_shows_at_its_page(alice: Person):
-    run_of(alice.unpublish(351, at="2027-01-01T12:00:00+02:00"))
+    run_id_of(alice.unpublish(351, at="2027-01-01T12:00:00+02:00"))
 
     pages = {page["lid"]: page["scheduled_at"] for page in listed(alice)["pages"]}
 
@@ -283,7 +293,34 @@ def test_no_page_is_lost_where_one_request_ends(alice: Person, listed_by_the_por
     assert alice.read("/pages?ids_only=1")["lids"] == of_kind(alice, "PAGE")
 
 
-@pytest.mark.parametrize("number", [60, 500])
+@pytest.mark.parametrize("chunk", [0, 1, 2])
+def test_a_page_trashed_while_the_list_is_read_hides_no_other(alice: Person, standin: StandIn, chunk: int):
+    alice.portal.add_pages(1600)
+    last = alice.portal.add_pages(1, site=3)[0]
+    first = min(of_kind(alice, "PAGE"))
+    slow = standin.fault(0, "landing.landing.getlist", kind="latency", seconds=0.5, skip=chunk)
+
+    with ThreadPoolExecutor(1) as own:
+        reading = own.submit(alice.read, "/pages?ids_only=1")
+        until(lambda: slow.struck == 1)
+        alice.portal.change_page(first, deleted=True)
+        found = reading.result()["lids"]
+
+    assert [lid for lid in found if lid != first] == of_kind(alice, "PAGE")
+    assert last in found
+
+
+def test_exactly_one_chunk_is_not_taken_for_more(alice: Person):
+    alice.portal.add_pages(500 - len(of_kind(alice, "PAGE")) - 1)
+    before = alice.portal.requests()
+
+    body = alice.read("/pages?ids_only=1")
+
+    assert body["lids"] == of_kind(alice, "PAGE")
+    assert alice.portal.requests() == before + 2
+
+
+@pytest.mark.parametrize("number", [60, 500, 1100])
 def test_many_sites_have_their_titles_and_rights(alice: Person, standin: StandIn, number: int):
     with standin.world.lock:
         sites = alice.portal.state.sites

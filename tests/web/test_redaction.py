@@ -25,6 +25,8 @@ from tests.people import TOKEN as SESSION
 from tests.people import Person
 from tests.processes import Web, Worker, free_port, wait_until
 
+pytestmark = pytest.mark.process
+
 SECRETS = {
     "client secret": "canary-client-secret-0123456789",
     "metrics token": "canary-metrics-token-0123456789",

@@ -10,8 +10,8 @@ from werkzeug.test import TestResponse
 from b24app.services import Services
 from b24app.store.models import ApiCall
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock
-from tests.people import Person, run_of
+from tests.clocks import TurnableClock
+from tests.people import Person, run_id_of
 
 DANGEROUS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", '=HYPERLINK("http://evil","x")']
 HARMLESS = ["plain", " =1", "'quoted", 'with "quotes", and commas', "line\nbreak", "\u202egpj.exe", "{{7*7}}", "a=b"]
@@ -141,12 +141,12 @@ def test_the_log_as_a_page(ada: Person, services: Services):
 
 def test_a_run_as_a_file_has_a_row_a_page_and_no_formula(alice: Person):
     lids = titled(alice, DANGEROUS + HARMLESS)
-    run = run_of(alice.unpublish(*lids, at="2027-01-01T10:00:00Z"))
+    run = run_id_of(alice.unpublish(*lids, at="2027-01-01T10:00:00Z"))
 
     answer = alice.get(f"/runs/{run}.csv")
 
     rows = table(answer)
-    assert rows[0] == ["lid", "title", "site", "state", "code", "detail", "was_published"]
+    assert rows[0] == ["lid", "title", "site", "url", "state", "code", "detail", "was_published"]
     assert [row[1] for row in rows[1:]] == [f"'{title}" for title in DANGEROUS] + HARMLESS
     assert [row[0] for row in rows[1:]] == [str(lid) for lid in lids]
     assert answer.headers["Cache-Control"] == "no-store"
@@ -155,7 +155,7 @@ def test_a_run_as_a_file_has_a_row_a_page_and_no_formula(alice: Person):
 
 def test_a_long_run_comes_whole_as_a_file(alice: Person):
     lids = alice.portal.add_pages(2100)
-    run = run_of(alice.unpublish(*lids, at="2027-01-01T10:00:00Z"))
+    run = run_id_of(alice.unpublish(*lids, at="2027-01-01T10:00:00Z"))
 
     rows = table(alice.get(f"/runs/{run}.csv"))
 
@@ -164,12 +164,12 @@ def test_a_long_run_comes_whole_as_a_file(alice: Person):
 
 def test_failed_pages_alone_if_one_likes(alice: Person, work):
     good = alice.portal.add_pages(2)
-    run = run_of(alice.unpublish(*good, 999_999))
+    run = run_id_of(alice.unpublish(*good, 999_999))
     work()
 
     rows = table(alice.get(f"/runs/{run}.csv?items=failed"))
 
-    assert [(row[0], row[3], row[4]) for row in rows[1:]] == [("999999", "failed", "LANDING_NOT_EXIST")]
+    assert [(row[0], row[4], row[5]) for row in rows[1:]] == [("999999", "failed", "LANDING_NOT_EXIST")]
     assert rows[1][5]
 
 
@@ -177,7 +177,7 @@ def test_pages_of_sites_one_cannot_read_are_not_in_the_file(alice: Person, bob: 
     pages = alice.portal.pages("PAGE")
     hidden_site = pages[0].site_id
     seen = next(page for page in pages if page.site_id != hidden_site)
-    run = run_of(alice.unpublish(pages[0].id, seen.id, at="2027-01-01T10:00:00Z"))
+    run = run_id_of(alice.unpublish(pages[0].id, seen.id, at="2027-01-01T10:00:00Z"))
     alice.portal.rights("reader", hidden_site, [])
 
     assert bob.read(f"/runs/{run}")["hidden"] == 1
@@ -187,8 +187,8 @@ def test_pages_of_sites_one_cannot_read_are_not_in_the_file(alice: Person, bob: 
 
 def test_the_history_as_a_file_with_its_filters(alice: Person, bob: Person):
     lid = alice.portal.add_pages(1)[0]
-    done = run_of(alice.unpublish(lid, reason="=cmd|' /C calc'!A0"))
-    set_for_later = run_of(alice.unpublish(lid, at="2027-01-01T10:00:00Z"))
+    done = run_id_of(alice.unpublish(lid, reason="=cmd|' /C calc'!A0"))
+    set_for_later = run_id_of(alice.unpublish(lid, at="2027-01-01T10:00:00Z"))
 
     everything, scheduled = table(bob.get("/runs.csv")), table(bob.get("/runs.csv?state=scheduled"))
 
@@ -221,7 +221,7 @@ def test_a_file_with_a_filter_that_cannot_be_read_is_a_problem(alice: Person, pa
 
 def test_another_portals_run_has_no_file(alice: Person, charlie: Person):
     lid = alice.portal.add_pages(1)[0]
-    run = run_of(alice.unpublish(lid))
+    run = run_id_of(alice.unpublish(lid))
 
     assert charlie.get(f"/runs/{run}.csv").status_code == 404
     assert table(charlie.get("/runs.csv"))[1:] == []

@@ -14,7 +14,8 @@ from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store.models import Portal, User
 from b24sandbox import StandIn
-from tests.conftest import TurnableClock, make_config
+from tests.clocks import TurnableClock
+from tests.conftest import make_config
 from tests.people import Person
 
 Forge = Callable[[dict[str, Any], str], str]

@@ -5,7 +5,7 @@ import { portal } from './portal.js'
 const app = find('#app')
 let lastHeight = 0
 
-function fit(b24) {
+function fitFrame(b24) {
   const height = Math.ceil(app.getBoundingClientRect().height)
   if (height === lastHeight || height === 0) return
   lastHeight = height
@@ -16,5 +16,5 @@ portal().then((b24) => {
   document.documentElement.dataset.portal = b24 ? 'connected' : 'silent'
   if (!b24) return
   b24.parent.setTitle(document.title)
-  if (!b24.placement.isSliderMode) new ResizeObserver(() => fit(b24)).observe(app)
+  if (!b24.placement.isSliderMode) new ResizeObserver(() => fitFrame(b24)).observe(app)
 })

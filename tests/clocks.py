@@ -1,0 +1,28 @@
+"""Clocks a test can turn."""
+
+from datetime import UTC, datetime, timedelta
+
+
+class TurnableClock:
+    """The real time, plus what a test has turned it by."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def tick(self, **span: float) -> None:
+        """Let time pass: `clock.tick(hours=2)`."""
+        self.ahead += timedelta(**span)
+
+
+class StandingClock(TurnableClock):
+    """Stands still until it is turned, so that nothing fills or ends while a slow machine works."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = datetime.now(UTC).replace(microsecond=0)
+
+    def __call__(self) -> datetime:
+        return self.began + self.ahead

@@ -1,0 +1,92 @@
+"""What is a time and what is not: `at`, `until`, the new time of a move, and the filters of the history."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.clocks import TurnableClock
+from tests.people import Person, body_of
+
+PAGE = 351
+NO_TIMES = [
+    "2027-03-01T10.45", "2027-03-01", "2027-W10-1", "2027-W10-1T10:45", "20270301T104500", "2027-03-01 10:45",
+    "2027-03-01T10", "2027-03-01T1045", "2027-03-01T10:45:00.5", "2027-03-01T10:45:00,5", "2027-03-01T10:45+0100",
+    "2027-03-01T10:45+01", "2027-03-01T10:45 Z", "2027-03-01t10:45", "2027-03-01T10:45z", "2027-060T10:45",
+    "2027-13-01T10:45", "2027-03-01T24:30", "2027-03-01T10:60", "٢٠٢٧-03-01T10:45", "tomorrow", "1803898800", "", " ",
+]  # fmt: skip
+NO_FILTERS = [each for each in NO_TIMES if each not in ("2027-03-01", "")]
+
+
+def inside(clock: TurnableClock, **span: float) -> str:
+    return (clock() + timedelta(**span)).isoformat(timespec="seconds")
+
+
+@pytest.mark.parametrize("said", NO_TIMES)
+def test_a_time_in_another_form_is_refused_and_never_guessed(alice: Person, clock: TurnableClock, said: str):
+    run = body_of(alice.unpublish(352, at=inside(clock, days=1)))
+
+    at = alice.unpublish(PAGE, at=said, zone="Europe/Berlin")
+    until = alice.unpublish(PAGE, until=said, zone="Europe/Berlin")
+    moved = alice.post(f"/runs/{run}/move", {"at": said, "zone": "Europe/Berlin"})
+
+    assert [answer.status_code for answer in (at, until, moved)] == [422, 422, 422]
+    assert {answer.json["code"] for answer in (at, until, moved)} == {"invalid"}  # type: ignore[index]
+    assert alice.portal.page(PAGE).active
+    assert [run["id"] for run in alice.read("/runs")["runs"]] == [run]
+
+
+@pytest.mark.parametrize("said", [
+    "2027-03-01T10:45", "2027-03-01T10:45:30", "2027-03-01T10:45Z", "2027-03-01T10:45:30+05:45",
+])  # fmt: skip
+def test_a_time_in_our_form_is_taken(alice: Person, said: str):
+    run = body_of(alice.unpublish(PAGE, at=said, zone="Europe/Berlin"))
+
+    assert alice.read(f"/runs/{run}")["at"].startswith("2027-03-01T")
+
+
+def test_a_field_left_empty_in_a_form_is_not_now(alice: Person):
+    answer = alice.fragment("POST", "/runs", action="unpublish", lids=str(PAGE), at="", until="")
+
+    assert answer.status_code == 422
+    assert alice.portal.page(PAGE).active
+
+
+def test_an_end_left_empty_in_a_form_is_no_end(alice: Person):
+    assert alice.fragment("POST", "/runs", action="unpublish", lids=str(PAGE), until="").status_code == 201
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(30, 201), (58, 201), (61, 422)])
+def test_less_than_a_minute_ago_counts_as_now(alice: Person, clock: TurnableClock, seconds: int, status: int):
+    assert alice.unpublish(PAGE, at=inside(clock, seconds=-seconds)).status_code == status
+
+
+def test_an_end_that_has_passed_is_refused_though_the_beginning_counts_as_now(alice: Person, clock: TurnableClock):
+    answer = alice.unpublish(PAGE, at=inside(clock, seconds=-40), until=inside(clock, seconds=-20))
+
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("name", ["from", "to", "due_from", "due_to"])
+def test_filters_of_the_history_take_a_day_or_a_time_and_nothing_else(alice: Person, name: str):
+    for said in ("2027-03-01", "2027-03-01T10:45", "2027-03-01T10:45%2B01:00", ""):
+        assert alice.get(f"/runs?{name}={said}").status_code == 200
+        assert alice.get(f"/runs.csv?{name}={said}").status_code == 200
+    for said in NO_FILTERS:
+        answer = alice.client.get("/runs", query_string={name: said}, headers=alice.headers())
+        assert answer.status_code == 422, said
+
+
+def test_what_is_due_is_found_by_the_day_in_the_persons_zone(alice: Person, clock: TurnableClock):
+    alice.put("/preferences", {"zone": "Asia/Tokyo"})
+    day = (clock() + timedelta(days=3)).date()
+    early, late = (body_of(alice.unpublish(PAGE, at=f"{day}T{time}")) for time in ("00:00", "23:59:59"))
+    body_of(alice.unpublish(PAGE, at=f"{day - timedelta(days=1)}T23:59:59"))
+    body_of(alice.unpublish(PAGE, at=f"{day + timedelta(days=1)}T00:00"))
+    now = body_of(alice.unpublish(352))
+
+    found = alice.read(f"/runs?due_from={day}&due_to={day}")["runs"]
+    morning = alice.read(f"/runs?due_from={day}T00:00&due_to={day}T12:00%2B09:00")["runs"]
+
+    assert {run["id"] for run in found} == {early, late}
+    assert [run["id"] for run in morning] == [early]
+    assert now not in alice.get(f"/runs.csv?due_from={day}").text
