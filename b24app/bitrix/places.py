@@ -47,7 +47,7 @@ class Places:
     def hold(self, party: str, at_once: int | None = None) -> Iterator[None]:
         """Have one of the party's places for the block.
 
-        Raises PortalBusy when there is none in time, and at once where more who wait would leave nobody to serve others.
+        Raises PortalBusy when there is none in time, and at once where more who wait would leave no thread for others.
         """
         if self._threads is None:
             yield

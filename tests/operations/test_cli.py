@@ -288,6 +288,31 @@ def dump(environment: dict[str, str]) -> str:
 
 
 @pytest.mark.process
+def test_purging_the_log_keeps_the_days_of_the_environment(
+    ada: Person, environment: dict[str, str], services: Services
+):
+    with services.store.begin() as db:
+        db.execute(update(ApiCall).values(at=services.clock() - timedelta(days=20)))
+
+    kept = b24({"DATABASE_URL": environment["DATABASE_URL"], "API_LOG_DAYS": "30"}, "purge", "log")
+    wrong = b24({"DATABASE_URL": environment["DATABASE_URL"], "API_LOG_DAYS": "1000"}, "purge", "log")
+    done = b24({"DATABASE_URL": environment["DATABASE_URL"]}, "purge", "log")
+
+    assert kept.stdout == "0 entries are deleted.\n", kept.stderr
+    assert (wrong.returncode, wrong.stderr.startswith("API_LOG_DAYS: "), wrong.stderr.count("\n")) == (1, True, 1)
+    assert done.stdout != "0 entries are deleted.\n"
+    assert done.returncode == 0
+
+
+@pytest.mark.process
+def test_keys_are_rotated_without_anything_but_keys_and_database(ada: Person, rotated: dict[str, str]):
+    done = b24({name: rotated[name] for name in ("DATABASE_URL", "TOKEN_KEYS")}, "rotate-keys")
+
+    assert done.returncode == 0, done.stderr
+    assert "All tokens are sealed with the newest key" in done.stdout
+
+
+@pytest.mark.process
 def test_purging_the_log_keeps_the_days_that_were_asked_for(
     ada: Person, environment: dict[str, str], services: Services
 ):

@@ -16,6 +16,7 @@ from b24sandbox import StandIn
 from tests.people import Person
 from tests.processes import Web
 
+pytestmark = pytest.mark.process
 HEALTHY_SECONDS = 1.0
 HALF_OPEN = 24
 HALVES = (
@@ -39,12 +40,12 @@ def seconds_of(ask: Callable[[], requests.Response], *expected: int) -> float:
     return time.monotonic() - began
 
 
-def event(standin: StandIn) -> dict[str, str]:
+def event(standin: StandIn) -> dict[str, str | None]:
     """An event that Bitrix24 sends and that proves itself by the portal's secret."""
     portal = standin.portals[0]
     return {
         "event": "ONAPPUPDATE", "ts": str(int(time.time())), "auth[member_id]": portal.member_id,
-        "auth[application_token]": portal.application_token, "auth[domain]": portal.domain,
+        "auth[application_token]": portal.application_token or "", "auth[domain]": portal.domain,
     }  # fmt: skip
 
 
