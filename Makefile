@@ -3,12 +3,13 @@ PYTHON ?= python3
 PY := .venv/bin/python
 RUN_PORT ?= 8100
 
-.PHONY: help setup run test hunt bench soak lock words audit screenshots clean
+.PHONY: help setup run test check hunt bench soak lock words audit screenshots clean
 
 help:
 	@echo 'make setup   virtual environment, locked dependencies, built assets (repeatable)'
 	@echo 'make run     the app and a stand-in portal on this machine; RESET=1 starts afresh, RUN_PORT=8100, V=1 shows all'
 	@echo 'make test    format, lint, types, tests, migrations'
+	@echo 'make check   the same without the tests that start processes or a browser: for the minute between two edits'
 	@echo 'make hunt    random orders against a model of the rules, for minutes; HUNT=300 of them'
 	@echo 'make bench   measurements        make soak    a long run under faults'
 	@echo 'make lock    lock files anew     make words   catalogs anew     make screenshots'
@@ -23,6 +24,9 @@ run:
 
 test: setup
 	@exec $(PY) -m dev.check
+
+check: setup
+	@exec $(PY) -m dev.check --quick
 
 hunt: setup
 	@HUNT_EXAMPLES=$(or $(HUNT),300) exec $(PY) -m pytest -q -p no:xdist tests/runs/test_orders_against_a_model.py
