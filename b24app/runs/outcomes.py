@@ -167,7 +167,8 @@ def outcome(
     try:
         landing.check_done(run.action, answer)
     except PAGE_LEVEL as refused:
-        if before is not None and before.active == _wanted(run):
+        denied = isinstance(refused, AccessDenied | PublishRefused)  # who has no right does not keep it so
+        if before is not None and before.active == _wanted(run) and not denied:
             return result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
         return result(item, ItemState.FAILED, before, **recorded(refused))
     if before is not None and before.active == _wanted(run):
