@@ -86,6 +86,7 @@ class Actor:
     zone: str | None
     domain: str  # the portal's host, port included where it has one
     pages_version: int  # grows with every page the app changed on this portal
+    portal_epoch: int | None = None  # of the installation the session belongs to
     was_admin: bool = False  # as `profile` said last: for what is shown; what is allowed is asked live
 
     @property

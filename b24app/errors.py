@@ -13,11 +13,14 @@
     │   ├── IdempotencyKeyReused            422                  an Idempotency-Key with another body
     │   ├── TooManyOrders        429                  the portal's quota of open orders or of pages a day is used up
     │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
-    │       ├── PublishTooLate                        waits: a person decides whether it is still wanted
+    │       ├── TooLate                               waits: a person decides whether it is still wanted
+    │       │   ├── PublishTooLate
+    │       │   └── UnpublishTooLate
     │       ├── BothTimesPast                         down and back both lie behind us: nothing is done
     │       ├── TimeIsUp                              the time to turn back came before all was done
     │       ├── NothingToBringBack                    the run it was to turn back did nothing
     │       ├── WaitedTooLong                         nobody helped for two weeks
+    │       ├── OutcomeUnknown                        an answer was lost, and nobody could look
     │       └── AppRemoved                            the app was removed from the portal before it was done
     └── PortalError: Bitrix24 said no, or said nothing
         ├── ExpiredToken         401   renew, once more
@@ -27,6 +30,7 @@
         ├── InsufficientScope    403
         ├── AppNotAllowed        403
         ├── AccessDenied         403   this page only
+        │   └── KindRefused                sites of one kind; the others may be open
         ├── RestRefused          403   the whole call
         ├── ConfirmNeeded        403
         ├── PaymentRequired      402
@@ -37,7 +41,7 @@
         │   └── KeyMissing             a stored token cannot be opened with any of TOKEN_KEYS
         ├── Unexpected           502   a call of ours that Bitrix24 does not understand
         ├── ForbiddenAddress     502   a portal address we must not call; nothing was sent
-        ├── PortalMoved          502   302 to another address
+        ├── PortalMoved          502   transient: 302 to another address, which may be a page of maintenance
         ├── PortalClosed         503   transient
         ├── Blocked              503
         ├── Throttled            503   transient
@@ -83,7 +87,7 @@ class Problem(Exception):
     remedy: str = N_(
         "Try again. If it happens again, tell the people who run the app and give them the request number."
     )
-    transient: ClassVar[bool] = False
+    transient: bool = False  # of a class; of one occurrence where a refusal was not confirmed
 
     def __init__(
         self,
@@ -197,14 +201,29 @@ class Overtaken(Problem):
     status, fixable_by = 409, YOU
 
 
-class PublishTooLate(Overtaken):
+class TooLate(Overtaken):
+    """It could not be done at its time, and so long afterwards it may not be wanted any more."""
+
+    key = "too_late"
+    code = "too_late"
+
+
+class PublishTooLate(TooLate):
     key = "publish_too_late"
-    code = "too_late_to_publish"
     title = N_("The time for publishing passed more than an hour ago")
     detail = N_(
         "The app could not work at the set time. Nothing was published since, because it may not be wanted now."
     )
     remedy = N_("Take the run over to publish the pages now, or cancel it.")
+
+
+class UnpublishTooLate(TooLate):
+    key = "unpublish_too_late"
+    title = N_("The time for unpublishing passed more than a day ago")
+    detail = N_(
+        "The app could not work at the set time. Nothing was unpublished since, because it may not be wanted now."
+    )
+    remedy = N_("Take the run over to unpublish the pages now, or cancel it.")
 
 
 class BothTimesPast(Overtaken):
@@ -237,6 +256,14 @@ class WaitedTooLong(Overtaken):
     title = N_("Nobody helped for 14 days")
     detail = N_("The run waited 14 days for somebody who could go on with it. This page was not changed by it.")
     remedy = N_("Retry it: it then runs with your own rights.")
+
+
+class OutcomeUnknown(Overtaken):
+    key = "outcome_unknown"
+    code = "outcome_unknown"
+    title = N_("Nobody knows whether this page was changed")
+    detail = N_("The answer of Bitrix24 was lost, and the page could not be looked at afterwards.")
+    remedy = N_("Look at the page in Bitrix24. If it was to come back at a set time, it is looked at again then.")
 
 
 class AppRemoved(Overtaken):
@@ -310,6 +337,17 @@ class AccessDenied(PortalError):
     title = N_("You have no right to do this to this page")
     detail = N_("Bitrix24 refused it for want of rights in this site. The page stays as it was.")
     remedy = N_('Ask the site\'s owner or a portal administrator for the "Publish" right.')
+
+
+class KindRefused(AccessDenied):
+    """Sites of a kind that are closed to this person as a whole."""
+
+    key = "kind_refused"
+    title = N_("These sites are not open to you")
+    detail = N_(
+        "Bitrix24 does not let you see sites of this kind. Others may be open to you: choose another kind above."
+    )
+    remedy = N_("Ask a portal administrator for access to Sites.")
 
 
 class RestRefused(PortalError):
@@ -396,7 +434,7 @@ class ForbiddenAddress(PortalError):
 
 class PortalMoved(PortalError):
     key = "portal_moved"
-    code, status, fixable_by = "portal_moved", 502, YOU
+    code, status, fixable_by, transient = "portal_moved", 502, YOU, True
     title = N_("Your Bitrix24 has a new address")
     detail = N_("The portal answered from another address, which could not be confirmed yet. Nothing was sent there.")
     remedy = N_("Open the app once from the portal's new address.")
@@ -497,6 +535,7 @@ REMEDIES: dict[str, type[PortalError]] = {
     "LANDING_NOT_EXIST": PageGone,
     **dict.fromkeys(PUBLISH, PublishRefused),
     "NOT_INSTALLED": NotInstalled,
+    "REMOVAL_ANNOUNCED": NotInstalled,
     "APPLICATION_NOT_FOUND": NotInstalled,
     "ERROR_OAUTH": NotInstalled,
     "WRONG_CLIENT": OperatorError,

@@ -7,7 +7,7 @@ language without a catalog is shown in English, dates and numbers still by its o
 import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
@@ -21,6 +21,7 @@ from b24app import zones
 
 CATALOGS = Path(__file__).parent / "translations"
 DEFAULT = "en"
+MOST_LANGUAGES = 64
 # Bitrix24's LANG codes that are not the code of a locale (portal language list)
 LOCALES = {
     "la": "es",
@@ -33,18 +34,22 @@ LOCALES = {
     "vn": "vi",
     "in": "hi",
 }
+# … and every code it has; whatever else is posted is English, so that no catalog is made for what somebody thought up
+KNOWN = frozenset(LOCALES) | {"ru", "en", "de", "fr", "it", "pl", "tr", "ja", "id", "ms", "th", "ar"}
+CODES = {"es": "la", "pt": "br", "zh": "sc", "uk": "ua", "be": "by", "kk": "kz", "vi": "vn", "hi": "in"}
 RIGHT_TO_LEFT = {"ar", "he", "fa"}
 NARROW_SPACE, FIXED_SPACE = "\u202f", "\u00a0"
 Gettext = Callable[..., str]
 
 
 def language(lang: str | None) -> str:
-    """The code we keep for a posted LANG: two to eight plain letters, else English."""
-    code = (lang or "").strip().lower()
-    return code if code.isascii() and code.replace("_", "").isalpha() and 2 <= len(code) <= 8 else DEFAULT
+    """The code we keep for a posted LANG: one of Bitrix24's, also from a longer form such as `en_US`; else English."""
+    code = (lang or "").strip().lower().replace("-", "_").partition("_")[0]
+    code = CODES.get(code, code)
+    return code if code in KNOWN else DEFAULT
 
 
-@cache
+@lru_cache(MOST_LANGUAGES)
 def locale(lang: str) -> Locale:
     """Babel's locale of a language; English where Babel knows none."""
     try:
@@ -58,7 +63,7 @@ def direction(lang: str) -> str:
     return "rtl" if locale(lang).language in RIGHT_TO_LEFT else "ltr"
 
 
-@cache
+@lru_cache(MOST_LANGUAGES)
 def catalog(lang: str) -> NullTranslations:
     """The catalog of a language; one that answers in English when there is none."""
     file = CATALOGS / locale(lang).language / "LC_MESSAGES" / "messages.po"

@@ -20,7 +20,7 @@ from b24app.operations.housekeeping import Housekeeping
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
 from b24app.store.job_leases import JobLeases
-from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP
+from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP, WORK_EVENT
 
 log = structlog.get_logger()
 
@@ -30,7 +30,13 @@ POLL_SECONDS = 1  # a run set for a time starts at most this much later
 GRACE_SECONDS = 75  # a batch may be in flight for 60
 AGAIN_SECONDS = 3
 EVERY_TEN_MINUTES = "4-59/10 * * * *"
-EVERY_TEN_SECONDS, HOURLY, HALF_PAST, DAILY = "* * * * * */10", "17 * * * *", "31 * * * *", "41 3 * * *"
+EVERY_MINUTE, EVERY_TEN_SECONDS, HOURLY, HALF_PAST, DAILY = (
+    "* * * * *",
+    "* * * * * */10",
+    "17 * * * *",
+    "31 * * * *",
+    "41 3 * * *",
+)
 
 
 def tasks(services: Services) -> procrastinate.App:
@@ -66,10 +72,24 @@ def _portal_tasks(engine: procrastinate.App, services: Services) -> None:
     def forget(portal: str) -> None:
         services.removal.forget(portal)
 
-    @engine.periodic(cron=HOURLY)
-    @engine.task(name="forget_due", queueing_lock="forget_due")
+    @engine.periodic(cron=EVERY_TEN_MINUTES)
+    @engine.task(name="forget_due", queueing_lock="forget_due", lock="forget_due")
     def forget_due(timestamp: int) -> None:
         services.removal.forget_due()
+
+    @engine.task(name=WORK_EVENT)
+    def work_event(event: int) -> None:
+        services.install_events.work(event)
+
+    @engine.periodic(cron=EVERY_TEN_SECONDS)
+    @engine.task(name="requeue_events", queueing_lock="requeue_events")
+    def requeue_events(timestamp: int) -> None:
+        services.inbox.requeue_due()
+
+    @engine.periodic(cron=EVERY_MINUTE)
+    @engine.task(name="ask_stopped", queueing_lock="ask_stopped", lock="ask_stopped")
+    def ask_stopped(timestamp: int) -> None:
+        services.portal_status.ask_stopped()
 
 
 def _housekeeping_tasks(engine: procrastinate.App, housekeeping: Housekeeping) -> None:

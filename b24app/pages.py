@@ -7,7 +7,7 @@ again for a minute, as long as the app itself changed no page of the portal mean
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -18,7 +18,7 @@ from b24app.bitrix.landing import PageState, Site
 from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.clock import Clock
 from b24app.domain import Action, Actor, Kind, UserRef
-from b24app.errors import BadForm, PortalError
+from b24app.errors import BadForm, PortalError, Unavailable
 from b24app.tokens.user_tokens import Tokens
 
 CHUNK = 500  # pages a getList command is asked for
@@ -26,7 +26,8 @@ SITES = 500  # the same of sites
 FIRST_CHUNKS, MORE_CHUNKS = 2, 10
 BATCH = 50
 FRESH = timedelta(seconds=60)
-KEPT_PAGES = 60_000  # over all lists of a process: about 25 MB
+MOST_PAGES, MOST_SITES = 50_000, 5_000  # a list ends there, whatever the portal still has
+KEPT_PAGES, KEPT_LISTS = 60_000, 500  # over all lists of a process: about 25 MB
 OPEN_KINDS = frozenset({Kind.KNOWLEDGE, Kind.GROUP, Kind.MAINPAGE})  # unpublic needs only the right to read there
 
 
@@ -59,6 +60,7 @@ class PageList:
     pages: tuple[Page, ...]
     sites: tuple[Site, ...]
     read_at: datetime
+    capped: bool = False  # there are more, which are not listed
 
     def by_lid(self) -> dict[int, Page]:
         """For look-ups."""
@@ -97,6 +99,7 @@ class PageSlice:
     previous: str | None
     sites: tuple[Site, ...]
     lids: tuple[int, ...]
+    capped: bool = False
 
 
 class Pages:
@@ -123,6 +126,7 @@ class Pages:
             previous=f"p{found[max(0, start - search.limit)].lid}" if start > 0 else None,
             sites=listed.sites,
             lids=tuple(page.lid for page in found),
+            capped=listed.capped,
         )
 
     def all_of(self, actor: Actor, kind: Kind) -> PageList:
@@ -138,17 +142,13 @@ class Pages:
         answers = self._tokens.batch(
             actor.user, {kind.value: landing.pages(kind, limit=1, lids=[lid]) for kind in Kind}
         )
-        for kind in Kind:
-            if landing.read_pages(result_of(answers[kind.value])):
-                return self.all_of(actor, kind).by_lid().get(lid)
-        return None
+        found = _first_with(answers, landing.read_pages)
+        return self.all_of(actor, found).by_lid().get(lid) if found else None
 
     def kind_of_site(self, actor: Actor, site_id: int) -> Kind | None:
         """Which kind a site is; None when there is none with this number, or the actor may not see it."""
         commands = {kind.value: landing.sites(kind, limit=1, site_id=site_id) for kind in Kind}
-        answers = self._tokens.batch(actor.user, commands)
-        found = (kind for kind in Kind if landing.read_sites(result_of(answers[kind.value])))
-        return next(found, None)
+        return _first_with(self._tokens.batch(actor.user, commands), landing.read_sites)
 
     def kept(self, actor: Actor, kind: Kind) -> PageList | None:
         """The list this process still holds; None when there is none or it is too old."""
@@ -174,7 +174,8 @@ class Pages:
         rights = {int(key[1:]): landing.read_rights(kind, said) for key, said in answers.items() if key[0] == "r"}
         living = {int(key[1:]): landing.read_living_folders(said) for key, said in answers.items() if key[0] == "f"}
         kept = [state for state in [*states, *more] if not _is_in_trashed_folder(state, living.get(state.site_id))]
-        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock())
+        capped = len(states) + len(more) >= MOST_PAGES or len(sites) >= MOST_SITES
+        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock(), capped)
         self._keep((actor.user, kind), actor.pages_version, listed)
         return listed
 
@@ -182,10 +183,13 @@ class Pages:
         """All sites, the first pages, and whether there may be more of them."""
         commands = {"sites": landing.sites(kind, SITES)} | _chunks(kind, 0, FIRST_CHUNKS)
         answers = self._tokens.batch(user, commands)
-        sites = found = landing.read_sites(result_of(answers["sites"]))
-        while len(found) == SITES:
-            more = landing.sites(kind, SITES, after=found[-1].site_id)
-            found = landing.read_sites(self._tokens.call(user, more.method, more.params).result)
+        sites = found = landing.read_sites(result_of(answers["sites"]), SITES)
+        while len(found) == SITES and len(sites) < MOST_SITES:
+            last = found[-1].site_id
+            more = landing.sites(kind, SITES, after=last)
+            found = landing.read_sites(self._tokens.call(user, more.method, more.params).result, SITES)
+            if any(site.site_id <= last for site in found):
+                raise Unavailable(landing.UNEXPECTED, method=more.method)
             sites = [*sites, *found]
         return sites, *_read_chunks(answers)
 
@@ -202,16 +206,25 @@ class Pages:
             said |= {key: answer for key, answer in answers.items() if key in asked}
             if after is not None:
                 got, full = _read_chunks(answers)
+                if got and min(state.lid for state in got) <= after:  # not behind it, so it would go on for ever
+                    raise Unavailable(landing.UNEXPECTED, method="landing.landing.getList")
                 states += got
-                after = got[-1].lid if full else None
-        return said, states
+                after = got[-1].lid if full and FIRST_CHUNKS * CHUNK + len(states) < MOST_PAGES else None
+        return said, states[: MOST_PAGES - FIRST_CHUNKS * CHUNK]
 
     def _keep(self, key: tuple[UserRef, Kind], version: int, listed: PageList) -> None:
         with self._guard:
+            old = listed.read_at - FRESH
+            for stale in [each for each, (_, kept) in self._kept.items() if kept.read_at < old]:
+                del self._kept[stale]
             self._kept[key] = (version, listed)
             self._kept.move_to_end(key)
-            while sum(len(kept.pages) for _, kept in self._kept.values()) > KEPT_PAGES and len(self._kept) > 1:
+            while self._is_too_much() and len(self._kept) > 1:
                 self._kept.popitem(last=False)
+
+    def _is_too_much(self) -> bool:
+        size = sum(len(kept.pages) + len(kept.sites) for _, kept in self._kept.values())
+        return size > KEPT_PAGES or len(self._kept) > KEPT_LISTS
 
     def forget(self, actor: Actor) -> None:
         """Drop what is kept for one person, so that the next look is a fresh one."""
@@ -242,11 +255,22 @@ def _read_chunks(answers: dict[str, Answer | PortalError]) -> tuple[list[PageSta
     states: list[PageState] = []
     for key, answer in answers.items():
         if key[0] == "p":
-            found = landing.read_pages(result_of(answer))
+            found = landing.read_pages(result_of(answer), CHUNK)
             states += found
             if len(found) < CHUNK:
                 return states, bool(states) and not found
     return states, True
+
+
+def _first_with(answers: dict[str, Answer | PortalError], read: Callable[[object], Sequence[object]]) -> Kind | None:
+    """The first kind in which something was found. A kind that is refused, as those of the portal's own sites are to
+    people from outside the company, does not refuse the others; only when all are is the refusal raised.
+    """
+    heard = {kind: answers[kind.value] for kind in Kind}
+    if all(isinstance(answer, PortalError) for answer in heard.values()):
+        result_of(heard[Kind.PAGE])
+    well = ((kind, answer.result) for kind, answer in heard.items() if isinstance(answer, Answer))
+    return next((kind for kind, result in well if read(result)), None)
 
 
 def _is_in_trashed_folder(state: PageState, living: frozenset[int] | None) -> bool:

@@ -1,22 +1,40 @@
-"""The contract's "who may": asked live of Bitrix24, or read from a list at most a minute old."""
+"""The contract's "who may": rights in sites as Bitrix24 tells them (`landing.site.getRights`), kept for five minutes.
 
-from collections.abc import Iterable
+Looking at a run asks about that run's sites and nothing more, one command a site, so that watching a long run costs one
+request and not one a look. What cannot be asked is nobody's right: the run is shown, its pages count as hidden.
+"""
 
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from itertools import islice
+
+import structlog
+
+from b24app.bitrix import landing
 from b24app.clock import Clock
-from b24app.domain import Action, Actor
+from b24app.domain import Actor, Kind, UserRef
 from b24app.errors import NotAllowed, PortalError
-from b24app.pages import Pages
+from b24app.expiring import ExpiringCache
 from b24app.store.models import Run
 from b24app.tokens.user_tokens import Tokens
+
+log = structlog.get_logger()
+
+RIGHTS_LAST, FAILURE_LASTS = timedelta(minutes=5), timedelta(seconds=20)
+COMMANDS, REQUESTS = 50, 10  # of one question; of one look at a run of very many sites
+MOST_KEPT = 20_000
+Place = tuple[Kind, int]  # a site by its kind and number
+Rights = frozenset[str]
+NONE: Rights = frozenset()
 
 
 class Permissions:
     """Decides who may look into, and steer, a run that somebody else ordered."""
 
-    def __init__(self, tokens: Tokens, pages: Pages, clock: Clock) -> None:
+    def __init__(self, tokens: Tokens, clock: Clock) -> None:
         self._tokens = tokens
-        self._pages = pages
         self._clock = clock
+        self._kept: ExpiringCache[tuple[UserRef, Place], Rights] = ExpiringCache(MOST_KEPT)
 
     def is_administrator(self, actor: Actor) -> bool:
         """Bitrix24's own answer, now (`user.admin`)."""
@@ -27,29 +45,78 @@ class Permissions:
         if not self.is_administrator(actor):
             raise NotAllowed()
 
-    def require_steering(self, actor: Actor, run: Run, sites: Iterable[int]) -> None:
+    def require_steering(self, actor: Actor, run: Run, sites: Collection[int]) -> None:
         """Cancel and move: the asker, an administrator, or one with the right to publish on all of the run's sites."""
-        if run.created_by == actor.user_id or self.publishes_on(actor, run, sites):
+        if run.created_by == actor.user_id or self._publishes_on(actor, run, sites):
             return
         self.require_administrator(actor)
 
-    def require_publish(self, actor: Actor, run: Run, sites: Iterable[int]) -> None:
+    def require_publish(self, actor: Actor, run: Run, sites: Collection[int]) -> None:
         """Takeover: the right to publish on all of the run's sites."""
-        if not self.publishes_on(actor, run, sites):
+        if not self._publishes_on(actor, run, sites):
             raise NotAllowed()
 
-    def readable_sites(self, actor: Actor, run: Run) -> frozenset[int] | None:
-        """Ids of the sites whose items this person may see; None for the asker, who sees all of their own order."""
+    def readable_sites(self, actor: Actor, run: Run, sites: Collection[int]) -> frozenset[int] | None:
+        """Those of the run's sites whose items this person may see; None for the asker, who sees all of their own."""
         if run.created_by == actor.user_id:
             return None
-        return frozenset(site.site_id for site in self._pages.all_of(actor, run.kind).sites)
+        rights = self._rights(actor, [(run.kind, site) for site in sites], REQUESTS)
+        return frozenset(site for (_, site), codes in rights.items() if "read" in codes)
 
-    def publishes_on(self, actor: Actor, run: Run, sites: Iterable[int]) -> bool:
-        """Whether this person has the right to publish on all of the run's sites."""
+    def publishable(self, actor: Actor, places: Iterable[Place]) -> frozenset[Place]:
+        """Those of the sites on which this person may publish, as far as one question tells."""
+        rights = self._rights(actor, list(dict.fromkeys(places)), 1)
+        return frozenset(place for place, codes in rights.items() if "public" in codes)
+
+    def _publishes_on(self, actor: Actor, run: Run, sites: Collection[int]) -> bool:
+        """Whether this person may publish on all of the run's sites. What was refused before is asked again: who was
+        given the right a moment ago need not wait.
+        """
+        places = [(run.kind, site) for site in sites]
+        known = self._known(actor, places)
+        if not all("public" in known.get(place, NONE) for place in places):
+            known = self._asked(actor, places, REQUESTS)
+        return bool(places) and all("public" in known.get(place, NONE) for place in places)
+
+    def _rights(self, actor: Actor, places: Collection[Place], requests: int) -> Mapping[Place, Rights]:
+        known = self._known(actor, places)
+        return known | self._asked(actor, [place for place in places if place not in known], requests)
+
+    def _known(self, actor: Actor, places: Iterable[Place]) -> dict[Place, Rights]:
+        now = self._clock()
+        kept = {place: self._kept.get((actor.user, place), now) for place in places}
+        return {place: rights for place, rights in kept.items() if rights is not None}
+
+    def _asked(self, actor: Actor, places: Iterable[Place], requests: int) -> dict[Place, Rights]:
+        """Ask about so many sites as fit into so many requests, and keep what was said. Failures say nothing for a
+        short while only.
+        """
+        found: dict[Place, Rights] = {}
+        left = iter(places)
+        for _ in range(requests):
+            some = list(islice(left, COMMANDS))
+            if not some or not self._ask(actor, some, found):
+                break
+        return found
+
+    def _ask(self, actor: Actor, places: Collection[Place], found: dict[Place, Rights]) -> bool:
+        """One request; False when it failed as a whole."""
         try:
-            listed = self._pages.all_of(actor, run.kind)
-        except PortalError:
+            answers = self._tokens.batch(actor.user, {_key(place): landing.rights(*place) for place in places})
+        except PortalError as failed:
+            log.info("rights_unknown", code=failed.code, member_id=actor.member_id)
+            for place in places:
+                self._kept.put((actor.user, place), NONE, self._clock(), FAILURE_LASTS)
             return False
-        allowed = {page.site_id for page in listed.pages if page.may(Action.PUBLISH)}
-        wanted = set(sites)
-        return bool(wanted) and wanted <= allowed
+        for place in places:
+            lasts = RIGHTS_LAST
+            try:
+                found[place] = landing.read_rights(place[0], answers[_key(place)])
+            except PortalError:
+                found[place], lasts = NONE, FAILURE_LASTS
+            self._kept.put((actor.user, place), found[place], self._clock(), lasts)
+        return True
+
+
+def _key(place: Place) -> str:
+    return f"{place[0].value}{place[1]}"

@@ -14,11 +14,12 @@ from typing import Protocol
 import structlog
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
 from b24app.domain import Actor, UserRef
 from b24app.store.db import Store
-from b24app.store.models import ApiCall, User
+from b24app.store.models import ApiCall, SystemToken, User
 
 LIMIT_CODES = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "OVERLOAD_LIMIT")
 USAGE_SPAN = timedelta(minutes=10)  # the window in which Bitrix24 counts operating time (limits docs)
@@ -78,9 +79,21 @@ class RequestRecorder:
         )  # fmt: skip
         try:
             with self._store.begin() as db:
-                db.add(row)
+                if _is_here(db, user):
+                    db.add(row)
         except SQLAlchemyError as error:
             log.warning("portal_call_not_kept", method=call.method, reason=type(error).__name__)
+
+
+def _is_here(db: Session, user: UserRef) -> bool:
+    """Whether the person is still known, held until the transaction ends: a call that began before the app was removed
+    leaves no trace of them after it.
+    """
+    person = select(User.user_id).where(User.member_id == user.member_id, User.user_id == user.user_id)
+    own = select(SystemToken.user_id).where(
+        SystemToken.member_id == user.member_id, SystemToken.user_id == user.user_id
+    )
+    return any(db.scalar(one.with_for_update(read=True, key_share=True)) is not None for one in (person, own))
 
 
 @dataclass(frozen=True)

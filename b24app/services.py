@@ -9,17 +9,19 @@ from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.places import Breakers, Places
 from b24app.bitrix.rest import Rest, Transport
-from b24app.clock import Clock, utcnow
+from b24app.clock import Clock, SharedClock, utcnow
 from b24app.config import Config
 from b24app.log import Redaction
 from b24app.pages import Pages
 from b24app.permissions import Permissions
 from b24app.portals.events import InstallEvents
 from b24app.portals.health import PortalHealth
+from b24app.portals.inbox import Inbox
 from b24app.portals.installs import Installs
 from b24app.portals.rate_limit import RateLimiter
 from b24app.portals.removal import Removal
 from b24app.portals.sign_in import SignIn
+from b24app.portals.status import PortalStatus
 from b24app.portals.verification import Verifier
 from b24app.request_log import RequestLog, RequestRecorder
 from b24app.runs.batches import Batches
@@ -32,10 +34,11 @@ from b24app.runs.schedule import Schedule
 from b24app.runs.statistics import Statistics
 from b24app.runs.waiting import Recovery, WaitingRuns
 from b24app.store import embedded
-from b24app.store.db import POOL, Store
+from b24app.store.db import Store
 from b24app.store.queue import Queue
 from b24app.store.vault import Vault
 from b24app.tokens.keep_alive import KeepAlive
+from b24app.tokens.system_user import SystemUser
 from b24app.tokens.user_tokens import Tokens
 from b24app.users import Users
 
@@ -65,6 +68,9 @@ class Services:
     statistics: Statistics
     installs: Installs
     install_events: InstallEvents
+    inbox: Inbox
+    portal_status: PortalStatus
+    system_user: SystemUser
     removal: Removal
     sign_in: SignIn
     portal_health: PortalHealth
@@ -78,35 +84,42 @@ class Services:
 
 def build(
     config: Config,
-    clock: Clock = utcnow,
+    clock: Clock | None = None,
     transport: Transport | None = None,
     jitter: Callable[[], float] = random.random,
-    pool: int = POOL,
+    store: Store | None = None,
+    machine: Clock = utcnow,
     web_threads: int | None = None,
 ) -> Services:
     """All services of one process. Opens no connection yet: pools open at first use, after gunicorn forked.
 
+    clock        what time it is; by default the database's, kept by the clock of this `machine`
     web_threads  of a web process: no portal may hold them all; a worker has bounds of its own
     """
     places, breakers = Places(web_threads), Breakers(enabled=web_threads is not None)
     addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
     wire = transport or GuardedAdapter(addresses)
-    store = Store(database_url(config), pool)
+    store = store or Store(database_url(config))
+    clock = clock or SharedClock(store.clock_timestamp, machine)
     vault = Vault(config.vault_keys)
     secret = config.b24_client_secret.get_secret_value()
     oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, wire, clock, breakers)
     recorder = RequestRecorder(store, Redaction(config.secrets()).text)
-    tokens = Tokens(store, vault, Rest(wire, clock, recorder, places, breakers), oauth, clock, places)
+    rest = Rest(wire, clock, recorder, places, breakers)
+    tokens = Tokens(store, vault, rest, oauth, clock, places)
     queue = Queue(store.url)
     pages = Pages(tokens, clock)
-    permissions = Permissions(tokens, pages, clock)
+    permissions = Permissions(tokens, clock)
     runs = RunQueries(store, clock)
     executor = Executor(store, Batches(tokens), queue, clock, jitter)
-    waiting = WaitingRuns(store, queue)
-    rate_limiter = RateLimiter(clock)
+    waiting = WaitingRuns(store, queue, clock)
+    rate_limiter = RateLimiter(clock, places)
     verifier = Verifier(config.b24_client_id, oauth, addresses, rate_limiter, clock)
-    installs = Installs(config.app_url, store, verifier, tokens, clock)
     removal = Removal(store, queue, clock)
+    installs = Installs(config.app_url, store, verifier, tokens, removal, clock)
+    status = PortalStatus(store, oauth, tokens, waiting, removal, clock)
+    inbox = Inbox(store, vault, queue, clock)
+    system_user = SystemUser(store, vault, rest, oauth, clock)
     request_log = RequestLog(store, clock)
     return Services(
         config=config,
@@ -125,11 +138,14 @@ def build(
         schedule=Schedule(store, queue, clock),
         preflight=Preflight(store, tokens, clock),
         waiting=waiting,
-        recovery=Recovery(store, oauth, tokens, waiting),
+        recovery=Recovery(store, oauth, tokens, waiting, clock),
         notifications=Notifications(store, runs, permissions, clock),
         statistics=Statistics(store, clock),
         installs=installs,
-        install_events=InstallEvents(store, verifier, installs, removal, waiting, clock),
+        install_events=InstallEvents(store, verifier, inbox, installs, removal, status, waiting, system_user, clock),
+        inbox=inbox,
+        portal_status=status,
+        system_user=system_user,
         removal=removal,
         sign_in=SignIn(config, store, oauth, verifier, installs, rate_limiter, clock),
         portal_health=PortalHealth(config, store, tokens, installs, waiting, request_log, clock),

@@ -39,6 +39,13 @@ WALLS, SESSION, SIGNIN = (
     "tests/portals/test_sign_in.py",
 )
 RENEWAL = "tests/tokens/test_renewal.py"
+SPEAKS = "tests/portals/test_who_speaks.py"
+AFTER, LOCKS, INBOX, READY = (
+    "tests/portals/test_after_removal.py",
+    "tests/portals/test_lock_order.py",
+    "tests/portals/test_inbox.py",
+    "tests/portals/test_user_ready.py",
+)
 MOVING, RACES, WHO = (
     "tests/portals/test_portal_moves.py",
     "tests/tokens/test_races.py",
@@ -83,16 +90,146 @@ DEFENCES = (
         ),
     ),
     Defence(
-        "only an administrator replaces the portal's secret", "b24app/portals/installs.py",
-        "if not self.is_administrator(opening.user):", "if False:",
+        "only an administrator brings the portal's secret", "b24app/portals/installs.py",
+        "if isinstance(admin, Answer) and admin.result is True:", "if True:",
         (
             f"{LIFE}::test_a_clerks_token_is_genuine_but_replaces_no_secret",
             f"{EVENTS}::test_a_colleague_cannot_plant_an_application_token_by_their_frame",
+            f"{SPEAKS}::test_no_clerk_plants_the_first_secret",
+            f"{SPEAKS}::test_a_clerk_who_opens_first_plants_no_secret",
+        ),
+    ),
+    Defence(
+        "what is said of a refresh token stops no portal", "b24app/tokens/user_tokens.py",
+        "if self._stops.hinted(user.member_id, stored):",
+        "if self._stops._stop(user.member_id, stored.portal_epoch, told) is None:",
+        (
+            f"{SPEAKS}::test_a_clerk_with_a_foreign_refresh_token_erases_nothing",
+            f"{SPEAKS}::test_what_is_said_of_a_refresh_token_stops_no_portal",
+            f"{SPEAKS}::test_a_refused_refresh_token_condemns_its_own_row_and_no_other",
+        ),
+    ),
+    Defence(
+        "a stop is confirmed", "b24app/tokens/stops.py",
+        "if self._is_confirmed(member_id, access, said):", "if True:",
+        (
+            f"{SPEAKS}::test_one_passing_refusal_stops_nothing",
+            f"{SPEAKS}::test_a_portal_that_alone_says_not_installed_does_not_stop",
+        ),
+    ),
+    Defence(
+        "a page of HTML is no word of the authorization server", "b24app/bitrix/oauth.py",
+        'if not isinstance(body, dict):\n        raise _Refused("portal_unavailable", answer.status_code)',
+        'if not isinstance(body, dict):\n        raise _Refused("NOT_INSTALLED", answer.status_code)',
+        (f"{SPEAKS}::test_an_html_404_of_the_authorization_server_is_passing_trouble",),
+    ),
+    Defence(
+        "a removed portal begins again with an administrator", "b24app/portals/installs.py",
+        "if not self._tokens.is_administrator(proven.info.client_endpoint, grant.access):", "if False:",
+        (f"{SPEAKS}::test_a_clerk_does_not_reopen_a_removed_portal",),
+    ),
+    Defence(
+        "a removal is confirmed", "b24app/portals/events.py",
+        "found = self._status.presence(event.member_id)", "found = Presence.REMOVED",
+        (
+            f"{SPEAKS}::test_an_employee_with_the_real_secret_removes_nothing",
+            f"{SPEAKS}::test_a_removal_nobody_can_be_asked_about_stops_at_once_and_deletes_after_a_day",
+        ),
+    ),
+    Defence(
+        "a refused refresh token confirms no removal", "b24app/portals/status.py",
+        "except NOBODY_LEFT:\n                continue", "except NOBODY_LEFT:\n                return Presence.REMOVED",
+        (f"{SPEAKS}::test_a_refused_refresh_token_confirms_no_removal",),
+    ),
+    Defence(
+        "a removal nobody can be asked about waits a day", "b24app/portals/events.py",
+        "if self._clock() >= event.deadline:", "if True:",
+        (
+            f"{SPEAKS}::test_a_removal_nobody_can_be_asked_about_stops_at_once_and_deletes_after_a_day",
+        ),
+    ),
+    Defence(
+        "what was proven before a removal opens nothing after it", "b24app/portals/installs.py",
+        "if portal is None or not portal.is_open or began.epoch not in (None, portal.epoch):",
+        "if portal is None:",
+        (f"{AFTER}::test_an_open_proven_before_a_removal_revives_nothing_after_it",),
+    ),
+    Defence(
+        "a history without people gets none by a late batch", "b24app/runs/executor.py",
+        "moved, with_people = row.state, row.created_by != NOBODY", "moved, with_people = row.state, True",
+        (f"{AFTER}::test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal",),
+    ),
+    Defence(
+        "a call in flight is not logged after a removal", "b24app/request_log.py", "if _is_here(db, user):", "if True:",
+        (f"{AFTER}::test_a_call_in_flight_leaves_no_line_in_the_log_after_a_removal",),
+    ),
+    Defence(
+        "a session of before orders nothing after a reinstall", "b24app/runs/orders.py",
+        "if actor.portal_epoch not in (None, portal.epoch):", "if False:",
+        (f"{AFTER}::test_a_session_of_before_orders_nothing_in_the_new_installation",),
+    ),
+    Defence(
+        "a removal whose job was lost is found", "b24app/portals/removal.py",
+        "marked = or_(Portal.to_be_erased, Portal.to_be_forgotten)", "marked = past",
+        (f"{AFTER}::test_a_removal_whose_job_was_lost_is_finished_all_the_same",),
+    ),
+    Defence(
+        "an event whose worker was killed is due again", "b24app/portals/inbox.py",
+        "idle = {event: member_id for event, member_id in events.items() if event not in living}", "idle = {}",
+        (
+            f"{INBOX}::test_an_event_whose_job_was_lost_is_worked_off_all_the_same",
+            f"{INBOX}::test_an_event_whose_worker_was_killed_is_due_again",
+        ),
+    ),
+    Defence(
+        "the look ahead holds runs in everybody's order", "b24app/runs/preflight.py",
+        "held = mine.order_by(Run.returns_run.is_(None), Run.id)", "held = mine.order_by(Run.returns_run.is_not(None))",
+        (f"{LOCKS}::test_the_look_ahead_and_a_pair_of_runs_do_not_deadlock",),
+    ),
+    Defence(
+        "an undo holds the portal before its run", "b24app/runs/orders.py",
+        "self._hold_open(db, actor)\n            old = run_of(db, actor, run_id, lock=True)",
+        "old = run_of(db, actor, run_id, lock=True)",
+        (f"{LOCKS}::test_undo_of_an_ended_run_and_a_removal_do_not_deadlock",),
+    ),
+    Defence(
+        "a batch's record holds the portal before its run", "b24app/runs/executor.py",
+        "hold_portal(db, run.member_id)\n", "\n",
+        (f"{LOCKS}::test_the_record_of_an_ended_run_and_a_removal_do_not_deadlock",),
+    ),
+    Defence(
+        "what the database took back is done again", "b24app/store/db.py",
+        "return _code(error) in PASSING", "return False",
+        (f"{LOCKS}::test_a_transaction_the_database_took_back_is_done_again",),
+    ),
+    Defence(
+        "a removal holds no portal while a renewal is under way", "b24app/portals/removal.py",
+        "_forget_names(db, portal.member_id)\n",
+        "_forget_names(db, portal.member_id)\n"
+        "        db.execute(delete(User).where(User.member_id == portal.member_id))\n",
+        (f"{AFTER}::test_a_removal_waits_for_no_renewal_while_it_holds_the_portal",),
+    ),
+    Defence(
+        "the system user's token is for notices only", "b24app/tokens/system_user.py",
+        "if method not in NOTICE_METHODS:", "if False:",
+        (f"{READY}::test_no_other_method_is_called_with_it",),
+    ),
+    Defence(
+        "a colleague is nobody's system user", "b24app/tokens/system_user.py",
+        "if portal is None or not portal.is_open or db.get(User, (pair.member_id, pair.user_id)) is not None:",
+        "if portal is None or not portal.is_open:",
+        (f"{READY}::test_a_colleague_does_not_become_the_system_user",),
+    ),
+    Defence(
+        "a binding counts when event.get shows it", "b24app/portals/bindings.py", "if event in shown:", "if True:",
+        (
+            f"{OPENING}::test_a_binding_counts_only_when_event_get_shows_it",
+            f"{OPENING}::test_a_bind_that_answers_true_and_shows_nothing_is_not_believed",
         ),
     ),
     Defence(
         "an event from before the installation is too old", "b24app/portals/events.py",
-        "older = 0 < post.ts < int(portal.installed_at.timestamp())", "older = False",
+        "older = moment is not None and moment <= portal.installed_at", "older = False",
         (
             f"{LIFE}::test_a_removal_replayed_after_a_reinstall_leaves_the_new_installation_alone",
             f"{LIFE}::test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation",
@@ -103,7 +240,12 @@ DEFENCES = (
         "return False", (f"{LIFE}::test_a_removal_repeated_later_is_welcome_and_changes_nothing",),
     ),
     Defence(
-        "runs are held before their portal", "b24app/portals/events.py", "lock_runs(db, post.auth.member_id)", "pass",
+        "a portal is held before its runs", "b24app/portals/removal.py",
+        "portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)\n"
+        "            if portal is None or not portal.is_open:",
+        "lock_runs(db, member_id)\n"
+        "            portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)\n"
+        "            if portal is None or not portal.is_open:",
         (f"{LIFE}::test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out",),
     ),
     Defence(
@@ -135,7 +277,7 @@ DEFENCES = (
     ),
     Defence(
         "steering needs a right", "b24app/permissions.py",
-        "if run.created_by == actor.user_id or self.publishes_on(actor, run, sites):", "if True:",
+        "if run.created_by == actor.user_id or self._publishes_on(actor, run, sites):", "if True:",
         (f"{WHO}::test_who_may_steer",),
     ),
     Defence(
@@ -193,7 +335,7 @@ DEFENCES = (
     ),
     Defence(
         "one renewal at a time", "b24app/tokens/user_tokens.py",
-        "row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)\n        portal",
+        "row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=HELD)\n        portal",
         "row = db.get(UserToken, (user.member_id, user.user_id))\n        portal",
         (f"{RACES}::test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_sees_an_error",),
     ),
@@ -222,7 +364,8 @@ DEFENCES = (
     ),
     Defence(
         "credentials of ours that are wrong condemn no token", "b24app/tokens/user_tokens.py",
-        "except (SignInAgain, UserGone) as refused:", "except (SignInAgain, UserGone, OperatorError) as refused:",
+        "except (SignInAgain, UserGone, NotInstalled) as refused:",
+        "except (SignInAgain, UserGone, NotInstalled, OperatorError) as refused:",
         (
             f"{RENEWAL}::test_a_wrong_secret_at_deploy_harms_nobody_and_is_told_to_the_operator",
             f"{RENEWAL}::test_a_wrong_secret_at_deploy_lets_runs_wait_and_loses_nothing",

@@ -17,7 +17,9 @@ from flask import Flask
 from b24app import config as settings
 from b24app.factory import create_app
 from b24app.services import Services, build
+from b24app.services import database_url as database_url_of
 from b24app.store import embedded
+from b24app.store.db import Store
 from b24app.web.current import provide
 from b24sandbox import StandIn
 from tests import databases
@@ -106,9 +108,17 @@ def make_config(environment: dict[str, str]) -> settings.Config:
     return settings.Config(**values)
 
 
+@pytest.fixture(scope="session")
+def kept_stores() -> dict[str, Store]:
+    """Stores by the address of their database: each compiles its statements only once."""
+    return {}
+
+
 @pytest.fixture
-def services(config: settings.Config, clock: TurnableClock) -> Iterator[Services]:
-    built = build(config, clock=clock, jitter=lambda: 0.0)
+def services(config: settings.Config, clock: TurnableClock, kept_stores: dict[str, Store]) -> Iterator[Services]:
+    url = database_url_of(config)
+    built = build(config, clock=clock, jitter=lambda: 0.0, store=kept_stores.setdefault(url, Store(url)))
+    built.install_events.door_seconds = 30.0  # a machine busy with tests is no server that hangs
     yield built
     built.close()
 

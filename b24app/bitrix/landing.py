@@ -63,9 +63,9 @@ def sites(kind: Kind, limit: int = 500, after: int = 0, site_id: int | None = No
     return Command("landing.site.getList", {"params": params, "scope": kind.value})
 
 
-def read_sites(result: object) -> list[Site]:
-    """Sites of a getList answer. Raises Unavailable for what is no list of sites."""
-    return [_site(row) for row in _rows(result)]
+def read_sites(result: object, most: int | None = None) -> list[Site]:
+    """Sites of a getList answer, of which at most so many were asked for. Raises Unavailable for anything else."""
+    return [_site(row) for row in _rows(result, most)]
 
 
 def pages(
@@ -102,9 +102,9 @@ def _behind(after: int | Earlier) -> dict[str, object]:
     return {">ID": after} if after else {}
 
 
-def read_pages(result: object) -> list[PageState]:
-    """Pages of a getList answer. Raises Unavailable for what is no list of pages."""
-    return [_page(row) for row in _rows(result)]
+def read_pages(result: object, most: int | None = None) -> list[PageState]:
+    """Pages of a getList answer, of which at most so many were asked for. Raises Unavailable for anything else."""
+    return [_page(row) for row in _rows(result, most)]
 
 
 def rights(kind: Kind, site_id: int) -> Command:
@@ -141,10 +141,15 @@ def read_living_folders(answer: Answer | PortalError) -> frozenset[int] | None:
     if isinstance(answer, PortalError):
         return None
     parents = {int(row["ID"]): read_id(row.get("PARENT_ID")) for row in _rows(answer.result)}
-    living = frozenset(parents)  # those in the trash are only listed when they are asked for
-    while lost := {folder for folder in living if parents[folder] and parents[folder] not in living}:
-        living -= lost
-    return living
+    inside: dict[int | None, list[int]] = {}
+    for folder, parent in parents.items():  # those in the trash are only listed when they are asked for
+        inside.setdefault(parent, []).append(folder)
+    living: set[int] = set()
+    reached = inside.get(None, [])
+    while reached:  # each folder once, from its only parent
+        living.update(reached)
+        reached = [folder for parent in reached for folder in inside.get(parent, ())]
+    return frozenset(living)
 
 
 def act(action: Action, kind: Kind, lid: int) -> Command:
@@ -161,10 +166,12 @@ def check_done(action: Action, answer: Answer | PortalError) -> None:
     raise Unavailable(UNEXPECTED, method=METHODS[action])
 
 
-def _rows(result: object) -> list[dict[str, Any]]:
+def _rows(result: object, most: int | None = None) -> list[dict[str, Any]]:
     """A PHP list may come as an object with numbers for keys, an empty one always as a list."""
     rows = list(result.values()) if isinstance(result, dict) else result
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and read_id(row.get("ID")) for row in rows):
+    if not isinstance(rows, list) or (most is not None and len(rows) > most):
+        raise Unavailable(UNEXPECTED, method="getList")
+    if not all(isinstance(row, dict) and read_id(row.get("ID")) for row in rows):
         raise Unavailable(UNEXPECTED, method="getList")
     return rows
 

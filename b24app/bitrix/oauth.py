@@ -65,7 +65,7 @@ class TokenPair:
     """A fresh pair and what came with it. `user_id` may be missing after a code exchange."""
 
     access: str = field(repr=False)
-    refresh: str = field(repr=False)
+    refresh: str | None = field(repr=False)  # None where a renewal brought none: the old one goes on
     expires_at: datetime
     scope: tuple[str, ...]
     client_endpoint: str
@@ -239,7 +239,7 @@ def _checked(answer: requests.Response) -> _Read:
     with answer:
         body = read_json(read_text(answer, time.monotonic() + TOKEN_SECONDS, ANSWER))
     if not isinstance(body, dict):
-        raise _Refused("portal_unavailable" if answer.status_code != 404 else "NOT_INSTALLED", answer.status_code)
+        raise _Refused("portal_unavailable", answer.status_code)
     if body.get("error"):
         raise _Refused(str(body["error"]), answer.status_code)
     if answer.status_code >= 300:
@@ -270,7 +270,7 @@ def _pair(answer: Mapping[str, Any], server: str, now: datetime) -> TokenPair:
         endpoint = answer.get("client_endpoint")
         return TokenPair(
             access=_token(answer["access_token"]),
-            refresh=_token(answer["refresh_token"]),
+            refresh=_token(answer["refresh_token"]) if "refresh_token" in answer else None,
             expires_at=now + timedelta(seconds=int(answer.get("expires_in") or LIFE_SECONDS)),
             scope=scopes(answer.get("scope")),
             client_endpoint=plain_endpoint(str(endpoint)) if endpoint else "",

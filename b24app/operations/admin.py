@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from b24app.clock import Clock, utcnow
 from b24app.domain import FINAL_STATES, ItemState, RunState
-from b24app.portals.removal import erase
+from b24app.portals.removal import delete_portal
 from b24app.store.db import Store
 from b24app.store.models import ApiCall, Portal, Run, RunItem, User, UserToken, VerifiedToken
 
@@ -116,7 +116,7 @@ class Admin:
     def forget(self, portal: str) -> None:
         """Delete everything of a portal: people, tokens, runs, log, waiting jobs. Raises UnknownPortal."""
         with self._store.begin() as db:
-            erase(db, _found(db, portal))
+            delete_portal(db, _found(db, portal).member_id)
 
     def forget_calls(self, days: int) -> int:
         """Delete requests and answers that are older; how many."""

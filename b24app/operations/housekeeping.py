@@ -47,7 +47,7 @@ class Housekeeping:
             in_flight = exists().where(RunItem.run_id == Run.id, RunItem.state == ItemState.RUNNING)
             stopped = select(Run.id).where(Run.state.in_(FINAL_STATES), in_flight)
             moving = select(Run).where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)) | Run.id.in_(stopped))
-            runs = list(db.scalars(moving.with_for_update(skip_locked=True)))
+            runs = list(db.scalars(moving.with_for_update(skip_locked=True, key_share=True)))
             living = with_jobs(db, [run.id for run in runs], (STEP, ENSURE))
             lost = [run for run in runs if run.id not in living]
             for run in lost:

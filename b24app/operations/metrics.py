@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from b24app.portals.inbox import waiting
+from b24app.store.counts import FALSE_REMOVALS, counted
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, UserToken, WorkerSeen
 from b24app.store.queue import jobs_by_status
@@ -28,6 +30,17 @@ def _fill(registry: CollectorRegistry, db: Session) -> None:
     for status, number in jobs_by_status(db).items():
         jobs.labels(status=status).set(number)
     _set(registry, "sundown_portals", "Portals with the app installed", _number(db, Portal.uninstalled_at.is_(None)))
+    stopped = Gauge("sundown_stopped_portals", "Portals whose work stopped, by cause", ["code"], registry=registry)
+    causes = (
+        select(Portal.suspended_code, func.count())
+        .where(Portal.uninstalled_at.is_(None))
+        .group_by(Portal.suspended_code)
+    )
+    for code, number in db.execute(causes.where(Portal.suspended_code.is_not(None))):
+        stopped.labels(code=code).set(number)
+    _set(registry, "sundown_inbox_events", "Events not worked off yet", waiting(db))
+    false = counted(db, FALSE_REMOVALS)
+    _set(registry, "sundown_false_removals", "Removals announced that were not true", false)
     dead = select(func.count()).select_from(UserToken).where(UserToken.dead_code.is_not(None))
     _set(registry, "sundown_dead_tokens", "User tokens that cannot be renewed", db.scalar(dead) or 0)
     seen = db.scalar(select(func.extract("epoch", func.max(WorkerSeen.at))))

@@ -1,140 +1,334 @@
 """Events of Bitrix24 are claims, too: what proves them, and what they change.
 
-An event is proven by the secret the portal shares with us (`application_token`). A new or changed secret is taken only
-with an access token that the authorization server vouches for; a removal brings none, so the secret alone proves it.
-Events come late, twice, out of order or never: each is carried out once, and not when it is older than the present
-installation. Source: event docs and the rest module's source; events are sent once and never again.
+At the door an event is proven and written into the inbox, nothing more: by the secret the portal shares with us
+(`application_token`), or, where it brings another one, by its own access token, which the authorization server vouches
+for. What it changes the worker does, again until it is done, and there the secret is not enough for what harms: each
+employee can read it in their own frame. A removal is confirmed by `app.info` (threat 27b), a payment is a reason to ask
+the portal, a new secret needs an administrator. Events come late, twice, out of order or never: each is carried out
+once, and not when it is older than the present installation.
+Source: event docs and the rest module's source; events are sent once and never again.
 """
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy.orm import Session
 
-from b24app.bitrix.forms import EventPost
+from b24app.bitrix.forms import TOKEN, EventPost
 from b24app.clock import Clock
-from b24app.domain import UserRef
-from b24app.errors import AuthorizationUnavailable, ForbiddenAddress, Forged, PaymentRequired
+from b24app.deadline import within
+from b24app.domain import read_id
+from b24app.errors import AuthorizationUnavailable, ForbiddenAddress, Forged, PaymentRequired, PortalError, Unavailable
+from b24app.portals.inbox import Inbox, Later, Received
 from b24app.portals.installs import Grant, Installs, matches_application_token
 from b24app.portals.removal import Removal
-from b24app.portals.verification import TokenClaim, Verifier
-from b24app.runs.states import lock_runs
+from b24app.portals.status import PortalStatus, Presence
+from b24app.portals.verification import TokenClaim, Verification, Verifier
 from b24app.runs.waiting import WaitingRuns
-from b24app.store.db import Store
+from b24app.store.counts import FALSE_REMOVALS, count
+from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import Portal
-from b24app.store.one_time import is_marked, mark_once
+from b24app.store.one_time import is_marked
+from b24app.tokens.system_user import SystemPair, SystemUser
 
 log = structlog.get_logger()
 
-INSTALL, UPDATE, UNINSTALL, PAYMENT = "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT"
+INSTALL, UPDATE, UNINSTALL, PAYMENT, USER_READY = (
+    "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT", "ONAPPUSERREADY",
+)  # fmt: skip
 YES = ("1", "y", "true")
-REMEMBERED = timedelta(days=1)  # an identical post after that is older than any installation it could harm
+KEPT_VALUES = ("CLEAN", "PAYMENT_EXPIRED", "VERSION")
+AGAIN = tuple(timedelta(minutes=each) for each in (1, 5, 15, 60))  # a removal that is not true is asked about again
+DECIDED_AFTER = timedelta(hours=24)  # a removal nobody can be asked about
+LOOK_AGAIN = timedelta(minutes=30)  # meanwhile: somebody with a living token may have come
+PARKED = timedelta(days=7)  # the system user's tokens wait so long for their installation
+PARKED_PAUSE = timedelta(minutes=10)
+DOOR_SECONDS = 0.9
+SHAPE = re.compile(TOKEN)
 
 
 class InstallEvents:
-    """Carries proven events out."""
+    """Takes proven events in, and carries them out."""
 
     def __init__(
-        self, store: Store, verifier: Verifier, installs: Installs, removal: Removal, waiting: WaitingRuns, clock: Clock
-    ) -> None:
+        self, store: Store, verifier: Verifier, inbox: Inbox, installs: Installs, removal: Removal,
+        status: PortalStatus, waiting: WaitingRuns, system_user: SystemUser, clock: Clock,
+    ) -> None:  # fmt: skip
         self._store = store
         self._proving = verifier
+        self._inbox = inbox
         self._installs = installs
         self._removal = removal
+        self._status = status
         self._waiting = waiting
+        self._system_user = system_user
         self._clock = clock
+        self.door_seconds = DOOR_SECONDS
+        self._works: dict[str, Callable[[Received], Later | None]] = {
+            INSTALL: self._install, UPDATE: self._update, UNINSTALL: self._uninstall, PAYMENT: self._payment,
+            USER_READY: self._user_ready,
+        }  # fmt: skip
+
+    # --- at the door -----------------------------------------------------------------------------------------------
 
     def receive(self, post: EventPost, address: str) -> None:
-        """Do what an event says, once. Raises Forged for one that proves nothing; then nothing was changed."""
-        if self._was_carried_out(post):
+        """Write a proven event down, once. Raises Forged for one that proves nothing; then nothing was changed.
+
+        It is answered at once whatever hangs, so the authorization server has little time to vouch for a new secret.
+        """
+        with within(self.door_seconds):
+            self._receive(post, address)
+
+    def _receive(self, post: EventPost, address: str) -> None:
+        if self._was_received(post):
             return
-        if self._is_vouched_for(post):
-            self._apply(post)
+        if post.event == USER_READY:
+            self._inbox.put(self._proven_user_ready(post, address))
+        elif self._has_secret(post):
+            if post.event in self._works:
+                self._inbox.put(_received(post))
         elif post.event in (INSTALL, UPDATE) and post.auth.access_token and post.auth.application_token:
-            self._adopt_secret(post, post.auth.access_token, post.auth.application_token, address)
+            self._prove(_claim(post, address), post)
+            self._inbox.put(replace(_received(post), secret=_tokens_of(post)))
         else:
-            log.warning("event_refused", event_name=post.event, member_id=post.auth.member_id)
-            raise Forged("event_not_proven")
+            raise _refused(post)
 
-    # --- proof -----------------------------------------------------------------------------------------------------
-
-    def _was_carried_out(self, post: EventPost) -> bool:
+    def _was_received(self, post: EventPost) -> bool:
         with self._store.begin() as db:
             return is_marked(db, post.digest)
 
-    def _is_vouched_for(self, post: EventPost) -> bool:
+    def _has_secret(self, post: EventPost) -> bool:
+        """It brings the portal's own secret, and the app is installed there as far as we know."""
         with self._store.begin() as db:
             portal = db.get(Portal, post.auth.member_id)
-        return portal is not None and _has_secret(portal, post)
+        token = post.auth.application_token
+        return portal is not None and portal.is_open and token is not None and matches_application_token(portal, token)
 
-    # --- what it changes -------------------------------------------------------------------------------------------
-
-    def _apply(self, post: EventPost) -> None:
-        with self._store.begin() as db:
-            lock_runs(db, post.auth.member_id)
-            portal = db.get(Portal, post.auth.member_id, with_for_update=True, populate_existing=True)
-            if not self._is_first(db, post) or portal is None or not _has_secret(portal, post):
-                return  # carried out by another delivery while we waited for the row
-            if _is_older(portal, post):
-                return
-            log.info("event", event_name=post.event, member_id=portal.member_id)
-            if post.event == UNINSTALL:
-                self._removal.close(db, portal, erase=post.values.get("CLEAN", "").lower() in YES)
-            elif post.event == UPDATE:
-                portal.bound_to = None  # Bitrix24 drops bindings at an update; the next open tells what is new
-            elif post.event == INSTALL and post.ts:
-                said = min(datetime.fromtimestamp(post.ts, UTC), self._clock())
-                portal.installed_at = max(portal.installed_at, said)
-        if post.event == PAYMENT and post.values.get("PAYMENT_EXPIRED") == "N":
-            self._paid(post.auth.member_id)
-
-    def _is_first(self, db: Session, post: EventPost) -> bool:
-        """Mark the event as carried out; False when another delivery of it was."""
-        return mark_once(db, post.digest, self._clock() + REMEMBERED)
-
-    def _paid(self, member_id: str) -> None:
-        """The cause of a stop has ended. An unpaid app is not stopped by the event: Bitrix24 gives it days of grace."""
-        with self._store.begin() as db:
-            portal = db.get(Portal, member_id, with_for_update=True)
-            if portal is not None and (portal.suspended_code or "").upper() == PaymentRequired.code:
-                portal.suspended_code = None
-        self._waiting.resume_portal(member_id, PaymentRequired)
-
-    def _adopt_secret(self, post: EventPost, access: str, secret: str, address: str) -> None:
-        """An event with a secret we do not know: the access token in it must prove portal and app."""
-        who = post.auth
+    def _prove(self, claim: TokenClaim, post: EventPost) -> Verification:
         try:
-            proven = self._proving.prove(TokenClaim(access, who.member_id, who.domain, who.server_endpoint, address))
-        except (AuthorizationUnavailable, ForbiddenAddress):
-            log.warning("event_not_verifiable", event_name=post.event, member_id=who.member_id)
-            raise Forged("event_not_proven") from None
-        if self._is_stale(post):
+            return self._proving.prove(claim)
+        except (Forged, AuthorizationUnavailable, ForbiddenAddress):
+            raise _refused(post) from None
+
+    def _proven_user_ready(self, post: EventPost, address: str) -> Received:
+        """The system user's tokens prove themselves by `app.info`, before and after the installation is known. Where
+        the authorization server is silent and the portal's secret is right, the worker asks later.
+        """
+        said = post.values
+        access, refresh = said.get("access_token", ""), said.get("refresh_token", "")
+        user_id = read_id(said.get("user_id"))
+        if not (SHAPE.fullmatch(access) and SHAPE.fullmatch(refresh)) or user_id is None:
+            raise _refused(post)
+        server = said.get("server_endpoint") or post.auth.server_endpoint
+        claim = TokenClaim(access, post.auth.member_id, None, server, address)
+        secret = {"access": access, "refresh": refresh, "server": server, "user_id": user_id, "expires_at": None}
+        try:
+            proven = self._proving.prove(claim)
+        except AuthorizationUnavailable:
+            if not self._has_secret(post):
+                raise _refused(post) from None
+        except (Forged, ForbiddenAddress):
+            raise _refused(post) from None
+        else:
+            if proven.info.user_id != user_id:
+                raise _refused(post)
+            secret["expires_at"] = proven.info.expires_at.isoformat()
+        return replace(_received(post), secret=secret)
+
+    # --- what it changes, in the worker ----------------------------------------------------------------------------
+
+    def work(self, event_id: int) -> None:
+        """Carry an event of the inbox out, if it is due. What fails is due again after a while, each time a longer one;
+        so is what a killed worker left.
+        """
+        event = self._inbox.begin(event_id)
+        if event is None:
             return
-        opening = self._installs.remember(proven, Grant(access, who.refresh_token, secret))
-        if not self._is_kept(opening.user, secret):
-            raise Forged("event_not_proven")
+        try:
+            later = self._works[event.event](event)
+        except PortalError as failed:
+            log.warning("event_not_done_yet", event_name=event.event, member_id=event.member_id, code=failed.code)
+            return
+        if later is None:
+            self._inbox.done(event.id)
+            log.info("event_done", event_name=event.event, member_id=event.member_id)
+        else:
+            self._inbox.put_off(event.id, later)
+
+    def _portal_of(self, event: Received) -> Portal | None:
+        """The portal, if it is open and the event is of its present installation."""
         with self._store.begin() as db:
-            self._is_first(db, post)
+            portal = db.get(Portal, event.member_id)
+        if portal is None or not portal.is_open or _is_older(portal, event):
+            return None
+        return portal
 
-    def _is_stale(self, post: EventPost) -> bool:
+    # --- installed, updated, paid ----------------------------------------------------------------------------------
+
+    def _install(self, event: Received) -> Later | None:
+        if event.secret is None:
+            self._note_installed(event)
+            return None
+        return self._adopt(event)
+
+    @repeated
+    def _note_installed(self, event: Received) -> None:
+        """Removals of before it are too old from now on."""
         with self._store.begin() as db:
-            portal = db.get(Portal, post.auth.member_id)
-        return portal is not None and portal.is_open and _is_older(portal, post)
+            portal = db.get(Portal, event.member_id, with_for_update=HELD)
+            if portal is not None and portal.is_open and event.ts:
+                said = min(datetime.fromtimestamp(event.ts, UTC), self._clock())
+                portal.installed_at = max(portal.installed_at, said)
 
-    def _is_kept(self, user: UserRef, secret: str) -> bool:
+    def _update(self, event: Received) -> Later | None:
+        if event.secret is not None:
+            return self._adopt(event)
+        self._note_updated(event)
+        return None
+
+    @repeated
+    def _note_updated(self, event: Received) -> None:
+        """Bitrix24 drops bindings at an update; the next administrator's open binds again."""
         with self._store.begin() as db:
-            return matches_application_token(db.get_one(Portal, user.member_id), secret)
+            portal = db.get(Portal, event.member_id, with_for_update=HELD)
+            if portal is not None and portal.is_open and not _is_older(portal, event):
+                portal.bound_to = None
+
+    def _adopt(self, event: Received) -> Later | None:
+        """An event with a secret we do not know: its token is proven anew, and the portal is asked whose it is."""
+        with self._store.begin() as db:
+            portal = db.get(Portal, event.member_id)
+        if event.secret is None or (portal is not None and portal.is_open and _is_older(portal, event)):
+            return None
+        said = event.secret
+        claim = TokenClaim(said["access"], event.member_id, said["domain"], said["server"], None)
+        try:
+            self._installs.adopt(claim, Grant(said["access"], said["refresh"], said["application_token"]))
+        except Unavailable:
+            raise
+        except (Forged, ForbiddenAddress, PortalError) as refused:
+            log.warning("event_not_taken", event_name=event.event, member_id=event.member_id, code=refused.code)
+        return None
+
+    def _payment(self, event: Received) -> Later | None:
+        """A reason to ask a portal that stands still. An unpaid app is not stopped by the event: Bitrix24 gives it days
+        of grace.
+        """
+        if self._portal_of(event) is None or event.values.get("PAYMENT_EXPIRED") != "N":
+            return None
+        if not self._status.ask(event.member_id):
+            self._waiting.resume_portal(event.member_id, PaymentRequired)
+        return None
+
+    def _user_ready(self, event: Received) -> Later | None:
+        """Keep the system user's pair; until its installation is known, it is parked."""
+        if event.secret is None:
+            return None
+        with self._store.begin() as db:
+            portal = db.get(Portal, event.member_id)
+        if portal is None or not portal.is_open:
+            began = event.received_at or self._clock()
+            return Later(self._clock() + PARKED_PAUSE) if self._clock() < began + PARKED else None
+        said, expires_at = event.secret, event.secret["expires_at"]
+        if expires_at is None:
+            claim = TokenClaim(said["access"], event.member_id, None, said["server"], None)
+            try:
+                info = self._proving.prove(claim).info
+            except (Forged, ForbiddenAddress) as refused:
+                log.warning("event_not_taken", event_name=event.event, member_id=event.member_id, code=refused.code)
+                return None
+            if info.user_id != said["user_id"]:
+                return None
+            expires_at = info.expires_at.isoformat()
+        pair = SystemPair(
+            event.member_id, said["user_id"], said["access"], said["refresh"], datetime.fromisoformat(expires_at)
+        )
+        kept = self._system_user.remember(pair)
+        log.info("system_user_ready", member_id=event.member_id, kept=kept)
+        return None
+
+    # --- removed ---------------------------------------------------------------------------------------------------
+
+    def _uninstall(self, event: Received) -> Later | None:
+        """Confirmed: carried out. The app is still there: asked again, and dropped as false. Nobody can be asked: work
+        stops at once, and it is decided after a day, unless an administrator comes before.
+        """
+        if self._portal_of(event) is None:
+            return None
+        if event.deadline is not None and not self._status.is_announced(event.member_id):
+            self._drop(event)  # somebody has shown meanwhile that the app is there
+            return None
+        found = self._status.presence(event.member_id)
+        if found is Presence.REMOVED:
+            self._carry_out(event)
+            return None
+        if found is Presence.INSTALLED:
+            if event.deadline is not None:
+                self._status.lift(event.member_id)
+            if event.contradicted >= len(AGAIN):
+                self._drop(event)
+                return None
+            log.info("removal_contradicted", member_id=event.member_id, times=event.contradicted + 1)
+            return Later(self._clock() + AGAIN[event.contradicted], event.contradicted + 1)
+        if event.deadline is None:
+            self._status.announce(event.member_id, self._clock())
+            return Later(self._clock() + LOOK_AGAIN, event.contradicted, self._clock() + DECIDED_AFTER)
+        if self._clock() >= event.deadline:
+            self._carry_out(event)
+            return None
+        return Later(min(self._clock() + LOOK_AGAIN, event.deadline), event.contradicted, event.deadline)
+
+    def _carry_out(self, event: Received) -> None:
+        erase = str(event.values.get("CLEAN", "")).lower() in YES
+        self._removal.remove(event.member_id, erase=erase, installed_before=_moment(event))
+
+    def _drop(self, event: Received) -> None:
+        """Each employee can forge one: nothing was changed, and the operator can see how often it happens."""
+        log.warning("removal_false", member_id=event.member_id)
+        self._count_false()
+
+    @repeated
+    def _count_false(self) -> None:
+        with self._store.begin() as db:
+            count(db, FALSE_REMOVALS)
 
 
-def _has_secret(portal: Portal, post: EventPost) -> bool:
-    """The portal's own secret, and the app is installed there as far as we know."""
-    token = post.auth.application_token
-    return portal.is_open and token is not None and matches_application_token(portal, token)
+def _received(post: EventPost) -> Received:
+    values = {name: post.values[name][:64] for name in KEPT_VALUES if name in post.values}
+    return Received(post.event, post.auth.member_id, post.ts, post.digest, values)
 
 
-def _is_older(portal: Portal, post: EventPost) -> bool:
-    """From before the present installation. A portal counts in whole seconds; an event that says no time is new."""
-    older = 0 < post.ts < int(portal.installed_at.timestamp())
+def _tokens_of(post: EventPost) -> dict[str, str | None]:
+    who = post.auth
+    return {
+        "access": who.access_token, "refresh": who.refresh_token, "application_token": who.application_token,
+        "domain": who.domain, "server": who.server_endpoint,
+    }  # fmt: skip
+
+
+def _claim(post: EventPost, address: str) -> TokenClaim:
+    who = post.auth
+    return TokenClaim(who.access_token or "", who.member_id, who.domain, who.server_endpoint, address)
+
+
+def _refused(post: EventPost) -> Forged:
+    log.warning("event_refused", event_name=post.event, member_id=post.auth.member_id)
+    return Forged("event_not_proven")
+
+
+def _moment(event: Received) -> datetime | None:
+    """When the portal put the event in its queue, or when it came where it does not say; to the end of that second."""
+    if event.ts:
+        return datetime.fromtimestamp(event.ts, UTC) + timedelta(seconds=1)
+    return event.received_at
+
+
+def _is_older(portal: Portal, event: Received) -> bool:
+    """From before the present installation. A portal counts in whole seconds."""
+    moment = _moment(event)
+    older = moment is not None and moment <= portal.installed_at
     if older:
-        log.warning("event_too_old", event_name=post.event, member_id=portal.member_id, ts=post.ts)
+        log.warning("event_too_old", event_name=event.event, member_id=portal.member_id, ts=event.ts)
     return older

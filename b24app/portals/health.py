@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
-from b24app.bitrix.rest import Answer, Command, result_of
+from b24app.bitrix.rest import Command, result_of
 from b24app.clock import Clock
 from b24app.config import Config
 from b24app.domain import APP_SCOPE, Actor
@@ -28,12 +27,13 @@ from b24app.errors import (
     PortalError,
     RestRefused,
 )
-from b24app.portals.bindings import EVENTS, is_bound
+from b24app.portals.bindings import EVENTS, listed_events
 from b24app.portals.installs import Installs
+from b24app.portals.status import clear
 from b24app.request_log import RequestLog, Usage
 from b24app.runs.throttle import used
 from b24app.runs.waiting import WaitingRuns
-from b24app.store.db import Store
+from b24app.store.db import HELD, Store, repeated
 from b24app.store.heartbeat import is_late, last_beat
 from b24app.store.models import MethodThrottle, Portal, UserToken
 from b24app.tokens.user_tokens import Tokens
@@ -147,35 +147,29 @@ class PortalHealth:
         Raises NotAllowed for whoever is no administrator, and a PortalError when Bitrix24 refuses the app as such.
         """
         now = self.look(actor)
-        answers = self._installs.bind(actor.user)
-        with self._store.begin() as db:
-            cleared = self._clear(db, actor)
+        made = self._installs.bind(actor.user)
+        cleared = self._clear(actor)
         causes = (*OF_THE_PORTAL, InsufficientScope) if now.has_scope else OF_THE_PORTAL
         resumed = sum(self._waiting.resume_portal(actor.member_id, cause) for cause in causes)
         log.info("repaired", member_id=actor.member_id, user_id=actor.user_id, cleared=cleared, resumed=resumed)
-        return Repair({name: _binding(answer) for name, answer in answers.items()}, cleared, resumed)
+        return Repair(made, now.portal.suspended_code or cleared, resumed)
 
-    def _clear(self, db: Session, actor: Actor) -> str | None:
+    @repeated
+    def _clear(self, actor: Actor) -> str | None:
         """Bitrix24 has just answered, so the portal is not suspended; lists every process kept are read anew."""
-        cleared = db.scalar(select(Portal.suspended_code).where(Portal.member_id == actor.member_id).with_for_update())
-        fresh = {"suspended_code": None, "pages_version": Portal.pages_version + 1}
-        db.execute(update(Portal).where(Portal.member_id == actor.member_id).values(fresh))
+        with self._store.begin() as db:
+            portal = db.get_one(Portal, actor.member_id, with_for_update=HELD, populate_existing=True)
+            cleared = portal.suspended_code
+            clear(portal)
+            portal.pages_version += 1
         return cleared
 
     def _bound(self, rows: object) -> dict[str, bool]:
-        handler = f"{self._config.app_url}/events"
-        known = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        ours = {str(row.get("event", "")).upper() for row in known if row.get("handler") == handler}
-        return {event: event in ours for event in EVENTS}
+        shown = listed_events(self._config.app_url, rows)
+        return {event: event in shown for event in EVENTS}
 
 
 def _words(granted: object) -> tuple[str, ...]:
     """`scope` answers with a list; PHP makes an object of one with gaps."""
     said = list(granted.values()) if isinstance(granted, dict) else granted
     return tuple(str(word) for word in said) if isinstance(said, list) else ()
-
-
-def _binding(answer: Answer | PortalError) -> bool | PortalError:
-    if isinstance(answer, PortalError):
-        return answer if not is_bound(answer) else False
-    return True

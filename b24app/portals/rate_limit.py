@@ -1,27 +1,39 @@
-"""How often Bitrix24 is asked about what strangers post.
+"""How often, and how much at once, Bitrix24 is asked about what strangers post.
 
 Anybody can post a made-up token, and each one costs a request to the authorization server and a thread that waits for
 it. So a question is paid from several buckets at once: that of the portal it is about as asked from this address, that
-of the address, those of the two networks around it, and everybody's. A question that finds its post genuine is paid
-back, so people who really open the app cost nothing, however many sit behind one address. Buckets fill by themselves.
-Somebody from another network still finds money when one network has spent all of its own.
+of the address, those of the two networks around it. A question that finds its post genuine is paid back, so people who
+really open the app cost nothing, however many sit behind one address. Buckets fill by themselves.
 
-The decision: each process keeps its own buckets, in memory. Several processes allow as many times as much, which is
-still a bound; a count they share would cost a write in the database for every forged post.
+There is no bucket for everybody: it would be a switch by which three networks lock out all the others. Instead only so
+many questions are asked at once, and a network from which this very portal was proven before pays from no bucket and
+has places of its own.
+
+The decision: each process keeps its own count, in memory of a fixed size. Several processes allow as many times as
+much, which is still a bound; a count they share would cost a write in the database for every forged post. What is
+posted is never kept, only counted in the place that its digest names: two that share one also share the blame, which
+at so many places hardly happens, and no flood can push out what was counted before.
 """
 
+import hashlib
+import secrets
 import threading
-from collections import OrderedDict
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from b24app.bitrix.places import Places
 from b24app.clock import Clock
-from b24app.errors import TooManyAttempts
+from b24app.errors import AuthorizationUnavailable, PortalBusy, TooManyAttempts
+from b24app.expiring import ExpiringCache
 
-MOST_BUCKETS = 50_000
+SLOTS = 1 << 16
 PAUSE_SECONDS = 60
+MOST_PROVEN, PROVEN_LASTS = 20_000, timedelta(days=30)
+STRANGERS, KNOWN = "questions of strangers", "questions of networks known"
 
 
 @dataclass(frozen=True)
@@ -32,18 +44,21 @@ class Rate:
     refill_rate: float
 
 
-PORTAL, ADDRESS, NETWORK, WIDER, ALL = Rate(20, 3), Rate(40, 3), Rate(80, 4), Rate(160, 5), Rate(600, 10)
-EVERYBODY = "everybody"
+PORTAL, ADDRESS, NETWORK, WIDER = Rate(20, 3), Rate(40, 3), Rate(80, 4), Rate(160, 5)
 PREFIXES = {4: (24, 16), 6: (64, 48)}
 
 
 class RateLimiter:
     """Pays for questions about unproven posts; safe for threads."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, places: Places | None = None) -> None:
         self._clock = clock
+        self._places = places or Places()
         self._guard = threading.Lock()
-        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()  # how much, and when that was true
+        self._salt = secrets.token_bytes(16)
+        self._spent = array("d", bytes(8 * SLOTS))  # how much, and when that was true
+        self._when = array("d", bytes(8 * SLOTS))
+        self._proven: ExpiringCache[int, bool] = ExpiringCache(MOST_PROVEN)
 
     @contextmanager
     def charge(self, address: str | None, about: str) -> Iterator[None]:
@@ -51,57 +66,84 @@ class RateLimiter:
 
         address  whose post it is about; None for what a trusted server said itself, which costs nothing
         about    the member_id that was posted
-        Raises TooManyAttempts, without a question, when a bucket is empty.
+        Raises TooManyAttempts, without a question, when a bucket is empty; AuthorizationUnavailable when so many are
+        under way that this one found no place.
         """
         if address is None:
             yield
             return
-        buckets = buckets_of(address, about)
+        here = self._slot(f"{network_of(address)} proved {about}", bits=64)
+        known = self._proven.get(here, self._clock()) is not None
+        buckets = [] if known else [(self._slot(name), rate) for name, rate in buckets_of(address, about)]
         if not self._take(buckets):
             raise TooManyAttempts(retry_after=PAUSE_SECONDS)
-        yield
+        with self._place(KNOWN if known else STRANGERS):
+            yield
         self._give_back(buckets)
+        self._proven.put(here, True, self._clock(), PROVEN_LASTS)
 
-    def _take(self, buckets: Sequence[tuple[str, Rate]]) -> bool:
+    @contextmanager
+    def _place(self, party: str) -> Iterator[None]:
+        entered = False
+        try:
+            with self._places.hold(party):
+                entered = True
+                yield
+        except PortalBusy as full:
+            if entered:
+                raise
+            raise AuthorizationUnavailable(retry_after=full.retry_after) from None
+
+    def _slot(self, name: str, bits: int = SLOTS.bit_length() - 1) -> int:
+        digest = hashlib.blake2b(name.encode("utf-8", "replace"), key=self._salt, digest_size=8).digest()
+        return int.from_bytes(digest, "big") >> (64 - bits)
+
+    def _take(self, buckets: Sequence[tuple[int, Rate]]) -> bool:
         """Pay one from each of them, or nothing from any when one is empty."""
         with self._guard:
             now = self._clock().timestamp()
-            spent = {name: self._spent_now(name, rate, now) for name, rate in buckets}
-            if any(spent[name] + 1 > rate.capacity for name, rate in buckets):
+            spent = {slot: self._spent_now(slot, rate, now) for slot, rate in buckets}
+            if any(spent[slot] + 1 > rate.capacity for slot, rate in buckets):
                 return False
-            for name, _ in buckets:
-                self._set(name, spent[name] + 1, now)
+            for slot in spent:
+                self._set(slot, spent[slot] + 1, now)
             return True
 
-    def _give_back(self, buckets: Sequence[tuple[str, Rate]]) -> None:
+    def _give_back(self, buckets: Sequence[tuple[int, Rate]]) -> None:
         with self._guard:
             now = self._clock().timestamp()
-            for name, rate in buckets:
-                self._set(name, max(0.0, self._spent_now(name, rate, now) - 1), now)
+            for slot, rate in buckets:
+                self._set(slot, max(0.0, self._spent_now(slot, rate, now) - 1), now)
 
-    def _spent_now(self, name: str, rate: Rate, now: float) -> float:
-        spent, then = self._spent.get(name, (0.0, now))
-        return max(0.0, spent - max(0.0, now - then) * rate.refill_rate)
+    def _spent_now(self, slot: int, rate: Rate, now: float) -> float:
+        return max(0.0, self._spent[slot] - max(0.0, now - self._when[slot]) * rate.refill_rate)
 
-    def _set(self, name: str, spent: float, now: float) -> None:
-        """Remember what was spent; the buckets unused for longest are forgotten, never everybody's."""
-        self._spent[name] = (spent, now)
-        self._spent.move_to_end(name)
-        while len(self._spent) > MOST_BUCKETS:
-            self._spent.popitem(last=False)
+    def _set(self, slot: int, spent: float, now: float) -> None:
+        self._spent[slot], self._when[slot] = spent, now
 
 
 def buckets_of(address: str, about: str) -> list[tuple[str, Rate]]:
     """The buckets that pay for a question from `address`, as a proxy or socket names it."""
+    plain = _plain(address)
+    if plain is None:
+        return [(f"nowhere about {about}", PORTAL), ("nowhere", ADDRESS)]
+    near, wide = (str(ip_network(f"{plain}/{bits}", strict=False)) for bits in PREFIXES[plain.version])
+    name = str(plain) if plain.version == 4 else near  # a customer of IPv6 has a whole /64
+    return [(f"{name} about {about}", PORTAL), (name, ADDRESS), (f"near {near}", NETWORK), (f"wide {wide}", WIDER)]
+
+
+def network_of(address: str) -> str:
+    """The network around an address, as close as a company's own."""
+    plain = _plain(address)
+    return "nowhere" if plain is None else str(ip_network(f"{plain}/{PREFIXES[plain.version][0]}", strict=False))
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address | None:
     try:
         known = ip_address(_without_port(address))
     except ValueError:
-        return [(f"nowhere about {about}", PORTAL), ("nowhere", ADDRESS), (EVERYBODY, ALL)]
-    plain = known.ipv4_mapped if isinstance(known, IPv6Address) and known.ipv4_mapped else known
-    near, wide = (str(ip_network(f"{plain}/{bits}", strict=False)) for bits in PREFIXES[plain.version])
-    name = str(plain) if plain.version == 4 else near  # a customer of IPv6 has a whole /64
-    buckets = [(f"{name} about {about}", PORTAL), (name, ADDRESS), (f"near {near}", NETWORK), (f"wide {wide}", WIDER)]
-    return [*buckets, (EVERYBODY, ALL)]
+        return None
+    return known.ipv4_mapped if isinstance(known, IPv6Address) and known.ipv4_mapped else known
 
 
 def _without_port(address: str) -> str:

@@ -94,12 +94,13 @@ class SignIn:
         member_id = self._spend(arrival.state, browser)
         if arrival.member_id not in (None, member_id):
             raise _another_portal(member_id)
+        began = self._installs.standing(member_id)
         with self._budget.charge(address, member_id):
             pair = self._oauth.exchange(self._server(member_id, arrival.server), arrival.code)
         if pair.member_id != member_id:
             raise _another_portal(member_id)
         proven = self._proving.prove(TokenClaim(pair.access, member_id, arrival.domain, pair.server, None))
-        return self._installs.sign_in(proven, pair, lang)
+        return self._installs.sign_in(began, proven, pair, lang)
 
     def _server(self, member_id: str, named: str | None) -> str:
         """The trusted server the callback names, else the one that vouched for the portal before."""

@@ -7,6 +7,8 @@ as, unless they saw it end. What waits is news to everybody who could go on with
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
+from uuid import UUID
 
 from sqlalchemy import or_
 
@@ -14,7 +16,7 @@ from b24app.clock import Clock
 from b24app.domain import Actor, RunState
 from b24app.permissions import Permissions
 from b24app.runs.queries import RunQueries, RunView
-from b24app.store.db import Store
+from b24app.store.db import HELD, Store
 from b24app.store.models import Run, User
 
 OLDEST = timedelta(days=30)
@@ -53,16 +55,22 @@ class Notifications:
         waiting = self._runs.matching(actor, Run.state == RunState.WAITING, Run.waiting_since > since, most=MOST)
         planned = self._runs.matching(actor, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None), most=MANY)
         doubtful = [view for view in planned if _doubted_at(view.run) > since][:MOST]
-        return Unseen(now, ended, self._concerning(actor, waiting), self._concerning(actor, doubtful))
+        concerning = self._concerning(actor, [*waiting, *doubtful])
+        return Unseen(
+            now,
+            ended,
+            [view for view in waiting if view.run.id in concerning],
+            [view for view in doubtful if view.run.id in concerning],
+        )
 
-    def _concerning(self, actor: Actor, views: Iterable[RunView]) -> list[RunView]:
-        """The person's own, and those they could take over."""
-        return [view for view in views if self._concerns(actor, view.run)]
-
-    def _concerns(self, actor: Actor, run: Run) -> bool:
-        if actor.user_id in (run.created_by, run.acting_as):
-            return True
-        return self._authority.publishes_on(actor, run, self._runs.sites_of(actor, run.id))
+    def _concerning(self, actor: Actor, views: Iterable[RunView]) -> frozenset[UUID]:
+        """Runs of the person's own, and those they could take over: about all of them one question is asked."""
+        mine = {view.run.id for view in views if actor.user_id in (view.run.created_by, view.run.acting_as)}
+        others = {view.run.id: view.run.kind for view in views if view.run.id not in mine}
+        sites = self._runs.sites_of_each(actor, others)
+        places = {run_id: {(kind, site) for site in sites[run_id]} for run_id, kind in others.items()}
+        allowed = self._authority.publishable(actor, chain.from_iterable(places.values()))
+        return frozenset(mine | {run_id for run_id, needed in places.items() if needed and needed <= allowed})
 
     def _seen_at(self, actor: Actor) -> datetime | None:
         with self._store.begin() as db:
@@ -72,7 +80,7 @@ class Notifications:
         """Remember that the person knows what happened up to that moment; never moves back, never into the future."""
         moment = min(up_to, self._clock())
         with self._store.begin() as db:
-            user = db.get_one(User, (actor.member_id, actor.user_id), with_for_update=True)
+            user = db.get_one(User, (actor.member_id, actor.user_id), with_for_update=HELD)
             user.seen_at = max(user.seen_at or moment, moment)
 
 

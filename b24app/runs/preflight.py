@@ -16,9 +16,9 @@ from b24app.bitrix import landing
 from b24app.bitrix.rest import result_of
 from b24app.clock import Clock
 from b24app.domain import Kind, RunState, UserRef
-from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem
+from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem, UnpublishTooLate
 from b24app.pages import may
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem
 from b24app.tokens.user_tokens import Tokens
 
@@ -60,7 +60,7 @@ class Preflight:
             select(Run.member_id, Run.acting_as)
             .join(Portal, Portal.member_id == Run.member_id)
             .where(Run.state == RunState.WAITING, Portal.uninstalled_at.is_(None), Portal.suspended_code.is_(None))
-            .where(~Run.stopped_by(PublishTooLate))
+            .where(~Run.stopped_by(PublishTooLate), ~Run.stopped_by(UnpublishTooLate))
             .group_by(Run.member_id, Run.acting_as)
             .order_by(func.min(Run.waiting_since))
         )
@@ -128,10 +128,13 @@ class Preflight:
             found |= {(kind, site): landing.read_rights(kind, answers[f"{kind}{site}"]) for kind, site in some}
         return found
 
+    @repeated
     def _write(self, doubts: Mapping[UUID, PortalError | None]) -> None:
         now = self._clock()
+        mine = select(Run).where(Run.id.in_(doubts), Run.state == RunState.SCHEDULED)
+        held = mine.order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)  # as everybody does
         with self._store.begin() as db:
-            for run in db.scalars(select(Run).where(Run.id.in_(doubts), Run.state == RunState.SCHEDULED)):
+            for run in db.scalars(held).all():
                 found = doubts[run.id]
                 doubt = found and RecordedProblem.of(found, since=now)
                 if doubt is not None and run.doubt is not None and run.doubt.code == doubt.code:

@@ -5,7 +5,8 @@ a restart with other settings, which nobody in a portal can see. So a worker ask
 for such a cause: the authorization server whether it accepts us, the vault whether it opens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -13,45 +14,58 @@ from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from b24app.bitrix.oauth import AuthorizationServers
+from b24app.clock import Clock
 from b24app.domain import Actor, RunState, UserRef
 from b24app.errors import Blocked, KeyMissing, NotInstalled, NotPossibleNow, OperatorError, PaymentRequired, PortalError
-from b24app.runs.states import lock_runs, may_change_hands, run_of, waits_for_a_decision
-from b24app.store.db import Store
+from b24app.runs.states import hand_over, lock_runs, may_change_hands, pair, run_of, waits_for_a_decision
+from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run
 from b24app.store.queue import Queue
 from b24app.tokens.user_tokens import Tokens
 
 log = structlog.get_logger()
-OF_THE_PORTAL = (Blocked, NotInstalled, PaymentRequired)  # end all work of a portal, until somebody opens the app
+OF_THE_PORTAL = (Blocked, NotInstalled, PaymentRequired)  # end all work of a portal, once they are confirmed
+ASKED_OFTEN = timedelta(hours=1)  # from the beginning of the wait; after that the look ahead asks each hour
+ASKED_AT_ONCE, SECONDS = 20, 10
 
 
 class WaitingRuns:
     """Lets waiting runs go on. Each verb is safe to do twice."""
 
-    def __init__(self, store: Store, queue: Queue) -> None:
+    def __init__(self, store: Store, queue: Queue, clock: Clock) -> None:
         self._store = store
         self._queue = queue
+        self._clock = clock
 
+    @repeated
     def resume_for(self, user: UserRef) -> None:
         """The person is back with a living token: what waited for them goes on."""
         with self._store.begin() as db:
+            portal = db.get(Portal, user.member_id, with_for_update={"read": True})
+            if portal is None or not portal.is_open:
+                return
             lock_runs(db, user.member_id, (RunState.WAITING,))
             mine = (Run.member_id == user.member_id, Run.acting_as == user.user_id)
             # in the order of their times, so that the last one wins
             query = select(Run).where(*mine, Run.state == RunState.WAITING).order_by(Run.at, Run.created_at)
             waiting = db.scalars(query).all()
             self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
-            if db.get_one(Portal, user.member_id).suspended_code is None:
+            if portal.suspended_code is None:
                 for cause in OF_THE_PORTAL:
                     self._resume_waiting(db, user.member_id, cause)
             doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
             db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
 
+    @repeated
     def resume_portal(self, member_id: str, cause: type[PortalError]) -> int:
         """What a portal's runs waited for has come: those that waited for just this go on; how many."""
         with self._store.begin() as db:
-            lock_runs(db, member_id, (RunState.WAITING,))
-            return self._resume_waiting(db, member_id, cause)
+            return self.resume_in(db, member_id, (cause,))
+
+    def resume_in(self, db: Session, member_id: str, causes: Sequence[type[PortalError]]) -> int:
+        """As `resume_portal`, for several causes, in the caller's transaction."""
+        lock_runs(db, member_id, (RunState.WAITING,))
+        return sum(self._resume_waiting(db, member_id, cause) for cause in causes)
 
     def _resume_waiting(self, db: Session, member_id: str, cause: type[PortalError]) -> int:
         waiting = (Run.member_id == member_id, Run.state == RunState.WAITING)
@@ -59,15 +73,16 @@ class WaitingRuns:
         self._resume(db, runs)
         return len(runs)
 
+    @repeated
     def take_over(self, actor: Actor, run_id: UUID) -> None:
         """The run that waits, or will have to, goes on with the actor's own rights. Raises NotFound, NotPossibleNow."""
         with self._store.begin() as db:
-            run = run_of(db, actor, run_id, lock=True)
-            if not may_change_hands(run, actor.user_id):
+            halves = pair(db, run_of(db, actor, run_id).id)
+            if not may_change_hands(halves.run, actor.user_id):
                 raise NotPossibleNow()
-            run.acting_as, run.acting_name, run.doubt = actor.user_id, actor.name, None
-            if run.state is RunState.WAITING:
-                self._resume(db, [run])
+            hand_over(halves, actor, self._clock())
+            if halves.run.state is RunState.WAITING:
+                self._resume(db, [halves.run])
 
     def _resume(self, db: Session, waiting: Iterable[Run]) -> None:
         for run in waiting:
@@ -78,15 +93,19 @@ class WaitingRuns:
 class Recovery:
     """Safe to do twice and from several workers: a run that still has to wait waits again."""
 
-    def __init__(self, store: Store, oauth: AuthorizationServers, tokens: Tokens, waiting: WaitingRuns) -> None:
+    def __init__(
+        self, store: Store, oauth: AuthorizationServers, tokens: Tokens, waiting: WaitingRuns, clock: Clock
+    ) -> None:
         self._store = store
         self._oauth = oauth
         self._tokens = tokens
         self._waiting = waiting
+        self._clock = clock
 
     def resume(self) -> int:
         """Let runs go on whose cause has ended; how many."""
-        return self._resume_after(OperatorError, self._accepted()) + self._resume_after(KeyMissing, self._opening())
+        resumed = self._resume_after(OperatorError, self._accepted()) + self._resume_after(KeyMissing, self._opening())
+        return resumed + sum(self._resume_after(cause, self._answering(cause)) for cause in OF_THE_PORTAL)
 
     def _resume_after(self, cause: type[PortalError], portals: Iterable[str]) -> int:
         resumed = sum(self._waiting.resume_portal(member_id, cause) for member_id in portals)
@@ -115,6 +134,25 @@ class Recovery:
         with self._store.begin() as db:
             actors = [UserRef(member_id, user_id) for member_id, user_id in db.execute(query)]
         return sorted({actor.member_id for actor in actors if self._opens(actor)})
+
+    def _answering(self, cause: type[PortalError]) -> list[str]:
+        """Portals that do not stand still, with runs that were refused as if they did, where an actor is answered now:
+        the refusal was never confirmed, or it was one of a renewal.
+        """
+        recent = Run.waiting_since > self._clock() - ASKED_OFTEN
+        working = (Portal.suspended_code.is_(None), Portal.uninstalled_at.is_(None))
+        query = select(Run.member_id, Run.acting_as).join(Portal, Portal.member_id == Run.member_id).distinct()
+        with self._store.begin() as db:
+            rows = db.execute(query.where(_waits_for(cause), recent, *working).limit(ASKED_AT_ONCE))
+            actors = [UserRef(member_id, user_id) for member_id, user_id in rows]
+        return sorted({actor.member_id for actor in actors if self._is_answered(actor)})
+
+    def _is_answered(self, actor: UserRef) -> bool:
+        try:
+            self._tokens.call(actor, "app.info", timeout=SECONDS)
+        except PortalError:
+            return False
+        return True
 
     def _opens(self, actor: UserRef) -> bool:
         try:

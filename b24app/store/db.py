@@ -4,15 +4,26 @@ A frozen process must not hold a row: every connection ends an idle transaction 
 keeps TCP alive. The pool opens lazily, so it is made after gunicorn forks.
 """
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from datetime import datetime
+from functools import cached_property, wraps
+from typing import ParamSpec, TypeVar
 
+import psycopg
+import structlog
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, QueuePool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from b24app.deadline import remaining
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = structlog.get_logger()
 
 POOL, OVERFLOW = 6, 2
 QUEUE_POOL = 3  # the worker's engine asks little; a small host gives 20 connections in all
@@ -20,6 +31,9 @@ POOL_WAIT_SECONDS = 10
 LOCK_SECONDS = 15
 # Who waits for a row must outlast whoever was frozen while holding it, so the lock's time is the longer one.
 SESSION_OPTIONS = f"-c idle_in_transaction_session_timeout=12s -c lock_timeout={LOCK_SECONDS}s -c timezone=UTC"
+HELD = {"key_share": True}  # FOR NO KEY UPDATE: does not stop rows elsewhere that only name this one
+PASSING = ("40P01", "55P03", "40001")  # deadlock, lock time-out, serialization: nothing was written, so do it again
+TRIES, LONGEST_SECONDS, PAUSE_SECONDS = 5, 20.0, 0.05
 KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "connect_timeout": 10}
 
 
@@ -77,6 +91,49 @@ class Store:
         with self._sessions.begin() as db:
             yield db
 
+    def clock_timestamp(self) -> datetime | None:
+        """What time the database has; None when it cannot be asked.
+
+        On a connection of its own: who asks may hold one of the pool, and others may wait for what that one holds.
+        """
+        try:
+            with psycopg.connect(self.conninfo, autocommit=True) as connection:
+                row = connection.execute("select clock_timestamp()").fetchone()
+        except psycopg.Error:
+            return None
+        return row[0] if row else None
+
     def close(self) -> None:
         """Give the connections back; the next use opens new ones."""
         self.engine.dispose()
+
+
+def repeated(work: Callable[P, T]) -> Callable[P, T]:
+    """Do `work` again when the database took its transaction back: a deadlock, or a row that was held for too long.
+
+    For whatever does nothing but read and write in one transaction of its own. Not again after twenty seconds, so a row
+    that stays held is an error in the end.
+    """
+
+    @wraps(work)
+    def until_done(*args: P.args, **kwargs: P.kwargs) -> T:
+        began = time.monotonic()
+        for number in range(1, TRIES):
+            try:
+                return work(*args, **kwargs)
+            except DBAPIError as error:
+                if not _passes(error) or time.monotonic() - began > remaining(LONGEST_SECONDS):
+                    raise
+                log.info("transaction_repeated", work=work.__qualname__, code=_code(error), number=number)
+                time.sleep(PAUSE_SECONDS * number * (1 + random.random()))  # noqa: S311  so that two do not meet again
+        return work(*args, **kwargs)
+
+    return until_done
+
+
+def _code(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _passes(error: DBAPIError) -> bool:
+    return _code(error) in PASSING

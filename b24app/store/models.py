@@ -95,7 +95,13 @@ class Portal(Base):
     bound_to: Mapped[str | None] = mapped_column(Text)  # the APP_URL that events and placement are bound to
     uninstalled_at: Mapped[datetime | None]
     to_be_erased: Mapped[bool] = mapped_column(server_default=text("false"))  # removed with its data: a job deletes it
-    suspended_code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's word for why work stopped
+    to_be_forgotten: Mapped[bool] = mapped_column(server_default=text("false"))  # removed: a job forgets its people
+    suspended_code: Mapped[str | None] = mapped_column(
+        Text
+    )  # why work stopped: Bitrix24's word, or `removal_announced`
+    suspended_at: Mapped[datetime | None]
+    asked_times: Mapped[int] = mapped_column(server_default=text("0"))  # since it was stopped
+    ask_again_at: Mapped[datetime | None] = mapped_column(index=True)  # of a stopped portal
     paused_until: Mapped[datetime | None]
 
     @property
@@ -124,6 +130,7 @@ class User(Base):
     seen_version: Mapped[int | None]  # of the app on this portal, when they last had it open
     seen_scope: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime | None]  # up to when they said they know what happened
+    refused_code: Mapped[str | None] = mapped_column(Text)  # why Bitrix24 does not let them in, as it said last
 
     @property
     def ref(self) -> UserRef:
@@ -146,7 +153,7 @@ class UserToken(Base):
     access_sha256: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime]
     obtained_at: Mapped[datetime] = mapped_column(index=True)
-    tried_at: Mapped[datetime | None]  # when keeping it alive was last tried and did not succeed
+    tried_at: Mapped[datetime | None]  # when it was last tried to keep it alive
     dead_code: Mapped[str | None] = mapped_column(Text)  # why it cannot be renewed; a new pair clears it
 
 
@@ -205,7 +212,11 @@ class Run(Base):
     )  # who saw how it ended
     tries: Mapped[int] = mapped_column(server_default=text("0"))  # transient failures in a row
     step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows with each recorded batch
+    worked_at: Mapped[datetime | None]  # when a batch was last recorded
+    decided_by: Mapped[int | None] = mapped_column(BigInteger)  # who said that it is still wanted though late
+    decided_at: Mapped[datetime | None]
     returns_run: Mapped[UUID | None] = mapped_column(index=True)  # the linked run that publishes again at `until`
+    is_return: Mapped[bool] = mapped_column(server_default=text("false"))  # it is such a linked run, or a retry of one
     undoes: Mapped[UUID | None] = mapped_column(index=True)
     retries: Mapped[UUID | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
@@ -230,6 +241,11 @@ class RunItem(Base):
     __table_args__ = (
         Index("ix_run_items_lid", "lid", "run_id"),
         Index("ix_run_items_in_flight", "run_id", postgresql_where=text("state = 'running'")),
+        Index(
+            "ix_run_items_in_window",
+            "lid",
+            postgresql_where=text("baseline is not null and state in ('pending', 'running')"),
+        ),
     )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
@@ -238,12 +254,15 @@ class RunItem(Base):
     site_id: Mapped[int | None] = mapped_column(BigInteger)
     title: Mapped[str] = mapped_column(Text, server_default="")
     site: Mapped[str] = mapped_column(Text, server_default="")
+    url: Mapped[str | None] = mapped_column(Text)
     state: Mapped[ItemState]
     code: Mapped[str | None] = mapped_column(Text)  # Bitrix24's code of a failure
     problem: Mapped[str | None] = mapped_column(String(32))  # the key of its problem: gives the words
     before: Mapped[dict[str, Any] | None]  # the page's state read just before we acted
     after: Mapped[dict[str, Any] | None]  # and right after
     expected: Mapped[dict[str, Any] | None]  # of an undo: what the undone run left behind; anything else is not touched
+    baseline: Mapped[bool | None]  # of a return: whether the page is live without our windows; None while its is closed
+    kept_by: Mapped[UUID | None]  # of a return: the run that keeps the page as it is beyond this return
 
     @property
     def was_published(self) -> bool | None:
@@ -302,3 +321,48 @@ class WorkerSeen(Base):
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     at: Mapped[datetime]
+
+
+class SystemToken(Base):
+    """The token pair of the app's own system user on a portal (ONAPPUSERREADY): for notices and nothing else."""
+
+    __tablename__ = "system_tokens"
+
+    member_id: Mapped[str] = mapped_column(
+        MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(BigInteger)
+    access: Mapped[bytes] = mapped_column(LargeBinary)  # sealed by the vault
+    refresh: Mapped[bytes] = mapped_column(LargeBinary)  # sealed by the vault
+    access_sha256: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]
+    obtained_at: Mapped[datetime]
+    dead_code: Mapped[str | None] = mapped_column(Text)
+
+
+class InboxEvent(Base):
+    """An event that was proven and answered with 200, until it is worked off. A portal need not be known yet."""
+
+    __tablename__ = "inbox_events"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))  # of the whole post
+    member_id: Mapped[str] = mapped_column(MEMBER, index=True)
+    event: Mapped[str] = mapped_column(String(64))
+    ts: Mapped[int] = mapped_column(BigInteger)  # unix seconds as the portal said, 0 where it did not
+    values: Mapped[dict[str, Any]]
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # tokens that came with it, sealed by the vault
+    received_at: Mapped[datetime]
+    due_at: Mapped[datetime] = mapped_column(index=True)
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    contradicted: Mapped[int] = mapped_column(server_default=text("0"))  # how often a removal was found untrue
+    deadline: Mapped[datetime | None]  # when a removal nobody can be asked about is carried out all the same
+
+
+class Count(Base):
+    """What happened how often, for the figures, across processes and restarts."""
+
+    __tablename__ = "counts"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 BEGIN, STEP, ENSURE, FORGET = "begin_run", "step_run", "ensure_run", "forget_portal"
+WORK_EVENT = "work_event"
 WITH_JOBS = text(
     "select args->>'run' from procrastinate_jobs "
     "where status in ('todo', 'doing') and task_name = any(:tasks) and args->>'run' = any(:runs)"
@@ -22,6 +23,10 @@ WITH_JOBS = text(
 JOBS_OF = text(
     "delete from procrastinate_jobs where status <> 'doing' "
     "and (lock = :portal or args->>'portal' = :portal or args->>'run' = any(:runs))"
+)
+WITH_WORK = text(
+    "select args->>cast(:name as text) from procrastinate_jobs "
+    "where status in ('todo', 'doing') and task_name = :task and args->>cast(:name as text) = any(:wanted)"
 )
 BY_STATUS = text("select status::text, count(*) from procrastinate_jobs group by status")
 NO_BEGIN = text(
@@ -61,6 +66,12 @@ class Queue:
         raw = db.connection().connection.driver_connection
         self._app.configure_task(FORGET, allow_unknown=True, connection=raw).defer(portal=member_id)
 
+    def work_event(self, db: Session, event: int, member_id: str) -> None:
+        """Work an event of the inbox off, in the turn of the portal's events."""
+        raw = db.connection().connection.driver_connection
+        lock = f"events {member_id}"  # not scheduled ever: a job of a later time would hold up all with this lock
+        self._app.configure_task(WORK_EVENT, allow_unknown=True, lock=lock, connection=raw).defer(event=event)
+
     def _defer(self, db: Session, task: str, run: UUID, *, lock: str | None = None, at: datetime | None = None) -> None:
         raw = db.connection().connection.driver_connection
         self._app.configure_task(
@@ -78,6 +89,18 @@ def with_jobs(db: Session, runs: Collection[UUID], tasks: Sequence[str] = (BEGIN
         return set()
     rows = db.scalars(WITH_JOBS, {"runs": [str(run) for run in runs], "tasks": list(tasks)})
     return {UUID(run) for run in rows}
+
+
+def events_with_jobs(db: Session, events: Collection[int]) -> set[int]:
+    """Which of these events of the inbox have a job that waits or is being done."""
+    wanted = {"name": "event", "task": WORK_EVENT, "wanted": [str(event) for event in events]}
+    return {int(event) for event in db.scalars(WITH_WORK, wanted)} if events else set()
+
+
+def portals_with_jobs(db: Session, portals: Collection[str]) -> set[str]:
+    """Which of these portals have a job that waits, or is being done, to forget them."""
+    wanted = {"name": "portal", "task": FORGET, "wanted": list(portals)}
+    return set(db.scalars(WITH_WORK, wanted)) if portals else set()
 
 
 def delete_jobs(db: Session, member_id: str, runs: Collection[UUID]) -> None:

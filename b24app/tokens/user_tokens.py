@@ -8,7 +8,7 @@ or when its time has passed and a call is due (OAuth docs, auto-renewal); the on
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -26,14 +26,12 @@ from b24app.clock import Clock
 from b24app.domain import UserRef
 from b24app.errors import (
     AppNotAllowed,
-    Blocked,
     ExpiredToken,
     InvalidToken,
     KeyMissing,
     NotGenuine,
     NotInstalled,
     OperatorError,
-    PaymentRequired,
     PortalError,
     PortalMoved,
     SignInAgain,
@@ -42,10 +40,12 @@ from b24app.errors import (
     error_for,
 )
 from b24app.request_log import acting
-from b24app.store.db import Store, hurry
+from b24app.store.db import HELD, Store, hurry, repeated
 from b24app.store.models import Portal, User, UserToken, VerifiedToken
 from b24app.store.vault import CannotOpen, Place, Vault, fingerprint
+from b24app.tokens.credentials import Credentials
 from b24app.tokens.single_flight import SingleFlight
+from b24app.tokens.stops import STOPPING, Stops
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -55,16 +55,6 @@ BUSY = "renewal_busy"
 RENEWALS_AT_ONCE = 4  # each holds a connection while it asks; half of a process's pool stays for everybody else
 PATIENCE_SECONDS = 30.0
 RENEWALS, WAIT_TOGETHER = "renewals", 1000  # those who wait for one renewal need no places of their own
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """What one call needs: where to, and with which token."""
-
-    endpoint: str
-    server: str
-    token: str = field(repr=False)
-    expires_at: datetime
 
 
 class Tokens:
@@ -85,6 +75,7 @@ class Tokens:
         self._rest = rest
         self._oauth = oauth
         self._clock = clock
+        self._stops = Stops(store, rest, oauth, clock)
         self._renewals: SingleFlight[tuple[UserRef, str], Credentials] = SingleFlight(
             RENEWALS_AT_ONCE, PATIENCE_SECONDS
         )
@@ -103,6 +94,17 @@ class Tokens:
         """Up to 50 commands in one request; a command's failure is its value, a failure of the call is raised."""
         return self._as(user, lambda access: self._rest.batch(access.endpoint, access.token, commands, timeout=timeout))
 
+    def is_administrator(self, endpoint: str, access_token: str) -> bool:
+        """What the portal says now of the owner of a proven token that is not stored; False when it says nothing.
+
+        Not in the log of requests, which is of people the app knows.
+        """
+        try:
+            return self._rest.call(endpoint, access_token, "user.admin", timeout=10).result is True
+        except PortalError as refused:
+            log.warning("administrator_unknown", code=refused.code)
+            return False
+
     def _as(self, user: UserRef, ask: Callable[[Credentials], T]) -> T:
         try:
             with acting(user):
@@ -116,12 +118,20 @@ class Tokens:
         if access.expires_at <= self._clock():
             access = self.renew(user, spent=access.token)
         try:
-            return self._with_move(user, access, ask)
+            return self._judged(user, access, ask)
         except (ExpiredToken, InvalidToken) as refused:
             if isinstance(refused, SignInAgain):
                 raise
             access = self.renew(user, spent=access.token)
+            return self._judged(user, access, ask)
+
+    def _judged(self, user: UserRef, access: Credentials, ask: Callable[[Credentials], T]) -> T:
+        """Ask; what the portal answers to this token may stop its work, what a renewal is told never does."""
+        try:
             return self._with_move(user, access, ask)
+        except STOPPING as said:
+            self._stops.judge(user.member_id, access, said)
+            raise
 
     def _with_move(self, user: UserRef, access: Credentials, ask: Callable[[Credentials], T]) -> T:
         """Ask; after a 302 ask the authorization server where the portal lives, and only then once more."""
@@ -135,8 +145,9 @@ class Tokens:
             if now.member_id != user.member_id or not same_host(now.client_endpoint, moved.host):
                 raise
             self._portal_moved(user.member_id, now.domain, now.client_endpoint)
-            return ask(Credentials(now.client_endpoint, access.server, access.token, access.expires_at))
+            return ask(replace(access, endpoint=now.client_endpoint))
 
+    @repeated
     def _portal_moved(self, member_id: str, domain: str, endpoint: str) -> None:
         log.info("portal_moved", member_id=member_id, domain=domain)
         with self._store.begin() as db:
@@ -145,19 +156,16 @@ class Tokens:
             )
 
     def _heed(self, user: UserRef, error: PortalError) -> None:
-        """Some refusals end more than the call: the user's sessions, or the portal's work."""
+        """Some refusals end more than the call: all of the user's sessions."""
         if isinstance(error, UserGone | AppNotAllowed):
-            self.end_sessions(user)
-        if isinstance(error, NotInstalled | PaymentRequired | Blocked):
-            with self._store.begin() as db:
-                db.execute(
-                    update(Portal)
-                    .where(Portal.member_id == user.member_id, Portal.suspended_code.is_(None))
-                    .values(suspended_code=error.code)
-                )
+            self.end_sessions(user, error.code)
 
-    def end_sessions(self, user: UserRef) -> None:
-        """Every session token of this user stops working at once, and what was proven of them is to be proven anew."""
+    @repeated
+    def end_sessions(self, user: UserRef, code: str) -> None:
+        """Every session token of this user stops working at once, and what was proven of them is to be proven anew.
+
+        code  what Bitrix24 said of them: their next opening asks whether it still says so
+        """
         with self._store.begin() as db:
             db.execute(
                 delete(VerifiedToken).where(
@@ -167,7 +175,7 @@ class Tokens:
             db.execute(
                 update(User)
                 .where(User.member_id == user.member_id, User.user_id == user.user_id)
-                .values(epoch=User.epoch + 1)
+                .values(epoch=User.epoch + 1, refused_code=code)
             )
 
     # --- remembering -----------------------------------------------------------------------------------------------
@@ -186,7 +194,7 @@ class Tokens:
 
         Runs in the caller's transaction; the user's row must exist. True when it was stored.
         """
-        row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)
+        row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=HELD)
         if row is not None and row.expires_at > expires_at and self._lives(row):
             return False
         sealed = self._sealed(user, access, refresh, expires_at)
@@ -215,7 +223,8 @@ class Tokens:
         }
 
     def _opened(self, row: UserToken, portal: Portal) -> Credentials:
-        return Credentials(portal.client_endpoint, portal.oauth_server, self._unsealed(row, "access"), row.expires_at)
+        access = self._unsealed(row, "access")
+        return Credentials(portal.client_endpoint, portal.oauth_server, access, row.expires_at, portal.epoch)
 
     def _unsealed(self, row: UserToken, column: str) -> str:
         user = UserRef(row.member_id, row.user_id)
@@ -267,19 +276,20 @@ class Tokens:
                 if row.access_sha256 != fingerprint(spent):
                     return self._opened(row, portal)
                 if row.dead_code is not None:
-                    raise error_for(row.dead_code, 401)
+                    raise _dead(row.dead_code)
+                stored = self._opened(row, portal)
                 verdict = self._exchange(user, row, portal)
                 self._write(row, verdict)
         except DBAPIError as taken:  # the row was held for too long: by somebody else, or by us
             if verdict is None:
                 raise _busy(user, look_again=taken.connection_invalidated) from taken
             return self._write_late(user, spent, verdict)
-        return self._followed(user, portal, verdict)
+        return self._followed(user, stored, verdict)
 
     def _locked(self, db: Session, user: UserRef) -> tuple[UserToken, Portal]:
         """The pair's row, held until the transaction ends. The portal's row is only read: opening locks it first."""
         hurry(db)
-        row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=True)
+        row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=HELD)
         portal = db.get(Portal, user.member_id)
         if row is None or portal is None:
             raise SignInAgain()
@@ -290,7 +300,7 @@ class Tokens:
         refresh = self._unsealed(row, "refresh")
         try:
             pair = self._oauth.refresh(self._oauth.choose(portal.oauth_server), refresh)
-        except (SignInAgain, UserGone) as refused:
+        except (SignInAgain, UserGone, NotInstalled) as refused:
             return refused
         except OperatorError as ours:
             log.critical("client_credentials_refused", code=ours.code, server=portal.oauth_server,
@@ -300,12 +310,17 @@ class Tokens:
 
     def _write(self, row: UserToken, verdict: Verdict) -> None:
         user = UserRef(row.member_id, row.user_id)
+        if isinstance(verdict, NotInstalled):
+            return  # `_followed` looks first whether the portal is the cause
         if isinstance(verdict, PortalError):
             row.dead_code = verdict.code
             log.warning("token_cannot_be_renewed", member_id=user.member_id, user_id=user.user_id, code=verdict.code)
-        else:
-            _set(row, self._sealed(user, verdict.access, verdict.refresh, verdict.expires_at))
-            log.info("token_renewed", member_id=user.member_id, user_id=user.user_id)
+            return
+        if verdict.refresh is None:
+            log.warning("renewal_without_refresh_token", member_id=user.member_id, user_id=user.user_id)
+        refresh = verdict.refresh or self._unsealed(row, "refresh")
+        _set(row, self._sealed(user, verdict.access, refresh, verdict.expires_at))
+        log.info("token_renewed", member_id=user.member_id, user_id=user.user_id)
 
     def _write_late(self, user: UserRef, spent: str, verdict: Verdict) -> Credentials:
         """Our lock was lost while we asked (this process was frozen, or the database restarted). Others may have been
@@ -314,20 +329,48 @@ class Tokens:
         log.warning("token_row_lost", member_id=user.member_id, user_id=user.user_id)
         with self._store.begin() as db:
             row, portal = self._locked(db, user)
+            stored = self._opened(row, portal)
             if row.access_sha256 == fingerprint(spent):
                 self._write(row, verdict)
             elif row.dead_code is None:
-                return self._opened(row, portal)
-        return self._followed(user, portal, verdict)
+                return stored
+        return self._followed(user, stored, verdict)
 
-    def _followed(self, user: UserRef, portal: Portal, verdict: Verdict) -> Credentials:
+    def _followed(self, user: UserRef, stored: Credentials, verdict: Verdict) -> Credentials:
         """The verdict as an outcome, after the commit: what was written stays written."""
+        if isinstance(verdict, NotInstalled):
+            raise self._not_installed(user, stored, verdict)
         if isinstance(verdict, PortalError):
             raise verdict
-        endpoint = verdict.client_endpoint or portal.client_endpoint
-        if endpoint != portal.client_endpoint:
+        endpoint = verdict.client_endpoint or stored.endpoint
+        if endpoint != stored.endpoint:
             self._portal_moved(user.member_id, plain_host(urlsplit(endpoint).netloc), endpoint)
-        return Credentials(endpoint, portal.oauth_server, verdict.access, verdict.expires_at)
+        return replace(stored, endpoint=endpoint, token=verdict.access, expires_at=verdict.expires_at)
+
+    def _not_installed(self, user: UserRef, stored: Credentials, told: NotInstalled) -> PortalError:
+        """A renewal was refused because the app is not installed, wherever the refresh token is from. Where the portal
+        itself says so to the proven access token, its work has stopped and the pair may live again after it; else
+        the refusal is of this pair alone, which is dead.
+        """
+        if self._stops.hinted(user.member_id, stored):
+            return told
+        self._condemn(user, stored.token, told.code)
+        return _dead(told.code)
+
+    @repeated
+    def _condemn(self, user: UserRef, spent: str, code: str) -> None:
+        mine = (UserToken.member_id == user.member_id, UserToken.user_id == user.user_id)
+        with self._store.begin() as db:
+            db.execute(
+                update(UserToken).where(*mine, UserToken.access_sha256 == fingerprint(spent)).values(dead_code=code)
+            )
+        log.warning("token_cannot_be_renewed", member_id=user.member_id, user_id=user.user_id, code=code)
+
+
+def _dead(code: str) -> PortalError:
+    """Why a pair cannot be renewed, as an error of its person: a new opening brings a new pair."""
+    error = error_for(code, 401, method="oauth.token")
+    return SignInAgain(code, method="oauth.token") if isinstance(error, NotInstalled) else error
 
 
 def _busy(user: UserRef, *, look_again: bool = False) -> Unavailable:

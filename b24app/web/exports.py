@@ -22,7 +22,7 @@ RUN_HEADS = (
     "acting_as_id", "created_at", "finished_at", "problem", "returns_run", "undoes", "retries", "total", "succeeded",
     "failed", "skipped", "cancelled", "pending", "running",
 )  # fmt: skip
-ITEM_HEADS = ("lid", "title", "site", "state", "code", "detail", "was_published")
+ITEM_HEADS = ("lid", "title", "site", "url", "state", "code", "detail", "was_published")
 
 blueprint = Blueprint("exports", __name__)
 blueprint.before_request(require_session)
@@ -38,7 +38,7 @@ def history() -> Response:
 def pages(run_id: UUID) -> Response:
     run = services().runs.get(g.actor, run_id)
     query = read(ItemsQuery, request.args)
-    readable = services().permissions.readable_sites(g.actor, run)
+    readable = services().permissions.readable_sites(g.actor, run, services().runs.sites_of(g.actor, run_id))
     return csv_file(f"sundown-run-{run_id}.csv", ITEM_HEADS, _items(run_id, readable, query))
 
 

@@ -10,7 +10,7 @@ from b24app.domain import N_, read_id
 from b24app.errors import AuthorizationUnavailable, InsufficientScope, Problem
 from b24app.portals.bindings import PLACEMENT
 from b24app.portals.installs import Changes, Opening
-from b24app.web import responses
+from b24app.web import events, responses
 from b24app.web.current import services, session_tokens
 from b24app.web.forms import from_bitrix
 from b24app.web.problems import button, facts, refuse
@@ -29,6 +29,8 @@ def outside() -> Response:
 
 @blueprint.post("/install")
 def install() -> Response:
+    if "event" in from_bitrix():  # ONAPPUSERREADY goes to the address the app was installed from (events docs)
+        return events.receive()
     post = _read_post()
     opening = services().installs.install(post, g.lang, request.remote_addr or "")
     _may_frame(opening)

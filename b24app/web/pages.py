@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from b24app.domain import N_, Kind
-from b24app.errors import PageGone
+from b24app.errors import AccessDenied, KindRefused, PageGone
 from b24app.pages import PageSlice, Search
 from b24app.runs.queries import RunFilter
 from b24app.web import responses, serializers
@@ -43,6 +43,7 @@ class Query(BaseModel):
         return Search(self.kind, self.site, self.status, self.q, self.after, self.limit)
 
 
+NOTHING = PageSlice(pages=(), total=0, first=0, next=None, previous=None, sites=(), lids=())
 blueprint = Blueprint("pages", __name__)
 blueprint.before_request(require_session)
 
@@ -54,16 +55,21 @@ def listed() -> Response:
         query = _in_its_kind(query, query.site)
     if request.args.get("fresh"):
         services().pages.forget(g.actor)
-    screen = services().pages.screen(g.actor, query.search())
+    try:
+        screen = services().pages.screen(g.actor, query.search())
+    except AccessDenied as refused:
+        if responses.wants_json():
+            raise
+        return _view(query, NOTHING, [], refused)  # another kind may be open to them
     due = services().runs.upcoming(g.actor, [row.lid for row in screen.pages])
     if responses.wants_json():
         if query.ids_only:
-            return responses.json({"lids": screen.lids, "total": screen.total})
+            return responses.json({"lids": screen.lids, "total": screen.total, **_capped(screen)})
         shown = [serializers.page(row, due) for row in screen.pages]
         listed: PagesShape = {
             "pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous,
         }  # fmt: skip
-        return responses.json(listed)
+        return responses.json({**listed, **_capped(screen)})
     return _view(query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages])
 
 
@@ -84,18 +90,27 @@ def one(lid: int) -> Response:
     )
 
 
+def _capped(screen: PageSlice) -> dict[str, bool]:
+    """Said only where the portal has more pages than the app lists."""
+    return {"capped": True} if screen.capped else {}
+
+
 def _in_its_kind(query: Query, site: int) -> Query:
     """The query in the kind its site is of; without the site where the person may not see it."""
     kind = services().pages.kind_of_site(g.actor, site)
     return query.model_copy(update={"kind": kind} if kind else {"site": None})
 
 
-def _view(query: Query, screen: PageSlice, shown: list[dict[str, object]]) -> Response:
+def _view(
+    query: Query, screen: PageSlice, shown: list[dict[str, object]], refused: AccessDenied | None = None
+) -> Response:
     template = "pages/grid.html" if request.headers.get("HX-Target", "").endswith("grid") else "pages/view.html"
     return responses.html(
         template,
         pages=shown,
         total=screen.total,
+        capped=screen.capped,
+        refused=refused and facts(KindRefused(refused.code, method=refused.method)),
         next=screen.next,
         previous=screen.previous,
         first=screen.first,

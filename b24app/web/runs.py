@@ -1,5 +1,7 @@
 """Orders and their history: preview, order, look, stop, retry, undo."""
 
+import hashlib
+import json
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,11 +12,12 @@ from werkzeug.datastructures import MultiDict
 
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
-from b24app.errors import BadForm
+from b24app.errors import BadForm, NotFound
 from b24app.runs.local_time import ScheduledTime, moment, unreadable
-from b24app.runs.orders import MOST_PAGES, Order
+from b24app.runs.orders import MOST_PAGES, IdempotencyKey, Order
 from b24app.runs.queries import RunFilter, RunView
 from b24app.store.heartbeat import is_late, last_beat
+from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
 from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
@@ -49,6 +52,11 @@ class OrderForm(BaseModel):
         if value and "\0" in value:
             raise ValueError("a reason is plain text")
         return value or None
+
+    def digest(self) -> str:
+        """SHA-256 over what was asked for, as it was said: the same an hour later, when its time has passed."""
+        said = self.model_dump(mode="json") | {"lids": sorted(set(self.lids))}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def order(self, actor: Actor, now: datetime) -> Order:
         """The order with its times made sure of. A zone nobody knows matters only to a local time. Raises BadForm."""
@@ -116,7 +124,8 @@ class MoveForm(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    at: Short
+    at: Short | None = None
+    until: Short | None = None
     zone: Short | None = None
 
 
@@ -128,21 +137,29 @@ blueprint.before_request(require_session)
 def preview() -> Response:
     form = _order_form()
     order = form.order(g.actor, services().clock())
+    at = order.at.instant if order.at else None
+    until = order.until.instant if order.until else None
+    same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
     if request.headers.get("HX-Target", "").endswith("time-note"):
-        return responses.html("runs/when.html", times=times.of_order(order), zone=order.zone or g.actor.zone)
+        told = times.of_order(order)
+        return responses.html("runs/when.html", times=told, zone=order.zone or g.actor.zone, same=same)
     when = request.values.get("when") or ("later" if order.at else "now")
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
     coming = services().runs.upcoming(g.actor, order.lids)
     items = [
         previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later") for lid in order.lids
     ]
-    body: PreviewShape = {"items": [item.shape() for item in items], "counts": previews.counts(items)}
+    body: PreviewShape = {
+        "items": [item.shape() for item in items],
+        "counts": previews.counts(items),
+        "same_as": [str(run.id) for run in same],
+    }
     if responses.wants_json():
         return responses.json(body)
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
-        zones=zones.choices(),
+        zones=zones.choices(), same=same, addresses=previews.addresses(items, pages),
         own=[item.lid for item in items if item.own], **body,
     )  # fmt: skip
 
@@ -152,8 +169,18 @@ def order() -> Response:
     form = _order_form()
     if request.form.get("at") == "":  # the field was there and left empty, which is not "now"
         raise unreadable()
-    order = form.order(g.actor, services().clock())
-    run_id, is_new = services().orders.place(g.actor, order, _key())
+    key = _key(form)
+    run_id = services().orders.placed(g.actor, key) if key else None
+    is_new = False
+    if run_id is None:
+        run_id, is_new = services().orders.place(g.actor, form.order(g.actor, services().clock()), key)
+    try:
+        return _answer(run_id, 201 if is_new else 200)
+    except NotFound:
+        if is_new:
+            raise
+    order = form.order(g.actor, services().clock())  # the first with this key was withdrawn meanwhile
+    run_id, is_new = services().orders.place(g.actor, order, key)
     return _answer(run_id, 201 if is_new else 200)
 
 
@@ -202,19 +229,23 @@ def move(run_id: UUID) -> Response:
     zone = g.actor.zone if form.zone is None else form.zone
     run = services().runs.get(g.actor, run_id)
     services().permissions.require_steering(g.actor, run, _sites(run_id))
-    at = moment(form.at, zone, services().clock())
-    services().orders.move(g.actor, run_id, at, zones.understood(zone if at.wall_time else form.zone))
+    now = services().clock()
+    at, until = (None if said is None else moment(said, zone, now) for said in (form.at, form.until))
+    if at is None and until is None:
+        raise BadForm(detail=N_("No time was given. Nothing was moved."))
+    is_local = any(when is not None and when.wall_time for when in (at, until))
+    services().orders.move(g.actor, run_id, at, until, zones.understood(zone if is_local else form.zone))
     return _answer(run_id, 200)
 
 
 @blueprint.post("/<uuid:run_id>/retry")
 def retry(run_id: UUID) -> Response:
-    return _answer(services().orders.retry(g.actor, run_id, _readable(run_id)), 201)
+    return _answer(services().orders.retry(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/undo")
 def undo(run_id: UUID) -> Response:
-    return _answer(services().orders.undo(g.actor, run_id, _readable(run_id)), 201)
+    return _answer(services().orders.undo(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/takeover")
@@ -228,8 +259,10 @@ def _sites(run_id: UUID) -> frozenset[int]:
     return services().runs.sites_of(g.actor, run_id)
 
 
-def _readable(run_id: UUID) -> frozenset[int] | None:
-    return services().permissions.readable_sites(g.actor, services().runs.get(g.actor, run_id))
+def _readable(run: Run) -> frozenset[int] | None:
+    """Ids of the run's sites whose pages the person may see; None for all of their own."""
+    sites = () if run.created_by == g.actor.user_id else _sites(run.id)
+    return services().permissions.readable_sites(g.actor, run, sites)
 
 
 def _answer(run_id: UUID, status: int) -> Response:
@@ -239,7 +272,7 @@ def _answer(run_id: UUID, status: int) -> Response:
     view = services().runs.view(
         g.actor,
         run_id,
-        services().permissions.readable_sites(g.actor, run),
+        _readable(run),
         failed_only=query.items == "failed",
         after=query.after,
         limit=limit,
@@ -275,8 +308,9 @@ def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Resp
     moving = run.state in (RunState.QUEUED, RunState.RUNNING) or view.settling
     zone = run.zone or g.actor.zone
     return responses.html(
-        "runs/run.html", status, run=shown, doubt=serializers.doubt(run), late=times.late(run), there=times.there(run),
-        zone=zone, at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
+        "runs/run.html", status, run=shown, doubt=serializers.doubt(run), late=times.late(run),
+        overdue=times.overdue(run, services().clock()), there=times.there(run), zone=zone,
+        at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
         which=query.items, after=query.after, limit=limit, scheduled_count=services().runs.scheduled_count(g.actor),
         worker=_silent_worker() if moving or run.state is RunState.SCHEDULED else None,
     )  # fmt: skip
@@ -290,10 +324,10 @@ def _order_form() -> OrderForm:
     return read(OrderForm, sent, lists=("lids",))
 
 
-def _key() -> str | None:
+def _key(form: OrderForm) -> IdempotencyKey | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
         raise BadForm(detail=N_("The Idempotency-Key must be 1 to 255 plain characters. Nothing was done."))
-    return key
+    return IdempotencyKey(key, form.digest())

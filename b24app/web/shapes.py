@@ -42,12 +42,13 @@ class PageShape(TypedDict):
 
 
 class PagesShape(TypedDict):
-    """GET /pages: one slice of what matches."""
+    """GET /pages: one slice of what matches. `capped`: the portal has more pages than are listed."""
 
     pages: list[PageShape]
     total: int
     next: str | None
     previous: str | None
+    capped: NotRequired[bool]
 
 
 class PersonShape(TypedDict):
@@ -63,6 +64,7 @@ class ItemShape(TypedDict):
     lid: int
     title: str
     site: str
+    url: str | None
     state: str
     code: str | None
     detail: str | None
@@ -116,10 +118,11 @@ class PreviewItemShape(TypedDict):
 
 
 class PreviewShape(TypedDict):
-    """POST /runs/preview: nothing was done."""
+    """POST /runs/preview: nothing was done. `same_as` names open runs with the same pages, action and times."""
 
     items: list[PreviewItemShape]
     counts: dict[str, int]
+    same_as: list[str]
 
 
 class CallShape(TypedDict):

@@ -34,7 +34,7 @@ FLOORS = (
     {"request_log", "log"},
     {"bitrix", "store", "config"},
     {"i18n", "signing"},
-    {"errors"},
+    {"errors", "expiring"},
     {"domain", "clock", "deadline", "server", "zones"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

@@ -1,6 +1,8 @@
 """Forged posts in great numbers: few questions to Bitrix24, nothing stored, and real people still come in."""
 
+import gc
 import secrets
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -127,6 +129,69 @@ def test_forged_events_are_bounded_too(app: Flask, standin: StandIn, ada: Person
 
     assert statuses == {403}
     assert standin.oauth_asked("app.info") - asked == PORTAL.capacity
+
+
+NETWORKS = ("203.0.113.7", "198.18.4.20", "192.0.2.9")
+
+
+def test_a_flood_from_three_networks_keeps_nobody_out(
+    environment: dict[str, str], clock: StandingClock, standin: StandIn
+):
+    """Fifty forged posts a second, half of them with the name of the very portal that people are opening."""
+    services = build(make_config(environment), clock=clock, web_threads=24)
+    app = create_app(services)
+    standin.fault("oauth", "app.info", kind="latency", seconds=0.05, times=-1)
+    path, form = Person(app, standin.portals[0], "admin").frame(install=True)
+    assert send(app, (path, form), STRANGER).status_code == 200
+    standin.portals[0].finish_install()
+    people = [Person(app, standin.portals[0], "editor").frame() for _ in range(60)]
+    statuses: list[int] = []
+
+    def forge(n: int) -> None:
+        member = form["member_id"] if n % 2 else secrets.token_hex(16)
+        forged = {**form, "AUTH_ID": secrets.token_hex(32), "member_id": member}
+        send(app, (path, forged), NETWORKS[n % 3])
+
+    with ThreadPoolExecutor(12) as flood, ThreadPoolExecutor(3) as doors:
+        for each in range(len(people)):
+            clock.tick(seconds=0.2)
+            for n in range(10):
+                flood.submit(forge, 10 * each + n)
+            network = f"198.51.{each % 10}.{each + 1}" if each % 3 else STRANGER
+            statuses.append(doors.submit(send, app, people[each], network).result().status_code)
+
+    assert statuses.count(200) >= len(people) - 1
+    assert standin.oauth_asked("app.info") < 400, "of 600 forged"
+    services.close()
+
+
+def test_forged_posts_in_fifty_thousand_languages_take_no_memory(
+    environment: dict[str, str], clock: StandingClock, posts: Iterator[tuple[str, dict[str, str]]]
+):
+    services = build(make_config(environment), clock=clock, web_threads=24)
+    app = create_app(services)
+    client = app.test_client()
+
+    def flood(times: int, begin: int) -> None:
+        for n in range(begin, begin + times):
+            path, form = next(posts)
+            language = "".join(chr(97 + n // 26**place % 26) for place in range(5))
+            posted = f"{path.partition('?')[0]}?LANG={language}&PROTOCOL=1&DOMAIN=acme.bitrix24.com"
+            address = f"{n % 223 + 1}.{n % 251}.{n % 241}.{n % 239}"
+            headers = {"Accept-Language": f"{language}-{language[:2]}"}
+            client.post(posted, data=form, headers=headers, environ_base={"REMOTE_ADDR": address})
+
+    flood(2_500, 0)  # what is bounded is full, and what is made once is made
+    tracemalloc.start()
+    try:
+        flood(1_000, 10_000)
+        gc.collect()
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        services.close()
+
+    assert grown < 500_000, "bytes for a thousand posts once all caches are full"
 
 
 Hop = tuple[str, str]  # what X-Forwarded-For says, and who is at the socket

@@ -15,8 +15,20 @@ from b24app.domain import Action, Actor, ItemState, Kind, RunState
 from b24app.errors import SessionExpired
 from b24app.portals.events import INSTALL, PAYMENT, UNINSTALL, UPDATE
 from b24app.runs.orders import Order
+from b24app.runs.states import hold_portal
 from b24app.services import Services
-from b24app.store.models import ApiCall, Base, OneTimeMark, Portal, Run, RunItem, User, UserToken, VerifiedToken
+from b24app.store.models import (
+    ApiCall,
+    Base,
+    InboxEvent,
+    OneTimeMark,
+    Portal,
+    Run,
+    RunItem,
+    User,
+    UserToken,
+    VerifiedToken,
+)
 from b24sandbox import PortalHandle, StandIn
 from b24sandbox.protocol import events as sandbox_events
 from tests.people import Person
@@ -46,6 +58,30 @@ def ada(ada: Person) -> Person:
 def send(app: Flask) -> Callable[[Form], TestResponse]:
     """Post a form as Bitrix24's queue does."""
     return lambda form: app.test_client(use_cookies=False).post("/events", data=form)
+
+
+@pytest.fixture
+def deliver(send: Send, services: Services) -> Send:
+    """As `send`, and the worker does what came of it."""
+
+    def delivered(form: Form) -> TestResponse:
+        answer = send(form)
+        work_until_idle(services)
+        return answer
+
+    return delivered
+
+
+@pytest.fixture
+def remove(deliver: Send) -> Callable[..., TestResponse]:
+    """The app is removed from a portal: Bitrix24 no longer knows it there, and the event comes."""
+
+    def removed(portal: PortalHandle, clean: str) -> TestResponse:
+        form = envelope(portal, UNINSTALL, CLEAN=clean)
+        portal.state.installation = None
+        return deliver(form)
+
+    return removed
 
 
 def portal_row(services: Services, portal: PortalHandle) -> Portal | None:
@@ -174,13 +210,13 @@ def test_nobody_can_take_the_secret_over_while_the_authorization_server_is_silen
 
 
 def test_a_changed_secret_is_taken_from_an_administrators_proven_token_and_begins_a_new_installation(
-    ada: Person, alice: Person, send, services: Services
+    ada: Person, alice: Person, deliver, remove, services: Services
 ):
     ada.portal.state.installation.application_token = OTHER_SECRET  # type: ignore[union-attr]
 
-    update = send(envelope(ada.portal, UPDATE))
+    update = deliver(envelope(ada.portal, UPDATE))
     sessions = alice.get("/pages").status_code
-    removal = send(envelope(ada.portal, UNINSTALL, CLEAN="0"))
+    removal = remove(ada.portal, "0")
 
     assert update.status_code == 200
     assert sessions == 401
@@ -188,37 +224,39 @@ def test_a_changed_secret_is_taken_from_an_administrators_proven_token_and_begin
     assert portal_row(services, ada.portal).uninstalled_at is not None  # type: ignore[union-attr]
 
 
-def test_a_clerks_token_is_genuine_but_replaces_no_secret(ada: Person, send, services: Services):
+def test_a_clerks_token_is_genuine_but_replaces_no_secret(ada: Person, deliver, services: Services):
     before = secret_of(services, ada.portal)
 
-    by_event = send(envelope(ada.portal, INSTALL, "reader") | {"auth[application_token]": OTHER_SECRET})
+    by_event = deliver(envelope(ada.portal, INSTALL, "reader") | {"auth[application_token]": OTHER_SECRET})
     path, form = Person(ada.client.application, ada.portal, "reader").frame()
     by_frame = ada.client.post(path, data=form | {"APPLICATION_TOKEN": OTHER_SECRET})
 
-    assert (by_event.status_code, by_frame.status_code) == (403, 200)
+    assert (by_event.status_code, by_frame.status_code) == (200, 200), "genuine, so it is taken in and looked at"
     assert secret_of(services, ada.portal) == before
+    assert deliver(envelope(ada.portal, PAYMENT) | {"auth[application_token]": OTHER_SECRET}).status_code == 403
 
 
-def test_the_first_secret_may_come_by_an_event(app: Flask, standin: StandIn, send, services: Services):
+def test_the_first_secret_may_come_by_an_event(app: Flask, standin: StandIn, deliver, remove, services: Services):
     portal = standin.portals[0]
     administrator = Person(app, portal, "admin")
     path, form = administrator.frame(install=True)
     administrator.post_frame(path, {**form, "APPLICATION_TOKEN": ""})
     assert secret_of(services, portal) is None
 
-    answer = send(envelope(portal, INSTALL))
+    answer = deliver(envelope(portal, INSTALL))
 
     assert answer.status_code == 200
-    assert send(envelope(portal, UNINSTALL, CLEAN="1")).status_code == 200
+    assert secret_of(services, portal) is not None
+    assert remove(portal, "1").status_code == 200
 
 
 def test_an_install_event_of_a_portal_never_seen_is_taken_up_when_it_is_proven(
-    standin: StandIn, send, services: Services
+    standin: StandIn, deliver, services: Services
 ):
     portal = standin.portals[0]
     portal.install()
 
-    answer = send(envelope(portal, INSTALL))
+    answer = deliver(envelope(portal, INSTALL))
 
     assert answer.status_code == 200
     with services.store.begin() as db:
@@ -260,13 +298,12 @@ def history(alice: Person, services: Services) -> str:
 
 
 def test_removal_with_its_data_leaves_nothing_of_the_portal(
-    alice: Person, charlie: Person, history: str, send, services: Services
+    alice: Person, charlie: Person, history: str, remove, services: Services
 ):
     person = alice.portal.user("editor")
 
-    answer = send(envelope(alice.portal, UNINSTALL, CLEAN="1"))
+    answer = remove(alice.portal, "1")
     at_once = alice.get("/pages")
-    work_until_idle(services)
 
     assert (answer.status_code, at_once.status_code) == (200, 401)
     left = everything(services)
@@ -276,12 +313,11 @@ def test_removal_with_its_data_leaves_nothing_of_the_portal(
 
 
 def test_removal_without_its_data_leaves_the_history_and_no_people(
-    alice: Person, history: str, send, services: Services
+    alice: Person, history: str, remove, services: Services
 ):
     person = alice.portal.user("editor")
 
-    send(envelope(alice.portal, UNINSTALL, CLEAN="0"))
-    work_until_idle(services)
+    remove(alice.portal, "0")
 
     with services.store.begin() as db:
         runs = db.scalars(select(Run).order_by(Run.created_at)).all()
@@ -300,8 +336,8 @@ def test_removal_without_its_data_leaves_the_history_and_no_people(
     assert person.last_name not in everything(services)
 
 
-def test_removal_stops_what_was_set_for_later(alice: Person, history: str, send, services: Services, clock):
-    send(envelope(alice.portal, UNINSTALL, CLEAN="0"))
+def test_removal_stops_what_was_set_for_later(alice: Person, history: str, remove, services: Services, clock):
+    remove(alice.portal, "0")
     asked = alice.portal.requests()
     clock.tick(days=300)
 
@@ -322,17 +358,23 @@ def waiting_for_a_row(services: Services) -> int:
 
 @pytest.mark.parametrize("clean", ["0", "1"])
 def test_the_same_removal_five_times_at_once_has_one_effect(alice: Person, send, services: Services, clean: str):
-    """All five are proven and stand before the portal's row at the same moment; then it is let go."""
+    """One is being written into the inbox and the others stand behind it; then it is let go."""
     form = envelope(alice.portal, UNINSTALL, CLEAN=clean)
+    alice.portal.state.installation = None
     before = portal_row(services, alice.portal)
     with ThreadPoolExecutor(5) as threads:
         with services.store.begin() as db:
-            db.get_one(Portal, alice.portal.member_id, with_for_update=True)
+            db.execute(text("lock table inbox_events in exclusive mode"))
             sent = [threads.submit(send, form) for _ in range(5)]
             until(lambda: waiting_for_a_row(services) == 5)
         statuses = [answer.result().status_code for answer in sent]
+    with services.store.begin() as db:
+        written = db.scalars(select(InboxEvent.id)).all()
+    for event in [*written, *written]:
+        services.install_events.work(event)
 
     after = portal_row(services, alice.portal)
+    assert len(written) == 1
     assert before is not None
     assert after is not None
     assert statuses == [200] * 5
@@ -344,15 +386,16 @@ def test_the_same_removal_five_times_at_once_has_one_effect(alice: Person, send,
 
 
 def test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out(
-    alice: Person, history: str, send, services: Services
+    alice: Person, history: str, remove, services: Services
 ):
-    """A batch's record holds its run and then marks the portal; the removal takes them in the same order."""
+    """A batch's record holds the portal and then its run; the removal takes them in the same order."""
     with ThreadPoolExecutor(1) as threads:
         with services.store.begin() as db:
-            query = select(Run).where(Run.state == RunState.SCHEDULED, Run.returns_run.is_not(None))
-            db.scalars(query.with_for_update()).one()
-            removal = threads.submit(send, envelope(alice.portal, UNINSTALL, CLEAN="0"))
+            hold_portal(db, alice.portal.member_id)
+            removal = threads.submit(remove, alice.portal, "0")
             until(lambda: waiting_for_a_row(services) == 1)
+            query = select(Run).where(Run.state == RunState.SCHEDULED, Run.returns_run.is_not(None))
+            db.scalars(query.with_for_update(key_share=True)).one()
             marked = update(Portal).where(Portal.member_id == alice.portal.member_id)
             db.execute(marked.values(pages_version=Portal.pages_version + 1))
         answer = removal.result()
@@ -372,7 +415,7 @@ def test_an_order_that_meets_the_removal_is_not_written_after_it(
     with ThreadPoolExecutor(1) as threads:
         with services.store.begin() as db:
             portal = db.get_one(Portal, alice.portal.member_id, with_for_update=True)
-            late = threads.submit(services.orders._plan, asker, order, {})
+            late = threads.submit(services.orders._plan, asker, order, None)
             until(lambda: waiting_for_a_row(services) == 1)
             services.removal.close(db, portal, erase=clean == "1")
         refused = late.exception()
@@ -384,7 +427,7 @@ def test_an_order_that_meets_the_removal_is_not_written_after_it(
     assert alice.portal.page(351).active
 
 
-def test_the_same_install_five_times_at_once_makes_one_portal(standin: StandIn, send, services: Services):
+def test_the_same_install_five_times_at_once_makes_one_portal(standin: StandIn, send, services: Services, work):
     standin.portals[0].install()
     form = envelope(standin.portals[0], INSTALL)
     together = Barrier(5)
@@ -396,19 +439,20 @@ def test_the_same_install_five_times_at_once_makes_one_portal(standin: StandIn, 
     with ThreadPoolExecutor(5) as threads:
         statuses = list(threads.map(deliver, range(5)))
 
+    work()
     assert statuses == [200] * 5
     with services.store.begin() as db:
         assert db.scalar(select(func.count()).select_from(Portal)) == 1
         assert db.scalar(select(func.count()).select_from(UserToken)) == 1
 
 
-def test_a_removal_repeated_later_is_welcome_and_changes_nothing(alice: Person, send, services: Services):
+def test_a_removal_repeated_later_is_welcome_and_changes_nothing(alice: Person, deliver, services: Services):
     form = envelope(alice.portal, UNINSTALL, CLEAN="1")
-    first = send(form)
-    work_until_idle(services)
+    alice.portal.state.installation = None
+    first = deliver(form)
     before = everything(services)
 
-    again = send(form)
+    again = deliver(form)
 
     assert (first.status_code, again.status_code) == (200, 200)
     assert everything(services) == before
@@ -416,27 +460,27 @@ def test_a_removal_repeated_later_is_welcome_and_changes_nothing(alice: Person, 
 
 @pytest.mark.parametrize("clean", ["0", "1"])
 def test_a_removal_replayed_after_a_reinstall_leaves_the_new_installation_alone(
-    ada: Person, send, services: Services, clean: str
+    ada: Person, deliver, services: Services, clean: str
 ):
     removal = envelope(ada.portal, UNINSTALL, CLEAN=clean)
-    send(removal)
+    ada.portal.state.installation = None
+    deliver(removal)
     ada.portal.install()
     again = Person(ada.client.application, ada.portal, "admin")
     assert again.install().status_code == 200
     again.opened()
 
-    replayed = send(removal)
-    altered = send(removal | {"ts": str(int(removal["ts"]) - 60)})
+    replayed = deliver(removal)
+    altered = deliver(removal | {"ts": str(int(removal["ts"]) - 60)})
 
     assert (replayed.status_code, altered.status_code) == (200, 200)
     assert again.get("/pages").status_code == 200
     assert portal_row(services, ada.portal).uninstalled_at is None  # type: ignore[union-attr]
 
 
-def test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back(ada: Person, send, services: Services):
+def test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back(ada: Person, remove):
     old = ada.token
-    send(envelope(ada.portal, UNINSTALL, CLEAN="1"))
-    work_until_idle(services)
+    remove(ada.portal, "1")
     ada.portal.install()
     assert ada.install().status_code == 200
     ada.opened()
@@ -450,7 +494,12 @@ def test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back(a
 def test_a_reinstall_before_the_data_was_erased_starts_from_nothing(
     alice: Person, history: str, send, services: Services
 ):
-    send(envelope(alice.portal, UNINSTALL, CLEAN="1"))
+    form = envelope(alice.portal, UNINSTALL, CLEAN="1")
+    alice.portal.state.installation = None
+    send(form)
+    with services.store.begin() as db:
+        services.install_events.work(db.scalars(select(InboxEvent.id)).one())
+    assert portal_row(services, alice.portal).to_be_erased  # type: ignore[union-attr]
     alice.portal.install()
     again = Person(alice.client.application, alice.portal, "admin")
 
@@ -464,10 +513,9 @@ def test_a_reinstall_before_the_data_was_erased_starts_from_nothing(
 
 
 def test_after_a_removal_without_its_data_a_reinstall_shows_the_history_again(
-    alice: Person, history: str, send, services
+    alice: Person, history: str, remove, services
 ):
-    send(envelope(alice.portal, UNINSTALL, CLEAN="0"))
-    work_until_idle(services)
+    remove(alice.portal, "0")
     alice.portal.install()
     again = Person(alice.client.application, alice.portal, "admin")
     again.install()
@@ -483,9 +531,9 @@ def test_after_a_removal_without_its_data_a_reinstall_shows_the_history_again(
 
 
 def test_the_history_of_a_portal_left_for_a_year_is_erased(
-    alice: Person, history: str, send, services: Services, clock
+    alice: Person, history: str, remove, services: Services, clock
 ):
-    send(envelope(alice.portal, UNINSTALL, CLEAN="0"))
+    remove(alice.portal, "0")
     clock.tick(days=364)
     assert services.removal.forget_due() == 0
 
@@ -507,7 +555,7 @@ def test_a_removal_never_heard_of_stops_work_by_the_portals_own_words(alice: Per
     assert portal_row(services, alice.portal).suspended_code == "ERROR_OAUTH"  # type: ignore[union-attr]
 
 
-def test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation(alice: Person, send, services: Services):
+def test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation(alice: Person, deliver, services: Services):
     late = envelope(alice.portal, UNINSTALL, CLEAN="1", ago=1)
     alice.portal.state.installation = None
     alice.unpublish(351)
@@ -516,7 +564,7 @@ def test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation(alice:
     again = Person(alice.client.application, alice.portal, "admin")
     again.install()
     again.opened()
-    removal = send(late)
+    removal = deliver(late)
 
     assert removal.status_code == 200
     assert again.get("/pages").status_code == 200
@@ -526,7 +574,7 @@ def test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation(alice:
     assert (row.suspended_code, row.is_open, row.bound_to) == (None, True, services.config.app_url)
 
 
-def test_a_reinstall_with_another_secret_is_taken_up_at_an_administrators_open(ada: Person, send, services: Services):
+def test_a_reinstall_with_another_secret_is_taken_up_at_an_administrators_open(ada: Person, send):
     old = envelope(ada.portal, UNINSTALL, CLEAN="1")
     ada.portal.install()
     ada.portal.state.installation.application_token = OTHER_SECRET  # type: ignore[union-attr]
@@ -539,10 +587,9 @@ def test_a_reinstall_with_another_secret_is_taken_up_at_an_administrators_open(a
     assert (by_the_old.status_code, still, by_the_new.status_code) == (403, 200, 200)
 
 
-def test_a_late_install_event_does_not_revive_a_removed_portal(ada: Person, send, services: Services):
+def test_a_late_install_event_does_not_revive_a_removed_portal(ada: Person, send, remove, services: Services):
     late = envelope(ada.portal, INSTALL)
-    send(envelope(ada.portal, UNINSTALL, CLEAN="0"))
-    ada.portal.state.installation = None
+    remove(ada.portal, "0")
 
     answer = send(late)
 
@@ -551,15 +598,15 @@ def test_a_late_install_event_does_not_revive_a_removed_portal(ada: Person, send
 
 
 def test_an_install_event_makes_removals_of_before_too_old(
-    ada: Person, send, services: Services, standin: StandIn, clock
+    ada: Person, deliver, services: Services, standin: StandIn, clock
 ):
     late = envelope(ada.portal, UNINSTALL, CLEAN="1")
     clock.tick(minutes=10)
     standin.world.clock.advance(600)
     ada.portal.install()
 
-    install = send(envelope(ada.portal, INSTALL))
-    removal = send(late)
+    install = deliver(envelope(ada.portal, INSTALL))
+    removal = deliver(late)
 
     assert (install.status_code, removal.status_code) == (200, 200)
     row = portal_row(services, ada.portal)
@@ -572,11 +619,11 @@ def test_an_install_event_makes_removals_of_before_too_old(
 
 
 def test_an_update_binds_anew_at_the_next_administrators_open_and_everybody_is_told_once(
-    ada: Person, alice: Person, send, services: Services
+    ada: Person, alice: Person, deliver, services: Services
 ):
     form = envelope(ada.portal, UPDATE, VERSION="4", PREVIOUS_VERSION="3")
     ada.portal.update()
-    send(form)
+    deliver(form)
     assert portal_row(services, ada.portal).bound_to is None  # type: ignore[union-attr]
 
     first, second = ada.open(), ada.open()

@@ -1,13 +1,15 @@
 """Who pays for questions about what strangers post, and who never has to."""
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from b24app.errors import Forged, TooManyAttempts
-from b24app.portals.rate_limit import ADDRESS, ALL, NETWORK, PORTAL, RateLimiter, buckets_of
+from b24app.bitrix.places import AT_ONCE, Places
+from b24app.errors import AuthorizationUnavailable, Forged, TooManyAttempts
+from b24app.portals.rate_limit import ADDRESS, NETWORK, PORTAL, RateLimiter, buckets_of
 from tests.clocks import StandingClock
 
 ATTACKER, NEIGHBOUR, STRANGER = "203.0.113.7", "203.0.113.8", "198.51.100.1"
@@ -34,7 +36,7 @@ def junk(rate_limiter: RateLimiter, address: str, about: Callable[[int], str], t
 
 
 def a_real_one_passes(rate_limiter: RateLimiter, address: str, about: str = "real") -> bool:
-    with suppress(TooManyAttempts), rate_limiter.charge(address, about):
+    with suppress(AuthorizationUnavailable), rate_limiter.charge(address, about):
         return True
     return False
 
@@ -74,10 +76,81 @@ def test_a_customer_of_ipv6_cannot_multiply(rate_limiter: RateLimiter):
     assert a_real_one_passes(rate_limiter, "2001:db8:9::1")
 
 
-def test_addresses_from_everywhere_are_bounded_together(rate_limiter: RateLimiter):
-    asked = sum(junk(rate_limiter, f"{n % 200 + 1}.{n // 200}.7.1", lambda _: "m", 1) for n in range(10_000))
+def test_addresses_from_everywhere_lock_out_nobody(rate_limiter: RateLimiter):
+    for n in range(10_000):
+        junk(rate_limiter, f"{n % 200 + 1}.{n // 200}.7.1", lambda _: "m", 1)
 
-    assert asked == ALL.capacity
+    assert a_real_one_passes(rate_limiter, STRANGER)
+
+
+@contextmanager
+def questions_under_way(rate_limiter: RateLimiter, number: int, about: str = "junk") -> Iterator[list[str]]:
+    """So many questions that are not answered until the block ends; what each was refused with."""
+    asked, go_on, refused = threading.Semaphore(0), threading.Event(), []
+
+    def ask(n: int) -> None:
+        try:
+            with rate_limiter.charge(f"10.{n}.0.1", about):
+                asked.release()
+                go_on.wait(30)
+        except AuthorizationUnavailable as error:
+            refused.append(type(error).__name__)
+            asked.release()
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(number)]
+    for thread in threads:
+        thread.start()
+    for _ in range(min(number, AT_ONCE)):
+        asked.acquire(timeout=10)
+    try:
+        yield refused
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_only_so_many_questions_are_asked_at_once(clock: StandingClock):
+    rate_limiter = RateLimiter(clock, Places(threads=24, patience_seconds=0.2))
+
+    with questions_under_way(rate_limiter, AT_ONCE):
+        with pytest.raises(AuthorizationUnavailable) as refused:  # noqa: SIM117
+            with rate_limiter.charge(STRANGER, "real"):
+                pytest.fail("a question too many")
+        assert refused.value.retry_after
+
+    assert a_real_one_passes(rate_limiter, STRANGER)
+
+
+def test_networks_that_proved_a_portal_before_have_places_of_their_own(clock: StandingClock):
+    rate_limiter = RateLimiter(clock, Places(threads=24, patience_seconds=0.2))
+    assert a_real_one_passes(rate_limiter, STRANGER)
+
+    with questions_under_way(rate_limiter, AT_ONCE):
+        assert a_real_one_passes(rate_limiter, STRANGER)
+        assert not a_real_one_passes(rate_limiter, STRANGER, "a portal never seen from there")
+
+
+def test_networks_that_proved_a_portal_before_pay_from_no_bucket(rate_limiter: RateLimiter):
+    assert a_real_one_passes(rate_limiter, ATTACKER)
+    junk(rate_limiter, ATTACKER, lambda n: f"member{n}", 10_000)
+
+    assert a_real_one_passes(rate_limiter, NEIGHBOUR)
+    assert a_real_one_passes(rate_limiter, ATTACKER)
+    assert not a_real_one_passes(rate_limiter, ATTACKER, "another portal")
+
+
+def test_junk_takes_no_memory_however_much_of_it_comes(rate_limiter: RateLimiter):
+    junk(rate_limiter, ATTACKER, lambda n: f"warm up {n}", 10)
+    tracemalloc.start()
+    try:
+        for n in range(20_000):
+            junk(rate_limiter, f"{n % 223 + 1}.{n % 251}.{n % 241}.{n % 239}", lambda _, n=n: f"member{n}", 1)
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert grown < 50_000
 
 
 def test_who_is_found_genuine_pays_nothing(rate_limiter: RateLimiter):

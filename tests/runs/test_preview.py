@@ -24,7 +24,7 @@ def inside(clock: TurnableClock, **span: float) -> str:
 def test_the_shape_is_the_contracts(alice: Person):
     told = preview(alice, PAGE, 999_999)
 
-    assert set(told) == {"items", "counts"}
+    assert set(told) == {"items", "counts", "same_as"}
     assert [set(item) for item in told["items"]] == [ITEM, ITEM]
     assert set(told["counts"]) == {"will", "skip", "main", "may_not", "missing"}
 

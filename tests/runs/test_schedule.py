@@ -122,8 +122,8 @@ def test_moving_either_end_keeps_the_order_of_the_two(alice: Person, clock: Turn
     back = f"/runs/{first['returns_run']}/move"
 
     too_late = alice.post(f"/runs/{first['id']}/move", {"at": inside(clock, hours=4)})
-    too_early = alice.post(back, {"at": inside(clock, minutes=30)})
-    later = alice.post(back, {"at": inside(clock, hours=6)})
+    too_early = alice.post(back, {"until": inside(clock, minutes=30)})
+    later = alice.post(back, {"until": inside(clock, hours=6)})
     now_fits = alice.post(f"/runs/{first['id']}/move", {"at": inside(clock, hours=4)})
 
     assert (too_late.status_code, too_early.status_code) == (422, 422)
@@ -172,7 +172,7 @@ def test_a_publish_more_than_an_hour_late_waits_for_a_decision_even_when_the_ask
     work()
 
     assert waiting["state"] == "waiting"
-    assert waiting["problem"]["code"] == "too_late_to_publish"
+    assert waiting["problem"]["code"] == "too_late"
     assert "takeover" in waiting["can"]
     assert not alice.portal.page(PAGE).active
     assert alice.post(f"/runs/{run['id']}/takeover").status_code == 200
@@ -330,7 +330,7 @@ def test_a_late_return_can_be_taken_over_because_the_sites_of_its_pages_are_know
     first = body_of(alice.unpublish(PAGE, until=inside(clock, hours=1)))  # of a page no list was read for
     turn(hours=3)
     work()
-    assert seen(ada, {"id": first["returns_run"]})["problem"]["code"] == "too_late_to_publish"
+    assert seen(ada, {"id": first["returns_run"]})["problem"]["code"] == "too_late"
 
     taken = ada.post(f"/runs/{first['returns_run']}/takeover")
     work()

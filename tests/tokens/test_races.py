@@ -17,7 +17,7 @@ from b24app.errors import SignInAgain, Unavailable
 from b24app.factory import create_app
 from b24app.services import Services, build
 from b24app.store import db
-from b24app.store.db import POOL
+from b24app.store.db import POOL, Store
 from b24app.store.models import User, UserToken
 from b24app.tokens.user_tokens import RENEWALS_AT_ONCE
 from b24sandbox import StandIn
@@ -178,7 +178,7 @@ def test_with_one_connection_in_all_everything_still_works(
     """A transaction opened inside another would wait for itself for ever."""
     monkeypatch.setattr(db, "OVERFLOW", 0)
     monkeypatch.setattr(db, "POOL_WAIT_SECONDS", 1)
-    tight = build(make_config(environment), pool=1)
+    tight = build(make_config(environment), store=Store(environment["DATABASE_URL"], pool=1))
     administrator = Person(create_app(tight), alice.portal, "admin")
 
     assert administrator.install().status_code == 200

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
@@ -462,6 +463,28 @@ def test_keeping_alive_stops_where_it_cannot_work_and_condemns_nobody(
     assert asked <= (2 if left_alone else 21)
     assert left_alone or renewals(standin) == asked, "a suspended portal is not tried again"
     assert row(services, ada).dead_code is None
+
+
+def test_a_server_that_is_away_keeps_tokens_of_no_other_waiting(
+    ada: Person, charlie: Person, services: Services, environment: dict[str, str], clock: TurnableClock
+):
+    away = "http://127.0.0.1:9"
+    two = build(make_config(environment | {"B24_OAUTH_URL": f"{environment['B24_OAUTH_URL']},{away}"}), clock=clock)
+    keeping = KeepAlive(two.store, two.tokens, clock)
+    crowd(services, ada, MOST_AT_ONCE)
+    with services.store.begin() as db:
+        db.get_one(Portal, ada.portal.member_id).oauth_server = away
+        older = update(UserToken).where(UserToken.member_id == ada.portal.member_id)
+        db.execute(older.values(obtained_at=clock() - timedelta(days=1)))
+    clock.tick(days=170)
+
+    assert keeping.renew_ageing() == 2, "the administrator of the other portal, and Charlie"
+    assert keeping.renew_ageing() == 0
+
+    with services.store.begin() as db:
+        tried = select(func.count(), func.count(UserToken.tried_at)).where(UserToken.member_id == ada.portal.member_id)
+        assert db.execute(tried).one() == (MOST_AT_ONCE + 1, 2), "one at each look"
+    two.close()
 
 
 def test_a_person_whose_refresh_token_died_of_old_age_is_asked_in(

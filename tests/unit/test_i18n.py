@@ -39,9 +39,20 @@ def test_a_zone_is_named_with_its_distance_from_utc(zone, offset):
     assert i18n.offset(zone, NOW) == offset
 
 
-@pytest.mark.parametrize(("posted", "kept"), [("de", "de"), ("BR", "br"), ("../x", "en"), (None, "en"), ("d", "en")])
-def test_a_posted_language_is_kept_only_when_it_can_be_one(posted, kept):
+@pytest.mark.parametrize(("posted", "kept"), [
+    ("de", "de"), ("BR", "br"), ("../x", "en"), (None, "en"), ("d", "en"), ("en_US", "en"), ("pt-BR", "br"),
+    ("de_AT", "de"), ("es", "la"), ("zh_CN", "sc"), ("qqq", "en"), ("xx_YY", "en"),
+])  # fmt: skip
+def test_a_posted_language_is_kept_only_when_it_is_one(posted, kept):
     assert i18n.language(posted) == kept
+
+
+def test_languages_that_somebody_made_up_take_no_memory():
+    for n in range(500):
+        i18n.catalog(f"x{n}")
+
+    assert i18n.catalog.cache_info().currsize <= i18n.MOST_LANGUAGES
+    assert i18n.locale.cache_info().currsize <= i18n.MOST_LANGUAGES
 
 
 def test_scripts_that_run_from_right_to_left_are_known():

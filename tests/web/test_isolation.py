@@ -39,7 +39,7 @@ def seconds_of(ask: Callable[[], requests.Response], *expected: int) -> float:
     return time.monotonic() - began
 
 
-def event(standin: StandIn) -> dict[str, str]:
+def event(standin: StandIn) -> dict[str, str | None]:
     """An event that Bitrix24 sends and that proves itself by the portal's secret."""
     portal = standin.portals[0]
     return {

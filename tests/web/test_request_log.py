@@ -146,7 +146,7 @@ def test_a_run_as_a_file_has_a_row_a_page_and_no_formula(alice: Person):
     answer = alice.get(f"/runs/{run}.csv")
 
     rows = table(answer)
-    assert rows[0] == ["lid", "title", "site", "state", "code", "detail", "was_published"]
+    assert rows[0] == ["lid", "title", "site", "url", "state", "code", "detail", "was_published"]
     assert [row[1] for row in rows[1:]] == [f"'{title}" for title in DANGEROUS] + HARMLESS
     assert [row[0] for row in rows[1:]] == [str(lid) for lid in lids]
     assert answer.headers["Cache-Control"] == "no-store"
@@ -169,7 +169,7 @@ def test_failed_pages_alone_if_one_likes(alice: Person, work):
 
     rows = table(alice.get(f"/runs/{run}.csv?items=failed"))
 
-    assert [(row[0], row[3], row[4]) for row in rows[1:]] == [("999999", "failed", "LANDING_NOT_EXIST")]
+    assert [(row[0], row[4], row[5]) for row in rows[1:]] == [("999999", "failed", "LANDING_NOT_EXIST")]
     assert rows[1][5]
 
 

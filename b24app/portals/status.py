@@ -1,0 +1,207 @@
+"""Why a portal's work stopped, when it is asked again, and who can say whether the app is still there.
+
+A stop is written by `tokens/stops` once it is confirmed. The worker asks stopped portals again, after a minute, then
+less and less often; the first good answer lifts the stop and lets the runs go on that waited for it, so no person has
+to open the app. A portal that has said for 30 days that the app is not installed was left without our hearing of it: it
+is closed as if removed. Whether the app is still installed is asked of the authorization server with access tokens that
+were proven when they were stored; what it says of a refresh token decides nothing.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import select
+
+from b24app.bitrix.oauth import AuthorizationServers
+from b24app.clock import Clock
+from b24app.domain import UserRef
+from b24app.errors import (
+    AppNotAllowed,
+    AuthorizationUnavailable,
+    Blocked,
+    ExpiredToken,
+    NotGenuine,
+    NotInstalled,
+    PaymentRequired,
+    PortalError,
+    SignInAgain,
+    UserGone,
+)
+from b24app.portals.removal import Removal
+from b24app.runs.waiting import OF_THE_PORTAL, WaitingRuns
+from b24app.store.db import HELD, Store, repeated
+from b24app.store.models import Portal, UserToken
+from b24app.tokens.stops import says_not_installed
+from b24app.tokens.user_tokens import Tokens
+
+log = structlog.get_logger()
+
+ANNOUNCED = "removal_announced"  # ours: a removal that nobody can be asked about; only the inbox and an open end it
+PAUSES = tuple(timedelta(minutes=each) for each in (1, 2, 5, 15, 30, 60, 120, 240, 360))
+GONE_AFTER = timedelta(days=30)
+NOBODY_LEFT = (ExpiredToken, SignInAgain, UserGone, AppNotAllowed)  # this person's token is of no use
+PORTALS_AT_ONCE, PEOPLE_ASKED, SECONDS = 20, 5, 10
+
+
+class Presence(StrEnum):
+    """Whether the app is on a portal, as the authorization server says to tokens that were proven."""
+
+    INSTALLED = "installed"
+    REMOVED = "removed"
+    UNKNOWN = "unknown"  # there is no token left to ask with
+
+
+class PortalStatus:
+    """Asks stopped portals, and about portals. Safe to do twice and from several workers."""
+
+    def __init__(
+        self, store: Store, oauth: AuthorizationServers, tokens: Tokens, waiting: WaitingRuns, removal: Removal,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._oauth = oauth
+        self._tokens = tokens
+        self._waiting = waiting
+        self._removal = removal
+        self._clock = clock
+
+    # --- stopped portals -------------------------------------------------------------------------------------------
+
+    def ask_stopped(self) -> int:
+        """Ask the stopped portals whose turn it is; how many go on."""
+        stopped = (Portal.suspended_code.is_not(None), Portal.suspended_code != ANNOUNCED)
+        due = select(Portal.member_id).where(*stopped, Portal.uninstalled_at.is_(None))
+        with self._store.begin() as db:
+            turn = due.where(Portal.ask_again_at <= self._clock()).order_by(Portal.ask_again_at).limit(PORTALS_AT_ONCE)
+            portals = db.scalars(turn).all()
+        return sum(self.ask(member_id) for member_id in portals)
+
+    def ask(self, member_id: str) -> bool:
+        """Ask one stopped portal now; True when its work goes on."""
+        self._put_off(member_id)
+        said = self._said(member_id)
+        if said is None:
+            return self.lift(member_id)
+        if isinstance(said, PaymentRequired | Blocked):
+            self._note(member_id, said)
+        elif isinstance(said, (NotInstalled, *NOBODY_LEFT)):
+            self._close_if_gone(member_id)
+        return False
+
+    @repeated
+    def _put_off(self, member_id: str) -> None:
+        """When it is asked next, written before it is asked: a worker that is killed meanwhile asks no faster."""
+        with self._store.begin() as db:
+            portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)
+            if portal is not None and portal.suspended_code is not None:
+                portal.asked_times += 1
+                portal.ask_again_at = self._clock() + PAUSES[min(portal.asked_times, len(PAUSES) - 1)]
+
+    def _said(self, member_id: str) -> PortalError | None:
+        """What the portal answers the first person whose token lives; None for a good answer."""
+        said: PortalError = SignInAgain()
+        for user in self._people(member_id):
+            try:
+                self._tokens.call(user, "app.info", timeout=SECONDS)
+            except PortalError as refused:
+                said = refused
+                if refused.transient or isinstance(refused, NotInstalled | PaymentRequired | Blocked):
+                    return refused
+            else:
+                return None
+        return said
+
+    def _people(self, member_id: str) -> list[UserRef]:
+        """Whose tokens live, as far as we know: the freshest first."""
+        mine = (UserToken.member_id == member_id, UserToken.dead_code.is_(None))
+        query = select(UserToken.user_id).where(*mine).order_by(UserToken.expires_at.desc()).limit(PEOPLE_ASKED)
+        with self._store.begin() as db:
+            return [UserRef(member_id, user_id) for user_id in db.scalars(query)]
+
+    @repeated
+    def _note(self, member_id: str, said: PortalError) -> None:
+        """The portal still stands still, perhaps for another reason by now."""
+        with self._store.begin() as db:
+            portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)
+            if portal is not None and portal.suspended_code not in (None, ANNOUNCED, said.code):
+                portal.suspended_code, portal.suspended_at = said.code, self._clock()
+
+    @repeated
+    def lift(self, member_id: str) -> bool:
+        """The portal works again: its waiting runs go on."""
+        with self._store.begin() as db:
+            portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)
+            if portal is None or portal.suspended_code is None:
+                return False
+            log.warning("portal_resumed", member_id=member_id, code=portal.suspended_code)
+            clear(portal)
+            self._waiting.resume_in(db, member_id, OF_THE_PORTAL)
+        return True
+
+    def _close_if_gone(self, member_id: str) -> None:
+        with self._store.begin() as db:
+            portal = db.get(Portal, member_id)
+        if portal is None or portal.suspended_at is None or not says_not_installed(portal.suspended_code):
+            return
+        if portal.suspended_code == ANNOUNCED or portal.suspended_at > self._clock() - GONE_AFTER:
+            return
+        if self.presence(member_id) is not Presence.INSTALLED:
+            log.warning("portal_gone", member_id=member_id, since=portal.suspended_at.isoformat())
+            self._removal.remove(member_id, erase=False, installed_before=portal.suspended_at)
+
+    # --- is the app still there ------------------------------------------------------------------------------------
+
+    def presence(self, member_id: str) -> Presence:
+        """Whether the app is on the portal. Raises AuthorizationUnavailable when nobody can say at the moment."""
+        silent: PortalError | None = None
+        for user in self._people(member_id):
+            try:
+                found = self._seen_by(user)
+            except NOBODY_LEFT:
+                continue
+            except PortalError as unheard:  # an unpaid app or a setting of ours, too, is no word on the app's removal
+                silent = unheard
+            else:
+                if found is not Presence.UNKNOWN:
+                    return found
+        if silent is not None:
+            raise AuthorizationUnavailable(silent.code) from silent
+        return Presence.UNKNOWN
+
+    def _seen_by(self, user: UserRef) -> Presence:
+        """As `app.info` answers this person's token, renewed where it is over. Raises a PortalError."""
+        access = self._tokens.load(user)
+        found = self._vouched(access.server, access.token)
+        if found is Presence.UNKNOWN:
+            access = self._tokens.renew(user, spent=access.token)
+            found = self._vouched(access.server, access.token)
+        return found
+
+    def _vouched(self, server: str, token: str) -> Presence:
+        try:
+            self._oauth.app_info(self._oauth.choose(server), token)
+        except NotGenuine as refused:
+            return Presence.REMOVED if says_not_installed(refused.code) else Presence.UNKNOWN
+        return Presence.INSTALLED
+
+    @repeated
+    def announce(self, member_id: str, now: datetime) -> None:
+        """A removal was announced and nobody can be asked: work stops and sessions end until it is decided."""
+        with self._store.begin() as db:
+            portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)
+            if portal is not None and portal.is_open and portal.suspended_code != ANNOUNCED:
+                portal.suspended_code, portal.suspended_at, portal.ask_again_at = ANNOUNCED, now, None
+                portal.epoch += 1
+                log.warning("portal_stopped", member_id=member_id, code=ANNOUNCED)
+
+    def is_announced(self, member_id: str) -> bool:
+        """Its work stopped because a removal was announced, and nothing has ended that yet."""
+        with self._store.begin() as db:
+            return db.scalar(select(Portal.suspended_code).where(Portal.member_id == member_id)) == ANNOUNCED
+
+
+def clear(portal: Portal) -> None:
+    """No stop any more; in the caller's transaction."""
+    portal.suspended_code = portal.suspended_at = portal.ask_again_at = None
+    portal.asked_times = 0
