@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from b24app import zones
 from b24app.domain import N_, Actor, UserRef
 from b24app.errors import BadForm, SessionExpired
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, User
 
 FOLLOW_PORTAL = "portal"  # as a zone: the one of the person's profile in the portal
@@ -42,6 +42,7 @@ class Users:
             raise SessionExpired()
         return _actor(portal, person)
 
+    @repeated
     def prefer(self, user: UserRef, wish: Preference) -> None:
         """Keep how the person wants to see the app; None leaves a thing as it is. Raises BadForm for a strange zone."""
         zone = None if wish.zone in (None, FOLLOW_PORTAL) else zones.understood(wish.zone)

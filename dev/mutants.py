@@ -157,7 +157,7 @@ DEFENCES = (
     ),
     Defence(
         "a history without people gets none by a late batch", "b24app/runs/executor.py",
-        "moved, with_people = row.state, row.created_by != NOBODY", "moved, with_people = row.state, True",
+        "if row.created_by == NOBODY:", "if False:",
         (f"{AFTER}::test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal",),
     ),
     Defence(
@@ -189,8 +189,10 @@ DEFENCES = (
     ),
     Defence(
         "an undo holds the portal before its run", "b24app/runs/orders.py",
-        "self._hold_open(db, actor)\n            old = run_of(db, actor, run_id, lock=True)",
-        "old = run_of(db, actor, run_id, lock=True)",
+        "self._hold_open(db, actor)\n"
+        "            halves = pair(db, run_of(db, actor, run_id).id)\n            old = halves.run",
+        "halves = pair(db, run_of(db, actor, run_id).id)\n"
+        "            self._hold_open(db, actor)\n            old = halves.run",
         (f"{LOCKS}::test_undo_of_an_ended_run_and_a_removal_do_not_deadlock",),
     ),
     Defence(

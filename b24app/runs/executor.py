@@ -1,11 +1,14 @@
 """Do one page now, or one batch of a run: choose, call, record.
 
-Three rules keep a run right through anything. Items are marked as sent before the request leaves, so a killed worker
-or a lost answer leaves a trace, and the next step looks before it acts. A batch reads after it acted, so what is
-recorded is what really is. Recording is a compare-and-swap on the run's step: a repeated batch changes nothing twice.
+Four rules keep a run right through anything. Items are marked as sent before the request leaves, so a killed worker
+or a lost answer leaves a trace, and the next step looks before it acts. A page is read before a request for it leaves,
+and what was read is kept: so nothing is sent for a page that is already as wanted, and one that is so after a lost
+answer is not taken for our work. A batch reads after it acted, so what is recorded is what really is. Recording is a
+compare-and-swap on the run's step: a repeated batch changes nothing twice.
 
 How much a request may ask is in `throttle`. A portal that says it is asked too much is left alone by all its runs; a
-method that used up its time only by the runs that need it. A person's own single page never waits for any of this.
+method that used up its time only by the runs that need it, and a run that has trouble of its own waits alone. A
+person's own single page never waits for any of this.
 """
 
 import random
@@ -368,12 +371,17 @@ class Executor:
             row = db.execute(taken.returning(Run.state, Run.created_by)).one_or_none()
             if row is None:
                 return  # somebody else already recorded this step
-            moved, with_people = row.state, row.created_by != NOBODY  # not if the app was removed meanwhile
+            moved = row.state
+            if row.created_by == NOBODY:  # the app was removed meanwhile
+                batch = _without_people(batch)
             if batch.unwell and self._is_the_pages_fault(db, run):
                 batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
+            contested = set() if moved.is_final else windows.contested(db, run, batch.results)
+            results = [each for each in batch.results if each.lid not in contested]
+            open_again = [each.position for each in batch.results if each.lid in contested]
+            batch = replace(batch, results=results, refused=[*batch.refused, *open_again])
             if batch.results:
-                values = [result.values(with_people=with_people) for result in batch.results]
-                db.execute(update(RunItem), [{"run_id": run.id, **each} for each in values])
+                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
                 db.execute(update(Run).where(Run.id == run.id).values(worked_at=now))
             if batch.refused:
                 back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
@@ -381,13 +389,16 @@ class Executor:
                 db.execute(again.values(state=back))
             self._keep_readings(db, claim, batch, now)
             windows.close_over(db, run, [item.lid for item in claim.items if item.position in batch.refused])
-            windows.record(db, run, batch.results)
+            if row.created_by != NOBODY:
+                windows.record(db, run, batch.results)
             self._observe(db, run, batch)
             if any(result.state is ItemState.SUCCEEDED for result in batch.results):
                 _pages_changed(db, run.acting_user)
             fresh = db.get_one(Run, run.id, populate_existing=True)
             if batch.problem is not None:
                 self._interrupt(db, fresh, batch.problem)
+            elif contested and not fresh.state.is_final:
+                self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
             elif not fresh.state.is_final:
                 self._go_on(db, fresh)
 
@@ -483,6 +494,12 @@ class Executor:
         row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
         db.execute(insert(MethodThrottle).values(row).on_conflict_do_nothing())
         return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=HELD, populate_existing=True)
+
+
+def _without_people(batch: Batch) -> Batch:
+    """What a batch did, for a history that names nobody any more."""
+    results, unwell = ([each.nameless() for each in some] for some in (batch.results, batch.unwell))
+    return replace(batch, results=results, unwell=unwell, seen={})
 
 
 def _in_flight(db: Session, run: Run) -> bool:

@@ -204,6 +204,20 @@ def _ends(back: Run) -> datetime:
     return back.at
 
 
+def contested(db: Session, run: Run, results: Iterable[Result]) -> set[int]:
+    """Pages that are as the run wants them, but another order is just about to change that: to be looked at again."""
+    met = {each.lid for each in results if each.code == ALREADY_SO}
+    if not met or run.is_return:
+        return set()
+    opposed = (
+        select(RunItem.lid)
+        .join(Run, Run.id == RunItem.run_id)
+        .where(Run.member_id == run.member_id, Run.action != run.action, RunItem.state == ItemState.RUNNING)
+        .where(Run.state == RunState.RUNNING, Run.problem.is_(None), RunItem.lid.in_(met))
+    )
+    return set(db.scalars(opposed))
+
+
 def about_to_be_held(db: Session, back: Run, lids: Collection[int], now: datetime) -> set[int]:
     """Pages that another order is just about to have as they are now: bringing them back first would be a flicker."""
     if back.at is None or now - back.at > UNDER_WAY:
@@ -212,6 +226,7 @@ def about_to_be_held(db: Session, back: Run, lids: Collection[int], now: datetim
         select(RunItem.lid)
         .join(Run, Run.id == RunItem.run_id)
         .where(Run.member_id == back.member_id, Run.state.in_((RunState.QUEUED, RunState.RUNNING)))
-        .where(Run.action != back.action, ~Run.is_return, RunItem.state.in_(TO_COME), RunItem.lid.in_(lids))
+        .where(Run.action != back.action, ~Run.is_return, Run.problem.is_(None))
+        .where(RunItem.state.in_(TO_COME), RunItem.lid.in_(lids))
     )
     return set(db.scalars(others))

@@ -136,7 +136,14 @@ blueprint.before_request(require_session)
 @blueprint.post("/preview")
 def preview() -> Response:
     form = _order_form()
-    order = form.order(g.actor, services().clock())
+    times_open = request.values.get("times") == "open"  # the person has just chosen another zone there
+    try:
+        order = form.order(g.actor, services().clock())
+    except BadForm:
+        if not times_open:
+            raise
+        # What was typed stays in the field, though it has passed or does not exist in that zone; the order says so.
+        order = form.model_copy(update={"at": None, "until": None}).order(g.actor, services().clock())
     at = order.at.instant if order.at else None
     until = order.until.instant if order.until else None
     same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
@@ -159,7 +166,7 @@ def preview() -> Response:
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
-        zones=zones.choices(), same=same, addresses=previews.addresses(items, pages),
+        zones=zones.choices(), times_open=times_open, same=same, addresses=previews.addresses(items, pages),
         own=[item.lid for item in items if item.own], **body,
     )  # fmt: skip
 

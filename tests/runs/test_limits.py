@@ -190,7 +190,8 @@ def test_a_missing_scope_inside_the_batch_is_a_failure_of_the_call(alice: Person
 def test_a_hold_by_bitrix24_stops_all_runs_and_the_next_open_lets_them_go_on(
     alice: Person, ada: Person, services: Services, standin: StandIn, many: list[int]
 ):
-    standin.fault(0, method="batch", kind="error", code="OVERLOAD_LIMIT", status=401, times=1)
+    for method in ("batch", "app.info"):  # the refusal, and the question whether it is meant
+        standin.fault(0, method=method, kind="error", code="OVERLOAD_LIMIT", status=401, times=1)
     first, second = ordered(alice, many[:5]), ordered(alice, many[5:10])
 
     work_until_idle(services)

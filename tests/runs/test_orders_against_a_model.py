@@ -40,6 +40,7 @@ EXAMPLES = 12  # the same in every run, so that nothing fails by chance
 ALL, READ = ["read", "edit", "sett", "public", "delete"], ["read"]
 LATEST = {"publish": timedelta(hours=1), "unpublish": timedelta(hours=24)}
 UNDER_WAY = timedelta(minutes=10)
+SESSION = timedelta(minutes=50)
 OPEN = ("scheduled", "queued", "waiting", "decision")
 askers = st.sampled_from(["alice", "ada"])
 some_pages = st.lists(st.integers(0, PAGES - 1), min_size=1, max_size=PAGES, unique=True)
@@ -168,11 +169,12 @@ class Orders(RuleBasedStateMachine):
         self.pages = [PageModel() for _ in range(PAGES)]
         self.orders: list[OrderModel] = []
         self.people = {"alice": world.alice, "ada": world.ada}
+        self.opened_at: dict[str, datetime] = {}
         self.may, self.alive = True, True
         portal.rights(world.alice.user_id, 3, ALL)
         self.pass_by(timedelta(seconds=5))
-        world.alice.opened()
-        world.ada.opened()
+        self.open("alice")
+        self.open("ada")
 
     # --- the model ---------------------------------------------------------------------------------------------------
 
@@ -183,6 +185,17 @@ class Orders(RuleBasedStateMachine):
     @property
     def now(self) -> datetime:
         return self.world.clock()
+
+    def open(self, asker: str) -> Person:
+        """The person opens the app, and has a session for an hour."""
+        self.opened_at[asker] = self.now
+        return self.people[asker].opened()
+
+    def person(self, asker: str) -> Person:
+        """With a living session."""
+        if self.now - self.opened_at[asker] > SESSION:
+            return self.open(asker)
+        return self.people[asker]
 
     def in_state(self, *states: str) -> list[OrderModel]:
         return sorted((order for order in self.orders if order.state in states), key=lambda order: order.turn)
@@ -354,7 +367,7 @@ class Orders(RuleBasedStateMachine):
     ) -> OrderModel:
         times = {name: moment.isoformat() for name, moment in (("at", at), ("until", until)) if moment}
         lids = [self.lids[number] for number in pages]
-        answer = self.people[asker].opened().order(action, *lids, **times)
+        answer = self.person(asker).order(action, *lids, **times)
         assert answer.status_code == 201, answer.text
         assert answer.json
         made = self.adopt(answer.json, asker, pages)
@@ -370,7 +383,7 @@ class Orders(RuleBasedStateMachine):
         first.back = self.adopt(self.read(UUID(body["returns_run"])), asker, first.pages, first=first)
 
     def read(self, run_id: UUID) -> dict[str, Any]:
-        answer = self.world.ada.opened().get(f"/runs/{run_id}")
+        answer = self.person("ada").get(f"/runs/{run_id}")
         assert answer.json
         body: dict[str, Any] = answer.json
         return body
@@ -414,7 +427,7 @@ class Orders(RuleBasedStateMachine):
         until = self.now + wait + length if ends != "at" else None
 
         times = {name: moment.isoformat() for name, moment in (("at", at), ("until", until)) if moment}
-        answer = self.world.ada.opened().post(f"/runs/{order.id}/move", times)
+        answer = self.person("ada").post(f"/runs/{order.id}/move", times)
 
         begins = at or first.at
         ends_at = until or (back.at if back is not None and back.state == "scheduled" else None)
@@ -438,7 +451,7 @@ class Orders(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         order = data.draw(st.sampled_from(self.in_state(*OPEN)))
 
-        assert self.world.ada.opened().post(f"/runs/{order.id}/cancel").status_code == 200
+        assert self.person("ada").post(f"/runs/{order.id}/cancel").status_code == 200
 
         order.ended_by_hand = True
         if order.first is not None:
@@ -468,7 +481,7 @@ class Orders(RuleBasedStateMachine):
         order = data.draw(st.sampled_from(self.in_state("decision", "waiting")))
         if not self.works(asker) or not self.is_allowed(asker):
             return
-        person = self.people[asker].opened()
+        person = self.open(asker)
         if asker == "alice":
             self.resume("alice")
         answer = person.post(f"/runs/{order.id}/takeover")
@@ -494,7 +507,7 @@ class Orders(RuleBasedStateMachine):
         if not chosen or not self.works(asker):
             return
         old = data.draw(st.sampled_from(chosen))
-        person = self.people[asker].opened()
+        person = self.person(asker)
 
         answer = person.post(f"/runs/{old.id}/retry")
 
@@ -520,7 +533,7 @@ class Orders(RuleBasedStateMachine):
         others = [each for each in self.orders if each.undoes is old or each.first is old]
         used = any(each.state in ("queued", "waiting", "decision") or each.changed for each in others)
 
-        answer = self.people[asker].opened().post(f"/runs/{old.id}/undo")
+        answer = self.person(asker).post(f"/runs/{old.id}/undo")
 
         assert answer.status_code == (409 if used else 201), answer.text
         if answer.status_code == 201 and answer.json:
@@ -542,7 +555,7 @@ class Orders(RuleBasedStateMachine):
     def rights_change(self, may: bool) -> None:
         self.world.alice.portal.rights(self.world.alice.user_id, 3, ALL if may else READ)
         self.may = may
-        self.pass_by(timedelta(seconds=61))  # who may take over is known from a list that may be a minute old
+        self.pass_by(timedelta(seconds=301))  # who may take over is known for five minutes
 
     @precondition(lambda self: self.alive)
     @rule()
@@ -552,7 +565,7 @@ class Orders(RuleBasedStateMachine):
 
     @rule()
     def the_asker_opens_the_app(self) -> None:
-        self.world.alice.opened()
+        self.open("alice")
         self.alive = True
         self.resume("alice")
 
@@ -586,7 +599,7 @@ class Orders(RuleBasedStateMachine):
             if not self.in_state(*OPEN):
                 break
             for order in self.in_state("decision"):
-                assert self.world.ada.opened().post(f"/runs/{order.id}/takeover").status_code == 200
+                assert self.person("ada").post(f"/runs/{order.id}/takeover").status_code == 200
                 order.is_decided, order.state, order.started = True, "queued", None
                 for each in self.halves(order):
                     each.asker = "ada"
@@ -599,7 +612,7 @@ class Orders(RuleBasedStateMachine):
         else:
             raise AssertionError("the orders do not end")
         self.every_page_is_as_the_rules_say()
-        self.world.ada.opened()
+        self.person("ada")
         for order in self.orders:
             _ended_in_words(self.world.ada, order)
 

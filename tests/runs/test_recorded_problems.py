@@ -70,6 +70,7 @@ def test_a_portal_that_moved_is_shown_by_its_own_words() -> None:
     assert isinstance(RecordedProblem.of(PortalMoved("elsewhere.example")).problem(), PortalMoved)
 
 
+@pytest.mark.process
 def test_the_migration_carries_class_names_over_and_back(database_url: str) -> None:
     assert alembic(database_url, "downgrade", "0003").returncode == 0
     run = _run_with(database_url, {"code": "insufficient_scope", "class": "InsufficientScope", "method": "m"})

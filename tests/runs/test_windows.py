@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.conftest import Turn
 from tests.people import Person
+from tests.processes import wait_until
 from tests.worker import pump
 
 PAGE, OTHER = 351, 352
@@ -449,11 +451,13 @@ def test_either_end_is_moved_from_either_half(alice: Person, clock: TurnableCloc
     both = shown(alice.post(halves[1], {"at": at(4), "until": at(8)}))
     begins = shown(alice.post(halves[1], {"at": at(5)}))
     ends = shown(alice.post(halves[0], {"until": at(9)}))
+    forms = [alice.fragment("GET", half.removesuffix("/move")).text for half in halves]
     crossed = [alice.post(half, {"at": at(9), "until": at(5)}).status_code for half in halves]
 
     assert both["id"] == begins["id"] == first["returns_run"]
     assert (ends["id"], ends["at"], ends["until"]) == (first["id"], at(5), at(9))
     assert crossed == [422, 422]
+    assert ['name="until"' in form for form in forms] == [False, True]
     assert alice.post(halves[0], {}).status_code == 422
     go(hours=5)
     assert not is_up(alice)
@@ -491,3 +495,28 @@ def test_when_nobody_helps_for_two_weeks_both_halves_end_in_words(
     assert not is_up(alice)
     go(days=14, hours=21)
     assert is_up(alice)
+
+
+# --- at the same moment --------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_meets_a_return_in_flight_is_not_taken_for_done(
+    alice: Person, ada: Person, services: Services, standin: StandIn, turn: Turn, go: Go, window
+):
+    """Somebody orders the page down while the return that brings it back is on its way."""
+    back = f"/runs/{window(alice, None, 3)['returns_run']}"
+    turn(hours=3, seconds=1)
+    alice.opened()
+    ada.opened()
+    standin.fault(0, method="landing.landing.getList", kind="latency", seconds=3.0, times=1, user=alice.user_id)
+    at_work = Thread(target=pump, args=[services])
+    at_work.start()
+    wait_until(lambda: shown(alice.get(back))["counts"]["running"] == 1)
+
+    answer = ada.unpublish(PAGE)
+    at_work.join(30)
+    go(seconds=6)
+
+    assert answer.status_code == 201
+    assert run(ada, shown(answer)["id"])["state"] == "succeeded"
+    assert not is_up(ada)
