@@ -38,6 +38,7 @@ WALLS, SESSION, SIGNIN = (
     "tests/web/test_session.py",
     "tests/portals/test_sign_in.py",
 )
+ISOLATION, HOSTILE = "tests/web/test_isolation.py", "tests/web/test_hostile_portals.py"
 RENEWAL = "tests/tokens/test_renewal.py"
 SPEAKS = "tests/portals/test_who_speaks.py"
 AFTER, LOCKS, INBOX, READY = (
@@ -156,7 +157,7 @@ DEFENCES = (
     ),
     Defence(
         "a history without people gets none by a late batch", "b24app/runs/executor.py",
-        "moved, with_people = row.state, row.created_by != NOBODY", "moved, with_people = row.state, True",
+        "if row.created_by == NOBODY:", "if False:",
         (f"{AFTER}::test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal",),
     ),
     Defence(
@@ -188,8 +189,8 @@ DEFENCES = (
     ),
     Defence(
         "an undo holds the portal before its run", "b24app/runs/orders.py",
-        "self._hold_open(db, actor)\n            old = run_of(db, actor, run_id, lock=True)",
-        "old = run_of(db, actor, run_id, lock=True)",
+        "self._hold_open(db, actor)\n            halves = pair(db, run_of(db, actor, run_id).id)\n            old",
+        "halves = pair(db, run_of(db, actor, run_id).id)\n            old",
         (f"{LOCKS}::test_undo_of_an_ended_run_and_a_removal_do_not_deadlock",),
     ),
     Defence(
@@ -378,6 +379,69 @@ DEFENCES = (
         (
             "tests/unit/test_log.py::test_everything_a_process_writes_goes_the_same_way",
             "tests/web/test_redaction.py::test_no_secret_comes_out_anywhere",
+        ),
+    ),
+    Defence(
+        "a portal has few threads at once", "b24app/server.py",
+        "if free > 0 and at_work < self._most(party, free):", "if free > 0:",
+        (f"{ISOLATION}::test_a_hanging_portal_and_half_open_posts_hold_up_nobody_else",),
+    ),
+    Defence(
+        "health has threads of its own", "b24app/server.py", "if path in RESERVED:", "if False:",
+        (f"{ISOLATION}::test_a_hanging_authorization_server_holds_up_nobody_with_a_living_token",),
+    ),
+    Defence(
+        "a call ends with the request it is for", "b24app/deadline.py",
+        "return own if ends is None else max(0.0, min(own, ends - time.monotonic()))", "return own",
+        (f"{HOSTILE}::test_a_deadline_is_the_smaller_of_what_is_left_and_a_calls_own",),
+    ),
+    Defence(
+        "a host that hangs is left alone", "b24app/bitrix/places.py",
+        "if health is None or health.timeouts < TIMEOUTS_IN_A_ROW:", "if True:",
+        (f"{ISOLATION}::test_a_portal_that_hangs_again_and_again_is_left_alone_and_found_well_again",),
+    ),
+    Defence(
+        "an answer is given up while it is read", "b24app/bitrix/rest.py",
+        "if got > size.most_bytes or values > size.most_values:", "if got > size.most_bytes:",
+        (f"{HOSTILE}::test_eight_megabytes_of_junk_cost_little_more_than_is_read_of_them",),
+    ),
+    Defence(
+        "a list ends, whatever the portal says", "b24app/pages.py",
+        "full and FIRST_CHUNKS * CHUNK + len(states) < MOST_PAGES else None",
+        "full and len(states) < 4 * MOST_PAGES else None",
+        (f"{HOSTILE}::test_a_portal_that_returns_full_chunks_for_ever_is_read_so_far_and_no_further",),
+    ),
+    Defence(
+        "rights are kept", "b24app/permissions.py",
+        "RIGHTS_LAST, FAILURE_LASTS = timedelta(minutes=5)", "RIGHTS_LAST, FAILURE_LASTS = timedelta(seconds=1)",
+        ("tests/runs/test_rights_kept.py::test_thirty_looks_at_a_colleagues_run_ask_the_portal_once",),
+    ),
+    Defence(
+        "networks known pay from no bucket", "b24app/portals/rate_limit.py",
+        "known = self._proven.get(here, self._clock()) is not None", "known = False",
+        (
+            "tests/portals/test_rate_limit.py::test_networks_that_proved_a_portal_before_pay_from_no_bucket",
+            "tests/portals/test_flood.py::test_a_flood_from_three_networks_keeps_nobody_out",
+        ),
+    ),
+    Defence(
+        "languages are those of Bitrix24", "b24app/i18n.py", "return code if code in KNOWN else DEFAULT", "return code",
+        ("tests/unit/test_i18n.py::test_a_posted_language_is_kept_only_when_it_is_one",),
+    ),
+    Defence(
+        "open orders are counted", "b24app/runs/quotas.py", "if (db.scalar(waiting) or 0) >= OPEN_ORDERS:", "if False:",
+        ("tests/runs/test_quotas.py::test_a_thousand_open_orders_are_the_most_a_portal_may_have",),
+    ),
+    Defence(
+        "true is no number", "b24app/domain.py",
+        "if isinstance(value, int) and not isinstance(value, bool):\n        return value",
+        "if isinstance(value, int | float):\n        return int(value)",
+        ("tests/web/test_strict_forms.py::test_what_is_no_number_is_no_page",),
+    ),
+    Defence(
+        "a body in chunks is never cut", "b24app/web/forms.py", "if len(got) > limit:", "if False:",
+        (
+            f"{ISOLATION}::test_a_body_over_the_limit_is_refused_at_once_and_never_cut",
         ),
     ),
 )  # fmt: skip

@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 PROFILE_AGE = timedelta(days=1)
 EPOCH_BITS = 30
+LONGEST_NAME = 255
 ERASE_SECONDS = 10  # of an open that waits until the earlier installation is erased
 TRIES = 3  # of an open that a removal or a reinstall overtook
 WHO = {"profile": Command("profile"), "admin": Command("user.admin")}
@@ -436,7 +437,8 @@ def _note_profile(user: User, answer: Answer | PortalError, clock: Clock) -> Non
     if isinstance(answer, PortalError) or not isinstance(answer.result, dict):
         return
     profile = answer.result
-    names = (str(profile.get(part) or "").strip() for part in ("NAME", "LAST_NAME"))
-    user.name = " ".join(name for name in names if name)
+    said = (profile.get(part) for part in ("NAME", "LAST_NAME"))
+    names = (name.strip() for name in said if isinstance(name, str))
+    user.name = " ".join(name for name in names if name)[:LONGEST_NAME]
     user.portal_zone = zones.understood(profile.get("TIME_ZONE"))
     user.opened_at = clock()

@@ -368,12 +368,13 @@ class Executor:
             row = db.execute(taken.returning(Run.state, Run.created_by)).one_or_none()
             if row is None:
                 return  # somebody else already recorded this step
-            moved, with_people = row.state, row.created_by != NOBODY  # not if the app was removed meanwhile
+            moved = row.state
+            if row.created_by == NOBODY:  # the app was removed meanwhile
+                batch = _without_people(batch)
             if batch.unwell and self._is_the_pages_fault(db, run):
                 batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
             if batch.results:
-                values = [result.values(with_people=with_people) for result in batch.results]
-                db.execute(update(RunItem), [{"run_id": run.id, **each} for each in values])
+                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
                 db.execute(update(Run).where(Run.id == run.id).values(worked_at=now))
             if batch.refused:
                 back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
@@ -381,7 +382,8 @@ class Executor:
                 db.execute(again.values(state=back))
             self._keep_readings(db, claim, batch, now)
             windows.close_over(db, run, [item.lid for item in claim.items if item.position in batch.refused])
-            windows.record(db, run, batch.results)
+            if row.created_by != NOBODY:
+                windows.record(db, run, batch.results)
             self._observe(db, run, batch)
             if any(result.state is ItemState.SUCCEEDED for result in batch.results):
                 _pages_changed(db, run.acting_user)
@@ -483,6 +485,12 @@ class Executor:
         row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
         db.execute(insert(MethodThrottle).values(row).on_conflict_do_nothing())
         return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=HELD, populate_existing=True)
+
+
+def _without_people(batch: Batch) -> Batch:
+    """What a batch did, for a history that names nobody any more."""
+    results, unwell = ([each.nameless() for each in some] for some in (batch.results, batch.unwell))
+    return replace(batch, results=results, unwell=unwell, seen={})
 
 
 def _in_flight(db: Session, run: Run) -> bool:

@@ -47,19 +47,18 @@ class Result:
     after: dict[str, Any] | None = None
     kept_by: UUID | None = None
 
-    def values(self, *, with_people: bool = True) -> dict[str, Any]:
-        """Columns to write; what was not learnt is left as it was.
+    def nameless(self) -> "Result":
+        """For a history without people: what became of the page, and nobody's id."""
+        return replace(self, before=_nameless(self.before), after=_nameless(self.after))
 
-        with_people  False: of a history without people, to which nobody's id is added any more
-        """
+    def values(self) -> dict[str, Any]:
+        """Columns to write; what was not learnt is left as it was."""
         learnt = {name: value for name, value in vars(self).items() if value is not None and name != "lid"}
-        if not with_people:
-            learnt |= {name: _nameless(learnt[name]) for name in ("before", "after") if name in learnt}
         return {"code": None, "problem": None, **learnt}
 
 
-def _nameless(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in state.items() if name != "modified_by"}
+def _nameless(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    return state and {name: value for name, value in state.items() if name != "modified_by"}
 
 
 def recorded(problem: PortalError) -> dict[str, str]:

@@ -21,7 +21,7 @@ from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
 from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
-from b24app.web.forms import body, day_or_time, read, start_of
+from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.shapes import PreviewShape, RunsShape
 
@@ -40,7 +40,7 @@ class OrderForm(BaseModel):
 
     action: Action
     kind: Kind = Kind.PAGE
-    lids: list[Annotated[int, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=MOST_PAGES)
+    lids: list[Annotated[Number, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=MOST_PAGES)
     at: Short | None = None
     until: Short | None = None
     zone: Short | None = None
@@ -83,14 +83,14 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     state: Short | None = None
-    lid: int | None = Field(None, ge=1, le=2**53)
-    user_id: int | None = Field(None, ge=1, le=2**53)
+    lid: Number | None = Field(None, ge=1, le=2**53)
+    user_id: Number | None = Field(None, ge=1, le=2**53)
     since: DayOrTime = Field(None, alias="from")
     before: DayOrTime = Field(None, alias="to")
     due_from: DayOrTime = None
     due_to: DayOrTime = None
     after: UUID | None = None
-    limit: int = Field(20, ge=1, le=100)
+    limit: Number = Field(20, ge=1, le=100)
 
     @field_validator("state")
     @classmethod
@@ -115,8 +115,8 @@ class ItemsQuery(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     items: Annotated[str, StringConstraints(pattern="^(all|failed)$")] = "all"
-    after: int = Field(-1, ge=-1, le=10_000)  # an item's position
-    limit: int | None = Field(None, ge=1, le=1000)
+    after: Number = Field(-1, ge=-1, le=10_000)  # an item's position
+    limit: Number | None = Field(None, ge=1, le=1000)
 
 
 class MoveForm(BaseModel):
@@ -136,7 +136,14 @@ blueprint.before_request(require_session)
 @blueprint.post("/preview")
 def preview() -> Response:
     form = _order_form()
-    order = form.order(g.actor, services().clock())
+    times_open = request.values.get("times") == "open"  # the person has just chosen another zone there
+    try:
+        order = form.order(g.actor, services().clock())
+    except BadForm:
+        if not times_open:
+            raise
+        # What was typed stays in the field, though it has passed or does not exist in that zone; the order says so.
+        order = form.model_copy(update={"at": None, "until": None}).order(g.actor, services().clock())
     at = order.at.instant if order.at else None
     until = order.until.instant if order.until else None
     same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
@@ -159,7 +166,7 @@ def preview() -> Response:
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
-        zones=zones.choices(), same=same, addresses=previews.addresses(items, pages),
+        zones=zones.choices(), times_open=times_open, same=same, addresses=previews.addresses(items, pages),
         own=[item.lid for item in items if item.own], **body,
     )  # fmt: skip
 

@@ -159,7 +159,7 @@ def test_a_session_of_before_orders_nothing_in_the_new_installation(
     ada.install()
 
     with pytest.raises(SessionExpired):
-        services.orders._plan(actor, Order(Action.UNPUBLISH, Kind.PAGE, (351, 352)), {})
+        services.orders._plan(actor, Order(Action.UNPUBLISH, Kind.PAGE, (351, 352)), None)
     with services.store.begin() as db:
         assert db.scalars(select(Run.created_by)).all() == []
 

@@ -148,6 +148,7 @@ def web(environment: dict[str, str]) -> Iterator[Web]:
         yield process
 
 
+@pytest.mark.process
 def test_a_removal_answered_while_the_database_deadlocks_is_carried_out(
     alice: Person, services: Services, web: Web, clock: TurnableClock
 ):

@@ -26,6 +26,7 @@ from b24app.errors import NotFound, NotPossibleNow, SessionExpired
 from b24app.portals.installs import Grant, Standing
 from b24app.portals.verification import Verification
 from b24app.runs.batches import Batch
+from b24app.runs.executor import NextBatch
 from b24app.runs.outcomes import Result
 from b24app.runs.states import pair
 from b24app.services import Services
@@ -146,8 +147,10 @@ def test_the_record_of_an_ended_run_and_a_removal_do_not_deadlock(services: Serv
     def record() -> None:
         with services.store.begin() as db:
             run = db.get_one(Run, run_id)
-        results = [Result(at, ItemState.SUCCEEDED, after={"active": False, "modified_by": 7}) for at in range(2)]
-        services.executor._record(run, Batch(results))
+        results = [
+            Result(at, at + 1, ItemState.SUCCEEDED, after={"active": False, "modified_by": 7}) for at in range(2)
+        ]
+        services.executor._record(NextBatch(run), Batch(results))
 
     hammer(services, record, removal_of(services, portal))
 
@@ -162,11 +165,11 @@ def test_erasing_a_portal_and_the_record_of_a_batch_do_not_deadlock(services: Se
         with services.store.begin() as db:
             run = db.get_one(Run, run_id)
             services.removal.close(db, db.get_one(Portal, member_id), erase=True)
-        results = [Result(at, ItemState.SUCCEEDED, after={"active": False}) for at in range(2)]
+        results = [Result(at, at + 1, ItemState.SUCCEEDED, after={"active": False}) for at in range(2)]
         with ThreadPoolExecutor(2) as threads:
             both = [
                 threads.submit(services.removal.forget, member_id),
-                threads.submit(services.executor._record, run, Batch(results)),
+                threads.submit(services.executor._record, NextBatch(run), Batch(results)),
             ]
             assert [each.result() for each in both] == [None, None]
 
@@ -183,9 +186,8 @@ def test_the_look_ahead_and_a_pair_of_runs_do_not_deadlock(services: Services, p
     def hold_pairs() -> None:
         for back in backs:
             with services.store.begin() as db:
-                run, first, _ = pair(db, back)
-                assert first is not None
-                run.checked_at = first.checked_at = services.clock()
+                halves = pair(db, back)
+                halves.run.checked_at = halves.first.checked_at = services.clock()
 
     def look_ahead() -> None:
         services.preflight._write(dict.fromkeys(random.sample([*backs, *firsts], 8)))

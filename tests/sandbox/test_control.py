@@ -344,4 +344,4 @@ def test_a_taken_port_is_told_in_words(standin):
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
 
     assert ended.returncode == 1
-    assert "Choose another --port" in ended.stderr
+    assert "choose another --port" in ended.stderr

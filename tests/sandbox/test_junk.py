@@ -29,13 +29,14 @@ JUNK: tuple[object, ...] = (
 NAMES = (
     "lid", "id", "siteId", "folderId", "params", "filter", "fields", "scope", "rights", "codes", "mode", "event",
     "handler", "auth_type", "event_type", "PLACEMENT", "HANDLER", "USER_ID", "MESSAGE", "ATTACH", "TAG", "option",
-    "options", "name", "CODE", "cmd", "halt", "start",
+    "options", "name", "CODE", "cmd", "halt", "start", "order",
+    "select", "PROPERTIES", "EVENT_TOKEN", "RETURN_VALUES", "process_id", "message_id", "access", "landingUrl",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("method", sorted(rest_method.methods))
 def test_a_method_asked_for_nonsense_says_so(portal, person, method):
-    portal.scope(["landing", "placement", "im", "user"])
+    portal.scope(["landing", "placement", "im", "user", "crm", "bizproc"])
     admin = person("admin")
 
     for junk in JUNK:

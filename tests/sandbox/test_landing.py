@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from b24sandbox.state.clock import iso, portal_text
+
 UNPUBLIC = "landing.landing.unpublic"
 PUBLISH = "landing.landing.publication"
 LIST = "landing.landing.getList"
@@ -33,7 +35,7 @@ def test_unpublic_takes_a_page_down_and_is_true_again(editor, portal, standin):
         ("editor", {}, (400, "MISSING_PARAMS")),
         ("editor", {"lid": None}, (400, "MISSING_PARAMS")),
         ("editor", {"LID": 351}, (400, "MISSING_PARAMS")),  # names are case-sensitive
-        ("editor", {"lid": [351]}, (400, "ERROR_ARGUMENT")),
+        ("editor", {"lid": [351]}, (400, "TYPE_ERROR")),
         ("editor", {"lid": 380}, (400, "LANDING_NOT_EXIST")),  # in the trash
         ("editor", {"lid": 381}, (400, "LANDING_NOT_EXIST")),  # its folder is
         ("editor", {"lid": 500}, (400, "LANDING_NOT_EXIST")),  # its site is
@@ -185,6 +187,30 @@ def test_times_sort_as_times_though_they_are_printed_as_text(editor, portal):
     assert rows[0]["DATE_MODIFY"].endswith(("am", "pm"))
 
 
+@pytest.mark.parametrize("written", ["iso", "portal"])
+def test_times_are_compared_in_the_portals_writing_or_in_iso(editor, portal, written):
+    moment = portal.page(354).modified_at
+    bound = iso(moment) if written == "iso" else portal_text(moment, "en")
+
+    def found(operator: str) -> set[int]:
+        params = {"select": ["ID"], "filter": {f"{operator}DATE_MODIFY": bound, "SITE_ID": 3}}
+        return {int(row["ID"]) for row in editor(LIST, params=params)}
+
+    pages = [page for page in portal.pages("PAGE") if page.site_id == 3]
+    assert found(">") == {page.id for page in pages if int(page.modified_at) > int(moment)}
+    assert found(">=") == found(">") | {page.id for page in pages if int(page.modified_at) == int(moment)}
+    assert found("<") == {page.id for page in pages if int(page.modified_at) < int(moment)}
+    assert found("<=") | found(">") == {page.id for page in pages}
+
+
+def test_a_wrong_type_was_another_error_on_older_portals(editor, portal):
+    portal.switch(type_error="ERROR_ARGUMENT")
+
+    answer = editor.ask(UNPUBLIC, lid=[351]).json()
+
+    assert (answer["error"], answer["argument"]) == ("ERROR_ARGUMENT", "lid")
+
+
 def test_start_is_ignored_and_there_is_no_total(editor):
     answer = editor.ask(LIST, start=20, params={"select": ["ID"]}).json()
 
@@ -224,7 +250,10 @@ def test_without_the_id_all_rows_collapse_into_one(editor):
         ({"filter": {"NONSENSE": 1}}, "SYSTEM_ERROR"),
         ({"order": {"NONSENSE": "ASC"}}, "SYSTEM_ERROR"),
         ({"nonsense": 1}, "SYSTEM_ERROR"),
-        ("ID", "ERROR_ARGUMENT"),
+        ({"group": ["SITE_ID"]}, "SYSTEM_ERROR"),
+        ({"order": {"ID": "sideways"}}, "SYSTEM_ERROR"),
+        ({"filter": {">DATE_MODIFY": "some day"}}, "SYSTEM_ERROR"),
+        ("ID", "TYPE_ERROR"),
     ],
 )
 def test_bad_params_of_a_list(editor, params, code):
@@ -248,6 +277,7 @@ def test_public_addresses(editor, portal):
         "/knowledge/handbook/machine-safety/"
     )
     assert editor.error("landing.landing.getpublicurl", lid=1) == (400, "LANDING_NOT_EXIST")
+    assert editor.error("landing.landing.getpublicurl", lid=[350, 351]) == (400, "TYPE_ERROR")
 
 
 def test_a_visitor_sees_what_is_live(portal, editor, session):

@@ -90,12 +90,34 @@ def test_deleting_wants_to_know_what(sender):
 
 
 def test_a_webhook_says_whose_tags_it_means(portal, session):
-    url = portal.webhook + "im.notify.system.add"
-    refused = session.post(url, json={"USER_ID": 7, "MESSAGE": "x"}, timeout=10)
-    done = session.post(url, json={"USER_ID": 7, "MESSAGE": "x", "CLIENT_ID": "hook"}, timeout=10)
+    def ask(method: str, **params: object) -> requests.Response:
+        return session.post(portal.webhook + method, json=params, timeout=10)
+
+    plain = ask("im.notify.system.add", USER_ID=7, MESSAGE="x", TAG="t").json()["result"]
+    ask("im.notify.system.add", USER_ID=7, MESSAGE="y", TAG="t", CLIENT_ID="hook")
+    refused = ask("im.notify.delete", TAG="t")
 
     assert (refused.status_code, refused.json()["error"]) == (403, "ACCESS_DENIED")
-    assert isinstance(done.json()["result"], int)
+    assert ask("im.notify.delete", TAG="t", CLIENT_ID="hook").json()["result"] is True
+    assert ask("im.notify.delete", ID=plain).json()["result"] is True
+    assert portal.notices() == []
+
+
+def test_people_read_their_own_notices(sender, portal):
+    for number in range(3):
+        sender("im.notify.system.add", USER_ID=1, MESSAGE=f"run {number}")
+    sender("im.notify.system.add", USER_ID=7, MESSAGE="of the editor")
+    listed = sender("im.notify.get", LIMIT=2)
+    last = listed["notifications"][0]
+
+    assert [each["text"].splitlines()[1] for each in listed["notifications"]] == ["run 2", "run 1"]
+    assert (listed["total_count"], listed["total_unread_count"]) == (3, 3)
+    assert sender("im.notify.read", ID=last["id"], ONLY_CURRENT="Y") is True
+    assert sender("im.notify.get")["total_unread_count"] == 2
+    assert len(sender("im.notify.history.search", SEARCH_TEXT="RUN 1")["notifications"]) == 1
+    assert sender("im.notify.read.all") == {"result": True}
+    assert sender("im.notify.get")["total_unread_count"] == 0
+    assert sender.error("im.notify.answer", ID=last["id"]) == (400, "ANSWER_ERROR")
 
 
 def test_a_long_message_is_cut(sender, portal):

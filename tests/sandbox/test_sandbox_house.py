@@ -20,6 +20,7 @@ SCRIPT_IMPORT = re.compile(r"^import .* from '\./(\w+\.js)'$", re.MULTILINE)
 # Arrows run downwards only: a room or module may know those of the floors below it. A new one needs a floor here.
 FLOORS = (
     {"__main__", "plugin"},
+    {"options"},
     {""},  # the package itself: what it offers to the outside
     {"standin"},
     {"network"},

@@ -15,7 +15,8 @@ LIST = "landing.site.getList"
         ({"scope": "GROUP"}, [11]),
         ({"scope": "MAINPAGE"}, [14]),
         ({"scope": "SMTH"}, [3, 5, 6]),
-        ({"params": {"filter": {"TYPE": "STORE"}}}, [5]),
+        ({"params": {"filter": {"TYPE": "STORE"}}}, [3, 5, 6]),  # documented: STORE becomes all allowed ones
+        ({"params": {"filter": {"!TYPE": "STORE"}}}, [3, 6]),  # a condition like any other
         ({"params": {"filter": {"TYPE": "PAGE"}}}, [3, 6]),
         ({"params": {"filter": {"=TYPE": "KNOWLEDGE"}}}, [3, 5, 6]),  # a foreign kind becomes all allowed ones
         ({"params": {"filter": {"TYPE": ["STORE", "PAGE"]}}}, [3, 5, 6]),  # so does an array
@@ -79,11 +80,16 @@ def test_taking_a_site_down_leaves_its_published_pages_active(portal, editor):
     assert portal.state.folders[30].active is False
 
 
-def test_putting_a_site_up_publishes_what_is_not(portal, editor):
-    editor("landing.site.unpublic", id=3)
+@pytest.mark.parametrize(("switch", "up"), [("active", False), ("all", True)])
+def test_putting_a_site_up_leaves_pages_that_are_down(portal, editor, switch, up):
+    portal.switch(site_publication=switch)
+    portal.change_page(355, active=True, public=False, draft="Walnut desks, new")
+    portal.change_page(352, active=False, public=False)
+    portal.state.sites[3].active = portal.state.folders[30].active = False
 
     assert editor("landing.site.publication", id=3) == 3
-    assert portal.page(355).active is True
+    assert (portal.page(355).live, portal.page(352).active) == ("Walnut desks, new", up)
+    assert (portal.state.sites[3].active, portal.state.folders[30].active) == (True, True)
     assert editor.error("landing.site.unpublic", id=6) == (400, "ACCESS_DENIED")
 
 
@@ -92,11 +98,65 @@ def test_folders_and_their_parents(portal, editor):
     trashed = editor("landing.site.getFolders", siteId=3, filter={"DELETED": "Y"})
     assert [folder["ID"] for folder in trashed] == ["31"]
 
+    for top in (0, "0", False):
+        listed = editor("landing.site.getFolders", siteId=3, filter={"PARENT_ID": top})
+        assert [folder["ID"] for folder in listed] == ["30"]
+
     assert editor("landing.site.unPublicFolder", folderId=30) is True
     assert portal.state.folders[30].active is False
     assert portal.page(368).active is True
     assert editor.error("landing.site.unPublicFolder", folderId=99) == (400, "ACCESS_DENIED")
     assert editor.error("landing.site.unPublicFolder", folderId="x") == (400, "TYPE_ERROR")
+
+
+def test_an_administrators_rights_may_have_denied_among_them(portal, admin):
+    portal.switch(denied_for_admins=True)
+
+    assert admin("landing.site.getRights", id=3) == ["denied", "read", "edit", "sett", "public", "delete"]
+
+
+@pytest.mark.parametrize(
+    ("address", "site", "found"),
+    [
+        ("/spring-sale-2026/", 3, 351),
+        ("spring-sale-2026", 3, 351),
+        ("https://harbour-and-pine.example/spring-sale-2026/?x=1", 3, 351),
+        ("/", 3, 350),
+        ("/news/open-day-on-6-june/", 3, 370),
+        ("/spring-sale-2026/", 5, None),
+        ("/spring-sale-2026/", 99, None),
+        ("/nothing/", 3, None),
+    ],
+)
+def test_a_page_is_found_by_its_address(editor, address, site, found):
+    assert editor("landing.landing.resolveIdByPublicUrl", landingUrl=address, siteId=site) == found
+
+
+def test_previews_stand_beside_the_page_and_go_with_it(portal, editor, session):
+    picture = editor("landing.landing.getpreview", lid=351)
+    before = session.get(picture, timeout=10)
+    editor("landing.landing.unpublic", lid=351)
+
+    assert picture == f"{portal.url}/pub/site/main/spring-sale-2026/preview.jpg"
+    assert (before.status_code, before.headers["Content-Type"]) == (200, "image/jpeg")
+    assert session.get(picture, timeout=10).status_code == 404
+    assert editor("landing.landing.getpreview", lid=451, scope="KNOWLEDGE").endswith("/nopreview.jpg")  # no domain
+    assert editor("landing.site.getPreview", id=3) == f"{portal.url}/pub/site/main/preview.jpg"
+    portal.switch(self_hosted=True)
+    assert editor("landing.landing.getpreview", lid=352) == "/bitrix/images/landing/nopreview.jpg"
+
+
+def test_what_surrounds_pages_has_its_shape(editor, portal):
+    portal.state.sites[3].additional["GACOUNTER_COUNTER_GA4"] = "G-1"
+
+    assert editor("landing.site.getadditionalfields", id=3) == {"GACOUNTER_COUNTER_GA4": "G-1"}
+    assert editor("landing.landing.getadditionalfields", lid=351) == []
+    assert [row["ID"] for row in editor("landing.template.getlist", params={"select": ["ID"], "limit": 2})] == [
+        "1",
+        "2",
+    ]
+    assert set(editor("landing.block.getrepository")["cover"]) >= {"name", "items"}
+    assert editor("landing.demos.getList") == []
 
 
 def test_public_addresses_of_sites(portal, editor):

@@ -8,13 +8,15 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from b24sandbox.portal_ui import views
 from b24sandbox.protocol import frame, oauth, rest
 from b24sandbox.server.http import Application, Listener, Request, Response, front_end
 from b24sandbox.server.proxy import OAUTH_NAMES, Proxy
 from b24sandbox.server.tls import server_context
-from b24sandbox.state.sites import page_at
+from b24sandbox.state.samples import code_of
+from b24sandbox.state.sites import PREVIEW, page_at
 from b24sandbox.state.world import Portal, World
 
 OAUTH_SERVERS = 2
@@ -23,12 +25,16 @@ OAUTH_SERVERS = 2
 class Network:
     """The addresses of one stand-in, from `listen` to `close`."""
 
-    def __init__(self, world: World, tls_folder: Path | None = None) -> None:
+    def __init__(self, world: World, tls_folder: Path | None = None, names: bool = False) -> None:
         self._world = world
+        self._named = names
         self._hosts = [portal_host(portal.index) for portal in world.portals]
         spare = [portal_host(portal.index, moved=True) for portal in world.portals]
         addresses = sorted({"127.0.0.1", *self._hosts, *spare})
-        self._tls = None if tls_folder is None else server_context(tls_folder, addresses, OAUTH_NAMES)
+        names_of_all = [portal_name(portal, moved) for portal in world.portals for moved in (False, True)]
+        certified = (*OAUTH_NAMES, *(names_of_all if names else ()))
+        self._tls = None if tls_folder is None else server_context(tls_folder, addresses, certified)
+        self._routes: dict[str, tuple[str, int]] = {}  # where the proxy leads the names that clients ask for
         self._listeners: list[Listener] = []
         self._proxy: Proxy | None = None
 
@@ -42,22 +48,23 @@ class Network:
         world.control = self._add("127.0.0.1", place(0), control).url
         for number in range(OAUTH_SERVERS):
             listener = self._add("127.0.0.1", place(1 + number), oauth.AuthorizationServer(world, number))
-            world.servers.append(listener.url)
+            self._lead(OAUTH_NAMES[number], listener.url)
+            world.servers.append(f"https://{OAUTH_NAMES[number]}" if self._named else listener.url)
         for index, host in enumerate(self._hosts):
             world.homes.append(self._add_portal(index, host, place(1 + OAUTH_SERVERS + index)))
             world.portals[index].url = world.homes[index]
         if self._tls is not None:
-            self._proxy = Proxy(self._routes(), place(1 + OAUTH_SERVERS + len(self._hosts)))
+            self._proxy = Proxy(self._routes, place(1 + OAUTH_SERVERS + len(self._hosts)))
             world.proxy = self._proxy.url
 
-    def _routes(self) -> dict[str, tuple[str, int]]:
-        """Where the proxy leads the names that clients have built in."""
-        servers = [("127.0.0.1", int(url.rpartition(":")[2])) for url in self._world.servers]
-        return {f"{name}:443": where for name, where in zip(OAUTH_NAMES, servers, strict=True)}
+    def _lead(self, name: str, url: str) -> None:
+        """Let the proxy lead a name to one of the listeners."""
+        parts = urlsplit(url)
+        self._routes[f"{name}:443"] = (str(parts.hostname), parts.port or 443)
 
     def move(self, index: int) -> str:
         """Give a portal a new address, on which it is found from now on; the new URL."""
-        url = self._add_portal(index, portal_host(index, moved=True), 0)
+        url = self._add_portal(index, portal_host(index, moved=True), 0, moved=True)
         with self._world.lock:
             self._world.portals[index].url = url
         return url
@@ -71,9 +78,13 @@ class Network:
             self._proxy.close()
             self._proxy = None
 
-    def _add_portal(self, index: int, host: str, port: int) -> str:
+    def _add_portal(self, index: int, host: str, port: int, moved: bool = False) -> str:
         server = PortalServer(self._world, index)
         server.url = self._add(host, port, server).url
+        if self._named:
+            name = portal_name(self._world.portals[index], moved)
+            self._lead(name, server.url)
+            server.url = f"https://{name}"
         return server.url
 
     def _add(self, host: str, port: int, application: Application) -> Listener:
@@ -109,8 +120,9 @@ class PortalServer:
             return frame.described(self.world, portal, request)
         if request.path == "/_standin/command" and request.verb == "POST":
             return frame.command(self.world, portal, request)
-        found = page_at(portal, request.path)
-        shown = replace(request, path=f"/pages/{found}") if found else request
+        picture = request.path.endswith(f"/{PREVIEW}")
+        found = page_at(portal, request.path.removesuffix(PREVIEW) if picture else request.path)
+        shown = replace(request, path=f"/{'previews' if picture else 'pages'}/{found}") if found else request
         return views.answer(self.world, portal, shown) or front_end(404)
 
 
@@ -118,6 +130,11 @@ def moved(portal: Portal, request: Request) -> Response:
     """302 to the same path on the new host; a client that follows turns its POST into a GET."""
     query = f"?{request.query}" if request.query else ""
     return Response(302, b"", {"Location": f"{portal.url}{request.path}{query}"})
+
+
+def portal_name(portal: Portal, moved: bool = False) -> str:
+    """A name as a cloud portal has one, of a kind that apps look for: `harbour-pine.bitrix24.example`."""
+    return f"{code_of(portal.title)}{'-renamed' if moved else ''}.bitrix24.example"
 
 
 def portal_host(index: int, moved: bool = False) -> str:

@@ -6,6 +6,7 @@ One stand-in serves the whole session on real sockets; each test that asks for i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,21 @@ from b24sandbox.standin import StandIn
 
 
 @pytest.fixture(scope="session")
-def standin_server() -> Iterator[StandIn]:
+def standin_options() -> dict[str, Any]:
+    """How the stand-in of this session starts: override it to return `StandIn.start`'s arguments.
+
+    `{"portals": 3, "scope": ["crm"], "title": "My app", "tls": True}`; True for `tls` is a folder of pytest's.
+    """
+    return {}
+
+
+@pytest.fixture(scope="session")
+def standin_server(standin_options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """The running stand-in of this session, not reset between tests."""
-    with StandIn.start() as running:
+    given = dict(standin_options)
+    if given.get("tls") is True:
+        given["tls"] = tmp_path_factory.mktemp("b24sandbox")
+    with StandIn.start(**given) as running:
         yield running
 
 

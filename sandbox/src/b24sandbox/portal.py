@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from b24sandbox.methods.landing import kind_of
-from b24sandbox.protocol import events
+from b24sandbox.protocol import automation, events
 from b24sandbox.protocol.frame import link_of, open_frame
 from b24sandbox.state import samples
 from b24sandbox.state.faults import Fault
 from b24sandbox.state.sites import DEFAULT_KINDS, in_trash
-from b24sandbox.state.world import RIGHTS, Installation, Notice, Page, Portal, Site, User, World
+from b24sandbox.state.world import RIGHTS, Installation, Notice, Page, Portal, Rule, Site, User, Workflow, World
 
 
 class PortalHandle:
@@ -71,6 +72,15 @@ class PortalHandle:
     def installed(self) -> bool:
         """Whether the app is there and its installer has finished."""
         return self.installation is not None and self.installation.finished
+
+    def add_webhook(self, who: int | str = "admin", scopes: Iterable[str] | None = None) -> str:
+        """One more inbound webhook of a user, with every scope unless some are named; its address."""
+        with self.world.lock:
+            code = secrets.token_hex(8)
+            user = self.state.webhooks[code] = self.user(who).id
+            if scopes is not None:
+                self.state.webhook_scopes[code] = list(scopes)
+        return f"{self.endpoint}{user}/{code}/"
 
     def user(self, who: int | str) -> User:
         """A user by id or role (`admin`, `editor`, `reader`)."""
@@ -183,6 +193,51 @@ class PortalHandle:
         found = self.installation.system_user if self.installation else 0
         return self.state.users.get(found)
 
+    def robots(self) -> list[str]:
+        """The codes of the automation rules the app has registered."""
+        return list(self.installation.robots) if self.installation else []
+
+    def add_rule(self, code: str, who: int | str = "admin", waits: bool = False, **values: object) -> int:
+        """Set up an automation rule of the app with these values, as a person does; its number.
+
+        Raises KeyError for a code that is not registered.
+        """
+        with self.world.lock:
+            found = self.installation
+            if found is None or automation.registered(found, code) is None:
+                raise KeyError(f"no robot {code}")
+            number = self.state.fresh_id()
+            activity = f"A{number:05d}_{number * 7 % 10000:04d}_{number * 13 % 10000:04d}_{number * 31 % 10000:04d}"
+            self.state.rules.append(Rule(number, self.app, code, values, self.user(who).id, activity, waits))
+            return number
+
+    def change_rule(self, rule: int, waits: bool | None = None, **values: object) -> None:
+        """Change what a rule was set up with. Raises KeyError for one that is not there."""
+        with self.world.lock:
+            found = self._rule(rule)
+            found.values = values
+            found.waits = found.waits if waits is None else waits
+
+    def remove_rule(self, rule: int) -> None:
+        with self.world.lock:
+            self.state.rules.remove(self._rule(rule))
+
+    def _rule(self, number: int) -> Rule:
+        found = next((each for each in self.state.rules if each.id == number), None)
+        if found is None:
+            raise KeyError(f"no rule {number}")
+        return found
+
+    def fire(self, rule: int, document: int = 77) -> Workflow | None:
+        """Let a rule come due for a deal: its handler is posted to. None where the app is not there any more."""
+        with self.world.lock:
+            return automation.fire(self.world, self.state, self._rule(rule), document)
+
+    def workflows(self) -> list[Workflow]:
+        """What has been fired, oldest first; copies."""
+        with self.world.lock:
+            return [replace(each) for each in self.state.workflows]
+
     def notices(self, who: int | str | None = None) -> list[Notice]:
         """What apps have put under a person's bell (or everybody's), oldest first; copies."""
         user = None if who is None else self.user(who).id
@@ -218,6 +273,11 @@ class PortalHandle:
     def add_pages(self, number: int, site: int | None = None) -> list[int]:
         with self.world.lock:
             return samples.add_pages(self.state, number, site, self.world.clock.now())
+
+    def add_sites(self, number: int, kind: str = "PAGE", title: str = "Site") -> list[int]:
+        """Make published sites of a kind (PAGE, STORE, KNOWLEDGE, GROUP, VIBE), each with a main page; their ids."""
+        with self.world.lock:
+            return samples.add_sites(self.state, number, kind, title, self.world.clock.now())
 
     def change_page(self, lid: int, **fields: object) -> None:
         """Set fields of a page, as somebody in the editor does (`active=False`, `modified_by=9` …)."""

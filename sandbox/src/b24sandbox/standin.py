@@ -41,6 +41,7 @@ class StandIn:
         self._stopped = threading.Event()
         self._keeper: threading.Thread | None = None
         self._state_file: Path | None = None
+        self._ca: Path | None = None
 
     @classmethod
     def start(
@@ -51,6 +52,7 @@ class StandIn:
         tls: Path | str | None = None,
         scale: float = 1.0,
         state_file: Path | None = None,
+        names: bool = False,
         apps: Sequence[Mapping[str, Any]] = (),
         **card: Any,
     ) -> StandIn:
@@ -59,6 +61,7 @@ class StandIn:
         tls         serve https; the authority that clients are to trust is written there as `ca.pem`
         scale       portal seconds in one real second
         state_file  take up what was saved there, and save to it every few seconds and at the end
+        names       with TLS: portals and authorization servers have names, reached through `proxy` alone
         apps        cards of several applications side by side, each as `card`; `url` is `app_url` unless given
         card        fields of the one application's card (`Application`): title, scope, install_path, client_id …
 
@@ -66,8 +69,11 @@ class StandIn:
         """
         cards = [samples.card(place, **{"url": app_url, **each}) for place, each in enumerate(apps or [card])]
         world = samples.build(portals, cards, Clock(scale))
-        network = Network(world, None if tls is None else Path(tls))
+        if names and tls is None:
+            raise ValueError("names are reached over https: name a folder for tls")
+        network = Network(world, None if tls is None else Path(tls), names)
         standin = cls(world, network)
+        standin._ca = None if tls is None else Path(tls) / "ca.pem"
         try:
             network.listen(port, Control(world, standin.portals))
             if state_file is not None:
@@ -124,6 +130,11 @@ class StandIn:
     def proxy(self) -> str:
         """With TLS: the proxy for clients that have oauth.bitrix.info built in."""
         return self.world.proxy
+
+    @property
+    def ca(self) -> Path | None:
+        """With TLS: the authority that clients are to trust."""
+        return self._ca
 
     @property
     def client_id(self) -> str:

@@ -164,6 +164,10 @@ def description(world: World, portals: list[PortalHandle]) -> dict[str, object]:
         "oauth_servers": list(world.servers),
         "client_id": world.application.client_id,
         "client_secret": world.application.client_secret,
+        "apps": [
+            {"title": each.title, "client_id": each.client_id, "client_secret": each.client_secret, "url": each.url}
+            for each in world.applications
+        ],
         "control": world.control,
         **({"proxy": world.proxy} if world.proxy else {}),
         "portals": [

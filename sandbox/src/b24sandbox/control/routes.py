@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from urllib.parse import urlsplit
 
 from b24sandbox.control import validation
 from b24sandbox.control.api import ROUTES, ControlRequest, description, route
@@ -15,6 +16,9 @@ from b24sandbox.state.world import RIGHTS, EventQueue, Page, Portal, Site, User,
 
 MAX_PAGES = 100_000
 MAX_USERS = 10_000
+MAX_SITES = 1000
+SITE_KINDS = ("PAGE", "STORE", "SMN", "KNOWLEDGE", "GROUP", "VIBE")
+WORLD = ("app_url", "rotation", "kills_access", "oauth_down", "redirect_uri")
 
 
 @route("GET", "/")
@@ -107,6 +111,17 @@ def pages(request: ControlRequest) -> object:
     return request.portal.add_pages(number, request.site())
 
 
+@route("POST", "/sites")
+def sites(request: ControlRequest) -> object:
+    """Make sites, each with a published main page: {portal, n, type?, title?} → their ids."""
+    number, kind = request.number("n", 1), request.text("type", "PAGE").upper()
+    if not 1 <= number <= MAX_SITES:
+        raise ValueError(f"n is 1 to {MAX_SITES}")
+    if kind not in SITE_KINDS:
+        raise ValueError(f"type is one of {', '.join(SITE_KINDS)}")
+    return request.portal.add_sites(number, kind, request.text("title", "Site") or "Site")
+
+
 @route("POST", "/page")
 def page(request: ControlRequest) -> object:
     """Set fields of a page, as somebody in the editor does: {portal, lid, active?, public?, draft?, deleted? …}."""
@@ -153,6 +168,44 @@ def finish(request: ControlRequest) -> object:
 def user_ready(request: ControlRequest) -> object:
     """Send ONAPPUSERREADY now: {portal, to?}; to the installer's address unless another one is named."""
     return {"sent": request.portal.user_ready(request.text("to"))}
+
+
+@route("POST", "/webhook")
+def webhook(request: ControlRequest) -> object:
+    """One more inbound webhook: {portal, user?, scopes?} → its address."""
+    scopes = request.names("scopes") if "scopes" in request.values else None
+    return {"webhook": request.portal.add_webhook(request.who, scopes)}
+
+
+@route("POST", "/rule")
+def rule(request: ControlRequest) -> object:
+    """Set up an automation rule as a person does, or change one: {portal, code, user?, values?, waits?, rule?}."""
+    values = dict(php.items(request.values.get("values")))
+    who, waits = request.who, request.flag("waits")
+    if "rule" in request.values:
+        request.portal.change_rule(request.number("rule"), waits, **values)
+        return {"rule": request.number("rule")}
+    return {"rule": request.portal.add_rule(request.text("code"), who, waits, **values)}
+
+
+@route("POST", "/rule/remove")
+def remove_rule(request: ControlRequest) -> object:
+    """Take a rule away: {portal, rule}."""
+    request.portal.remove_rule(request.number("rule"))
+    return {"ok": True}
+
+
+@route("POST", "/fire")
+def fire(request: ControlRequest) -> object:
+    """Let a rule come due for a deal: {portal, rule, document?}."""
+    workflow = request.portal.fire(request.number("rule"), request.number("document", 77))
+    return {"workflow": None if workflow is None else asdict(workflow)}
+
+
+@route("GET", "/workflows")
+def workflows(request: ControlRequest) -> object:
+    """What has been fired, with state, log and returned values: ?portal=."""
+    return {"workflows": [asdict(each) for each in request.portal.workflows()]}
 
 
 @route("GET", "/notices")
@@ -246,6 +299,13 @@ def switch(request: ControlRequest) -> object:
 def world(request: ControlRequest) -> object:
     """What holds for all portals: {app_url?, rotation?, kills_access?, oauth_down?, redirect_uri?}."""
     found = request.world
+    if strange := sorted(request.values.keys() - set(WORLD)):
+        raise ValueError(f"unknown: {', '.join(strange)}; there are {', '.join(WORLD)}")
+    for name in ("app_url", "redirect_uri"):
+        if (address := request.text(name)) and not is_address(address):
+            raise ValueError(f"{name} is an address such as http://127.0.0.1:8100, not {address!r}")
+    if "app_url" in request.values and not request.text("app_url"):
+        raise ValueError("app_url cannot be empty")
     if request.text("rotation", found.rotation) not in ("strict", "grace", "none"):
         raise ValueError("rotation is strict, grace or none")
     with found.lock:
@@ -255,6 +315,15 @@ def world(request: ControlRequest) -> object:
         found.kills_access = request.flag("kills_access", found.kills_access)
         found.oauth_down = request.flag("oauth_down", found.oauth_down)
         return _for_all(found)
+
+
+def is_address(text: str) -> bool:
+    """Whether this is http or https with a host."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def _for_all(found: World) -> dict[str, object]:

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from b24sandbox.methods.options import application, option_get, option_set
-from b24sandbox.methods.users import BASIC
 from b24sandbox.protocol import php
-from b24sandbox.protocol.errors import RestError
+from b24sandbox.protocol.errors import RestError, denied
 from b24sandbox.protocol.events import EVENTS
 from b24sandbox.protocol.registry import MethodCall, rest_method
 from b24sandbox.state.clock import iso
 from b24sandbox.state.world import NUMBERED_FROM
 
+SCOPES = (
+    "ai_admin", "appform", "baas", "biconnector", "bizproc", "booking", "calendar", "calendarmobile", "call",
+    "cashbox", "catalog", "catalogmobile", "configuration.import", "contact_center", "crm", "delivery", "department",
+    "disk", "documentgenerator", "entity", "forum", "humanresources.hcmlink", "iblock", "im", "im.import", "imbot",
+    "imconnector", "imopenlines", "intranet", "landing", "landing_cloud", "lists", "log", "mailservice", "main",
+    "messageservice", "mobile", "notifications", "pay_system", "placement", "pull", "pull_channel", "rating", "rest",
+    "rpa", "sale", "salescenter", "sign.b2e", "smile", "socialnetwork", "sonet_group", "task", "tasks",
+    "tasks_extended", "tasksmobile", "telephony", "timeman", "user", "user.userfield", "user_basic", "user_brief",
+    "userconsent", "userfieldconfig", "vote",
+)  # fmt: skip
+
 
 @rest_method("app.info")
 def app_info(call: MethodCall) -> dict[str, object]:
     """The portal's own word on the app: another shape than the authorization server's, and no proof (1.6)."""
-    installation = call.installation()
     switches = call.portal.switches
     family = "selfhosted" if switches.self_hosted else "ent250"
+    if (installation := call.app_here) is None:
+        if switches.webhook_app_info == "denied":
+            raise denied("Access denied! Application context required")
+        return {"SCOPE": list(call.scope), "LICENSE": f"{call.portal.lang}_{family}"}
     return {
         "ID": NUMBERED_FROM + call.app,
         "CODE": call.card.client_id,
@@ -37,7 +50,7 @@ def app_info(call: MethodCall) -> dict[str, object]:
 def scope(call: MethodCall) -> list[str]:
     """The granted scopes; with `full` all that the portal has."""
     if php.truthy(call.get("full")):
-        return sorted({"app", "im", "landing", "placement", *BASIC})
+        return sorted({*SCOPES, *(each for method in rest_method.methods.values() for each in method.scope)})
     return list(call.scope)
 
 
@@ -73,6 +86,7 @@ def events(call: MethodCall) -> list[str]:
 
 @rest_method("feature.get")
 def feature(call: MethodCall) -> dict[str, str]:
+    """Whether a feature is there: all are, but for the licence of a self-hosted portal."""
     if not call.text("CODE"):
         raise RestError("CODE_EMPTY", "CODE can't be empty", 400)
     return {"value": f"{call.portal.lang}_selfhosted" if call.portal.switches.self_hosted else "Y"}

@@ -12,14 +12,28 @@ from b24sandbox.protocol.registry import MethodCall, rest_method
 from b24sandbox.state.world import Binding, Installation, Placement
 
 PLACEMENTS = ("LANDING_SETTINGS",)
-WIDGETS = (
-    "CRM_DEAL_DETAIL_TAB",
-    "LEFT_MENU",
-    "PAGE_BACKGROUND_WORKER",
-    "REST_APP_URI",
-    "TASK_VIEW_TAB",
-    "USER_PROFILE_MENU",
-)
+WIDGETS = {  # placement → the scope it belongs to besides `placement`
+    "CALENDAR_GRIDVIEW": "calendar",
+    "CRM_COMPANY_DETAIL_TAB": "crm",
+    "CRM_CONTACT_DETAIL_TAB": "crm",
+    "CRM_CONTACT_LIST_MENU": "crm",
+    "CRM_DEAL_DETAIL_TAB": "crm",
+    "CRM_DEAL_LIST_MENU": "crm",
+    "CRM_DEAL_LIST_TOOLBAR": "crm",
+    "CRM_LEAD_DETAIL_TAB": "crm",
+    "CRM_LEAD_LIST_MENU": "crm",
+    "IM_NAVIGATION": "im",
+    "IM_SIDEBAR": "im",
+    "IM_TEXTAREA": "im",
+    "LEFT_MENU": "",
+    "PAGE_BACKGROUND_WORKER": "",
+    "REST_APP_URI": "",
+    "TASK_LIST_CONTEXT_MENU": "task",
+    "TASK_USER_LIST_TOOLBAR": "task",
+    "TASK_VIEW_TAB": "task",
+    "USER_PROFILE_MENU": "",
+    "USER_PROFILE_TOOLBAR": "",
+}
 WIDGETS_EACH = 50
 ONLY_ONE = ("REST_APP_URI",)
 
@@ -155,16 +169,29 @@ def placement_bind(call: MethodCall) -> bool:
         raise RestError("ERROR_CORE", "Unable to set placement handler: Handler already binded", 400)
     if len(same) >= (1 if code in ONLY_ONE else WIDGETS_EACH):
         raise RestError("ERROR_PLACEMENT_MAX_COUNT", "Placement max count", 400)
-    installation.frame_placements.append(
-        Placement(code, handler, call.text("TITLE"), {"USER_ID": php.integer(call.get("USER_ID"))})
-    )
+    languages = dict(php.items(call.get("LANG_ALL")))
+    words = dict(php.items(languages.get(call.portal.lang) or languages.get("en")))
+    extra: dict[str, object] = {
+        "USER_ID": php.integer(call.get("USER_ID")),
+        "LANG_ALL": languages,
+        "OPTIONS": dict(php.items(call.get("OPTIONS"))),
+        "DESCRIPTION": call.text("DESCRIPTION") or php.text(words.get("DESCRIPTION")),
+    }
+    title = call.text("TITLE") or php.text(words.get("TITLE"))
+    installation.frame_placements.append(Placement(code, handler, title, extra))
     return True
 
 
 @rest_method("placement.list", "placement")
 def placement_list(call: MethodCall) -> list[str]:
+    """Where widgets may stand with the app's scopes; `SCOPE` narrows it down, `FULL` leaves out nothing."""
     call.installation()
-    return list(WIDGETS)
+    wanted, full = call.text("SCOPE"), php.truthy(call.get("FULL"))
+    return [
+        code
+        for code, scope in WIDGETS.items()
+        if (not wanted or wanted == scope) and (full or not scope or scope in call.scope)
+    ]
 
 
 @rest_method("placement.get", "placement")
@@ -176,8 +203,10 @@ def placement_get(call: MethodCall) -> list[dict[str, object]]:
             "placement": each.code,
             "userId": each.extra.get("USER_ID", 0),
             "handler": each.handler,
+            "options": php.encoded(dict(php.items(each.extra.get("OPTIONS")))),
             "title": each.title,
-            "description": "",
+            "description": each.extra.get("DESCRIPTION", ""),
+            "langAll": php.encoded(dict(php.items(each.extra.get("LANG_ALL")))),
         }
         for each in found.frame_placements
     ]

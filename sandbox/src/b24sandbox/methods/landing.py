@@ -55,7 +55,7 @@ def landing_method(
         def run(call: MethodCall) -> object:
             kinds(call)
             check_section(call)
-            _check_params(call.params, required, arrays, mixed, numbers)
+            _check_params(call, required, arrays, mixed, numbers)
             return body(call)
 
         return body
@@ -72,29 +72,33 @@ def check_section(call: MethodCall) -> None:
 
 
 def _check_params(
-    params: dict[str, object],
+    call: MethodCall,
     required: tuple[str, ...],
     arrays: tuple[str, ...],
     mixed: tuple[str, ...],
     numbers: tuple[str, ...],
 ) -> None:
+    params = call.params
     missing = [name for name in required if params.get(name) is None]
     if missing:
         raise landing("MISSING_PARAMS", f"Not enough call parameters, missing: {', '.join(missing)}")
     for name in required:
         if name not in (*arrays, *mixed) and php.is_array(params[name]):
-            raise wrong_type(name)
+            raise wrong_type(call, name)
     for name in arrays:
         if params.get(name) is not None and not php.is_array(params[name]):
-            raise wrong_type(name)
+            raise wrong_type(call, name)
     for name in numbers:
         if params.get(name) is not None and not _NUMBER.fullmatch(php.text(params[name])):
             raise landing("TYPE_ERROR", f"Argument ${name} must be of type int, string given")
 
 
-def wrong_type(name: str) -> RestError:
-    """An array where a scalar is wanted, or the reverse; thrown before the method's own net, so it has `argument`."""
-    return argument(name, f"The value of an argument '{name}' has an invalid type")
+def wrong_type(call: MethodCall, name: str) -> RestError:
+    """An array where a scalar is wanted, or the reverse: TYPE_ERROR; older portals ERROR_ARGUMENT."""
+    words = f"The value of an argument '{name}' has an invalid type"
+    return (
+        argument(name, words) if call.portal.switches.type_error == "ERROR_ARGUMENT" else landing("TYPE_ERROR", words)
+    )
 
 
 def readable_page(call: MethodCall, lid: object) -> tuple[Page, Site]:

@@ -11,9 +11,12 @@ import json
 from b24sandbox.protocol import php
 from b24sandbox.protocol.errors import RestError
 from b24sandbox.protocol.registry import MethodCall, rest_method
+from b24sandbox.state.clock import iso
 from b24sandbox.state.world import Notice
 
 LONGEST = 20_000
+LISTED = 50
+OWN_CHAT = 1000
 CUT = " (...)"
 ATTACH_BYTES = 60_000
 
@@ -93,6 +96,8 @@ def delete(call: MethodCall) -> bool:
     if not (number or tag or sub_tag):
         raise RestError("PARAMS_ERROR", "No params for delete notify", 400)
     owner, kept = _owner(call), call.portal.notifications
+    if not owner and not number:
+        raise RestError("ACCESS_DENIED", "Access denied! Client ID not specified", 403)
 
     def goes(each: Notice) -> bool:
         if number:
@@ -105,10 +110,99 @@ def delete(call: MethodCall) -> bool:
     return gone > 0
 
 
+@rest_method("im.notify.get", "im")
+def get(call: MethodCall) -> dict[str, object]:
+    """The caller's own notices, newest first."""
+    mine = _mine(call)
+    limit = php.integer(call.get("LIMIT")) or LISTED
+    return {
+        "total_count": len(mine),
+        "total_unread_count": sum(not each.read for each in mine),
+        "chat_id": OWN_CHAT + call.user.id,
+        "notifications": [_row(each) for each in mine[:limit]],
+        "users": [],
+    }
+
+
+@rest_method("im.notify.history.search", "im")
+def history(call: MethodCall) -> dict[str, object]:
+    """The caller's notices that hold a text."""
+    text = call.text("SEARCH_TEXT").casefold()
+    return {"notifications": [_row(each) for each in _mine(call) if text in each.message.casefold()], "users": []}
+
+
+@rest_method("im.notify.schema.get", "im")
+def schema(call: MethodCall) -> dict[str, object]:
+    """Which kinds of notices modules have: here those of apps alone."""
+    return {"rest": {"NAME": "Applications", "MODULE_ID": "rest", "LIST": [{"ID": "rest_notify", "NAME": "Notices"}]}}
+
+
+@rest_method("im.notify.read", "im")
+def read(call: MethodCall) -> bool:
+    """One notice, and without ONLY_CURRENT=Y all later ones, are read; ACTION=N makes them unread."""
+    number, only = php.integer(call.get("ID")), call.text("ONLY_CURRENT").upper() == "Y"
+    for each in _mine(call):
+        if each.id == number or (each.id > number and not only):
+            each.read = _reads(call)
+    return True
+
+
+@rest_method("im.notify.read.list", "im")
+def read_list(call: MethodCall) -> bool:
+    wanted = {php.integer(each) for each in php.values(call.get("IDS") or [])}
+    for each in _mine(call):
+        if each.id in wanted:
+            each.read = _reads(call)
+    return True
+
+
+@rest_method("im.notify.read.all", "im")
+def read_all(call: MethodCall) -> dict[str, object]:
+    for each in _mine(call):
+        each.read = True
+    return {"result": True}
+
+
+@rest_method("im.notify.answer", "im")
+def answer(call: MethodCall) -> object:
+    """Only notices that ask something can be answered; apps cannot make such."""
+    raise RestError("ANSWER_ERROR", "Notification cannot be answered", 400)
+
+
+@rest_method("im.notify.confirm", "im")
+def confirm(call: MethodCall) -> object:
+    raise RestError("CONFIRM_ERROR", "Notification cannot be confirmed", 400)
+
+
+def _reads(call: MethodCall) -> bool:
+    return call.get("ACTION") is None or call.text("ACTION").upper() in ("Y", "1", "TRUE")
+
+
+def _mine(call: MethodCall) -> list[Notice]:
+    return [each for each in reversed(call.portal.notifications) if each.user == call.user.id]
+
+
+def _row(notice: Notice) -> dict[str, object]:
+    return {
+        "id": notice.id,
+        "chat_id": OWN_CHAT + notice.user,
+        "author_id": notice.author,
+        "date": iso(notice.at),
+        "notify_type": 4 if notice.author == 0 else 2,
+        "notify_module": "rest",
+        "notify_event": "rest_notify",
+        "notify_tag": notice.tag,
+        "notify_sub_tag": notice.sub_tag,
+        "notify_title": notice.title,
+        "notify_read": "Y" if notice.read else "N",
+        "setting_name": "rest|rest_notify",
+        "text": f"{notice.title}\n{notice.message}" if notice.title else notice.message,
+    }
+
+
 def _owner(call: MethodCall) -> str:
-    """Whose tags these are: the app's client_id; a webhook has to say one."""
+    """Whose tags these are: the app's client_id; a webhook may say one, and cannot delete by tag without."""
     if call.app >= 0:
         return call.card.client_id
-    if not (client_id := call.text("CLIENT_ID")):
-        raise RestError("ACCESS_DENIED", "Access denied! Client ID not specified", 403)
-    return f"webhook {client_id}"
+    client_id = call.text("CLIENT_ID")
+    return f"webhook {client_id}" if client_id else ""

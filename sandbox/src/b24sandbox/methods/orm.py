@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from b24sandbox.protocol import php
 from b24sandbox.protocol.errors import landing
-from b24sandbox.state.clock import PortalTime
+from b24sandbox.state.clock import PortalTime, moment_of
 
 Row = Mapping[str, object]
 PARAMS = ("select", "filter", "group", "order", "limit", "offset")
@@ -24,6 +24,8 @@ def query(params: Mapping[str, object], rows: Iterable[Row], fields: Sequence[st
     Raises SYSTEM_ERROR for an unknown key or field, TYPE_ERROR for a `select` that is not an array.
     """
     names = frozenset(fields)
+    if params.get("group") not in (None, [], {}, ""):
+        raise landing("SYSTEM_ERROR", "Parameter `group` is not supported.")
     condition = compile_filter(dict(php.items(params.get("filter"))), names, entity)
     found = [row for row in rows if condition(row)]
     _order(found, php.items(params.get("order")), names, entity)
@@ -80,10 +82,12 @@ def _order(rows: list[Row], order: list[tuple[str, object]], names: frozenset[st
         if "." in name:
             continue
         _known(name, names, entity)
-        rows.sort(key=lambda row, name=name: _sortable(row.get(name)), reverse=php.text(direction).upper() == "DESC")  # type: ignore[misc]
+        if (way := php.text(direction).upper()) not in ("ASC", "DESC"):
+            raise landing("SYSTEM_ERROR", f"Invalid order direction: {php.text(direction)}")
+        rows.sort(key=lambda row, name=name: sortable(row.get(name)), reverse=way == "DESC")  # type: ignore[misc]
 
 
-def _sortable(value: object) -> tuple[int, float, str]:
+def sortable(value: object) -> tuple[int, float, str]:
     if value is None:
         return (0, 0.0, "")
     if isinstance(value, float):
@@ -140,16 +144,37 @@ def _condition(key: str, wanted: object, names: frozenset[str], entity: str) -> 
         pattern = _pattern(wanted, contains=plain == "%")
         return lambda row: bool(pattern.fullmatch(php.text(row.get(name)))) is not negated
     if plain == "><":
-        low, high = ([*map(_sortable, php.values(wanted))] + [_sortable(None)] * 2)[:2]
-        return lambda row: low <= _sortable(row.get(name)) <= high
-    bound = _sortable(wanted)
+        low, high = ([*map(sortable, php.values(wanted))] + [sortable(None)] * 2)[:2]
+        return lambda row: low <= sortable(row.get(name)) <= high
+    if name.startswith("DATE_"):
+        return _on_a_date(name, plain, wanted)
+    bound = sortable(wanted)
     compare: dict[str, Condition] = {
-        ">": lambda row: row.get(name) is not None and _sortable(row.get(name)) > bound,
-        "<": lambda row: row.get(name) is not None and _sortable(row.get(name)) < bound,
-        ">=": lambda row: row.get(name) is not None and _sortable(row.get(name)) >= bound,
-        "<=": lambda row: row.get(name) is not None and _sortable(row.get(name)) <= bound,
+        ">": lambda row: row.get(name) is not None and sortable(row.get(name)) > bound,
+        "<": lambda row: row.get(name) is not None and sortable(row.get(name)) < bound,
+        ">=": lambda row: row.get(name) is not None and sortable(row.get(name)) >= bound,
+        "<=": lambda row: row.get(name) is not None and sortable(row.get(name)) <= bound,
     }
     return compare[plain]
+
+
+def _on_a_date(name: str, operator: str, wanted: object) -> Condition:
+    """`>`, `>=`, `<`, `<=` on a time; the bound as the portal or as ISO 8601 writes it, a bare date its midnight."""
+    bound = moment_of(php.text(wanted))
+    if bound is None:
+        raise landing("SYSTEM_ERROR", f"Incorrect date/time: {php.text(wanted)}")
+    passes: Callable[[int], bool] = {
+        ">": lambda moment: moment > bound,
+        ">=": lambda moment: moment >= bound,
+        "<": lambda moment: moment < bound,
+        "<=": lambda moment: moment <= bound,
+    }[operator]
+
+    def test(row: Row) -> bool:
+        moment = row.get(name)
+        return isinstance(moment, float) and passes(int(moment))
+
+    return test
 
 
 def _is(name: str, values: set[str | None], negated: bool) -> Condition:

@@ -9,7 +9,7 @@ from b24sandbox.methods.landing import kinds, landing_method
 from b24sandbox.protocol import php
 from b24sandbox.protocol.registry import MethodCall
 from b24sandbox.state.clock import PortalTime
-from b24sandbox.state.sites import folders_above, public_url, rights
+from b24sandbox.state.sites import folders_above, preview_url, public_url, rights
 from b24sandbox.state.world import Page, Portal
 
 ENTITY = r"\Bitrix\Landing\Internals\Landing"
@@ -134,7 +134,7 @@ def _with_extras(portal: Portal, row: dict[str, object], params: dict[str, objec
     if php.truthy(params.get("get_urls")):
         row["PUBLIC_URL"] = public_url(portal, page, portal.sites[page.site_id])
     if php.truthy(params.get("get_preview")):
-        row["PREVIEW"] = f"{portal.url}/bitrix/images/landing/nopreview.jpg"
+        row["PREVIEW"] = preview_url(portal, page, portal.sites[page.site_id])
     if php.truthy(params.get("check_area")):
         row["IS_AREA"] = page.area
     return row

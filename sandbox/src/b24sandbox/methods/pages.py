@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from b24sandbox.methods.landing import landing_method, readable_page
-from b24sandbox.protocol import php
 from b24sandbox.protocol.errors import landing
 from b24sandbox.protocol.registry import MethodCall
 from b24sandbox.state.sites import DEFAULT_KINDS, folders_above, public_url, rights
@@ -69,12 +68,8 @@ def refuse_publication(portal: Portal, page: Page, site: Site) -> None:
         raise landing("PUBLIC_SITE_REACHED", "The maximum number of published sites has been reached.")
 
 
-@landing_method("landing.landing.getpublicurl", required=("lid",), mixed=("lid",), cost=0.05)
-def get_public_url(call: MethodCall) -> object:
-    """The public address of a page, or a map of them for several ids."""
-    lid = call.params["lid"]
-    if php.is_array(lid):
-        pairs = [readable_page(call, each) for each in php.values(lid)]
-        return php.encoded({str(page.id): public_url(call.portal, page, site) for page, site in pairs})
-    page, site = readable_page(call, lid)
+@landing_method("landing.landing.getpublicurl", required=("lid",), cost=0.05)
+def get_public_url(call: MethodCall) -> str:
+    """The public address of one page; a list is a TYPE_ERROR."""
+    page, site = readable_page(call, call.params["lid"])
     return public_url(call.portal, page, site)

@@ -55,15 +55,16 @@ def _selected(select: object) -> list[object]:
 
 
 def _types(allowed: tuple[str, ...], given: dict[str, object]) -> tuple[str, ...]:
-    """`filter.TYPE` counts as one allowed value; arrays and foreign kinds silently become all that is allowed."""
+    """`filter.TYPE` counts as one allowed value; STORE, arrays and foreign kinds silently become all that is allowed.
+
+    Other operators, such as `!TYPE`, are conditions like any others.
+    """
     wanted = ""
-    for key in [each for each in given if orm.split_key(each)[1] == "TYPE"]:
+    for key in [each for each in ("TYPE", "=TYPE") if each in given]:
         value = given.pop(key)
         wanted = "" if php.is_array(value) else php.text(value).upper()
     wanted = "VIBE" if wanted == "MAINPAGE" else wanted
-    if wanted not in allowed:
-        return allowed
-    return ("STORE", "SMN") if wanted == "STORE" else (wanted,)
+    return (wanted,) if wanted in allowed and wanted != "STORE" else allowed
 
 
 def row_of(portal: Portal, site: Site) -> dict[str, object]:
@@ -119,7 +120,8 @@ def get_rights(call: MethodCall) -> list[object]:
     may = rights(call.portal, call.user, site)
     if site.type == "GROUP":
         return [right in may for right in ("read", *GROUP_RIGHTS)]
-    return [right for right in RIGHTS if right in may]
+    codes: list[object] = [right for right in RIGHTS if right in may]
+    return ["denied", *codes] if call.user.admin and call.portal.switches.denied_for_admins else codes
 
 
 @landing_method("landing.site.getPublicUrl", required=("id",), mixed=("id",))
@@ -149,11 +151,15 @@ def unpublic(call: MethodCall) -> int:
 
 @landing_method("landing.site.publication", required=("id",), numbers=("id",), cost=0.3, wall=2.0)
 def publication(call: MethodCall) -> int:
-    """The reverse, page by page, up to the first that is refused."""
+    """The reverse, page by page, up to the first that is refused; pages that are down stay so (`site_publication`)."""
     site = _publishable(call)
+    every = call.portal.switches.site_publication == "all"
     for page in [each for each in call.portal.pages.values() if each.site_id == site.id and not each.deleted]:
-        if not (page.active and page.public):
+        if not (page.active and page.public) and (page.active or every):
             publish(call, page, site)
+    for folder in call.portal.folders.values():
+        if folder.site_id == site.id and not folder.deleted:
+            folder.active = True
     site.active, site.modified_by, site.modified_at = True, call.user.id, call.now
     return site.id
 
@@ -171,6 +177,8 @@ def get_folders(call: MethodCall) -> list[dict[str, object]]:
     if site is None:
         return []
     given = dict(php.items(call.params.get("filter")))
+    for key in [each for each in given if orm.split_key(each)[1] == "PARENT_ID" and not php.truthy(given[each])]:
+        given[key] = None  # 0 and false name the top folders
     asks_trash = any(orm.split_key(key)[1] == "DELETED" for key in given)
     rows = [
         _folder_row(call.portal, each)

@@ -8,6 +8,7 @@
 | /marketplace/app/<name>/, /marketplace/view/<name>/ | the same by a link of an app, whose parameters it gets |
 | /sites/ | the sites a person may read; `site`, `lid` open the settings, `placement` the app's item in them |
 | /sites/settings | the slider's content, asked by the script |
+| /section/crm | automation rules for deals |
 | /market/, /section/<name> | the app's card; what a portal has and the stand-in has not |
 | /pages/<lid> | what a visitor of the page's public address sees |
 | /panel | the control panel |
@@ -19,15 +20,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from b24sandbox.portal_ui import sites
+from b24sandbox.portal_ui import automation, sites
 from b24sandbox.portal_ui.visit import Visit
 from b24sandbox.portal_ui.words import LANGUAGES, RIGHT_TO_LEFT, SECTIONS, html_lang, words
 from b24sandbox.protocol.frame import OURS, link_of
 from b24sandbox.server.http import Request, Response, page
+from b24sandbox.state.sites import NO_PREVIEW
 from b24sandbox.state.world import Portal, User, World
 
 HERE = Path(__file__).parent
@@ -37,6 +40,7 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
 }
 
 _pages = Environment(
@@ -77,10 +81,17 @@ def _shown(visit: Visit) -> Response | None:
     if visit.path.startswith("/market/detail/"):
         return _market(visit)
     head, _, name = visit.path.strip("/").partition("/")
+    if head == "section" and name == "crm":
+        return _automation(visit)
     if head == "section" and name in SECTIONS:
         return _render(visit, "portal.html", name, words(visit.lang).get(name, name))
     if head == "pages" and name.isdigit():
         return _public(visit, int(name))
+    if head == "previews" and name.isdigit():
+        seen = sites.public_page(visit.portal, int(name)) is not None
+        return _static("preview.jpg") if seen else page("Not found", 404)
+    if visit.path == NO_PREVIEW:
+        return _static("preview.jpg")
     return None
 
 
@@ -105,10 +116,15 @@ def _settings(visit: Visit) -> Response:
     return page(html)
 
 
+def _automation(visit: Visit) -> Response:
+    shown = automation.screen(visit.world, visit.portal, visit.lang)
+    return _render(visit, "automation.html", "crm", words(visit.lang)["crm"], automation=shown)
+
+
 def _market(visit: Visit) -> Response:
     installation = visit.installation
     state = "none" if installation is None else ("done" if installation.finished else "begun")
-    context = {"app": visit.card, "state": state, "installation": installation}
+    context: dict[str, Any] = {"app": visit.card, "state": state, "installation": installation}
     return _render(visit, "market.html", "market", words(visit.lang)["market"], **context)
 
 
@@ -150,7 +166,14 @@ def _described(portal: Portal) -> dict[str, object]:
     }
 
 
-def _render(visit: Visit, template: str, section: str, title: str, **context: object) -> Response:
+def _render(
+    visit: Visit,
+    template: str,
+    section: str,
+    title: str,
+    automation: Mapping[str, object] | None = None,
+    **context: object,
+) -> Response:
     said = words(visit.lang)
     user = visit.user
     described = _described(visit.portal)
@@ -178,7 +201,8 @@ def _render(visit: Visit, template: str, section: str, title: str, **context: ob
         panel_url="/panel",
         slider=visit.query.get("IFRAME") == "Y",
         remote_sites=described["sites"],
-        boot=_json(_boot(visit, section, described)),
+        boot=_json({**_boot(visit, section, described), **({} if automation is None else {"automation": automation})}),
+        automation=automation,
         **context,
     )
     return page(html)

@@ -73,7 +73,8 @@ def _one(
             world.recorder.end(record, world.clock.now(), 504)
     world.recorder.end(record, world.clock.now(), 200)
     if isinstance(result, Paged):
-        maps["result_total"][key] = result.total
+        if result.total is not None:
+            maps["result_total"][key] = result.total
         if result.next is not None:
             maps["result_next"][key] = result.next
         result = result.rows

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from b24sandbox.protocol import events, php
+from b24sandbox.protocol.automation import DIALOG
 from b24sandbox.server.http import Request, Response, reply
 from b24sandbox.state.world import NUMBERED_FROM, Application, Frame, Installation, Portal, User, World
 
@@ -60,6 +61,9 @@ def _handler(installation: Installation | None, placement: str, handler: str) ->
         return ""
     bound = [*installation.placements, *installation.frame_placements]
     found = [each.handler for each in bound if each.code == placement]
+    if placement == DIALOG:
+        robots = [*installation.robots.values(), *installation.activities.values()]
+        found = [php.text(each["PLACEMENT_HANDLER"]) for each in robots if each["PLACEMENT_HANDLER"]]
     return handler if handler in found else next(iter(found), "")
 
 

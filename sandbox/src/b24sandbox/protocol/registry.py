@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from b24sandbox.protocol import php
 from b24sandbox.protocol.errors import RestError, argument, denied
+from b24sandbox.protocol.events import emit
 from b24sandbox.protocol.limits import Deadline, Spent
+from b24sandbox.state.records import Records
 from b24sandbox.state.world import Application, Installation, Portal, Token, User, World
 
 
@@ -56,6 +58,18 @@ class MethodCall:
             raise argument(name, f"Parameter '{name}' is null or empty")
         return value
 
+    def records(self, name: str) -> Records:
+        """Rows that this portal keeps under a name; empty at first, and again after a reset."""
+        return self.portal.records.setdefault(name, Records())
+
+    def emit(self, event: str, values: dict[str, object]) -> int:
+        """Send an event to every application that bound it, as the caller; how many handlers hear of it.
+
+        After seven events that were caused by events nothing is sent any more (3.3).
+        """
+        depth = self.token.depth if self.token is not None else 0
+        return emit(self.world, self.portal, event.upper(), values, self.user.id, app=None, depth=depth)
+
     def installation(self) -> Installation:
         """The app that asks, on this portal; raises WRONG_AUTH_TYPE for a webhook."""
         if (found := self.app_here) is None:
@@ -92,7 +106,7 @@ class Paged:
     """An answer of a generic list: its rows, how many there are, and where the next page starts (section 4.3)."""
 
     rows: object
-    total: int
+    total: int | None
     next: int | None = None
 
 

@@ -143,16 +143,16 @@ class Exchange:
             raise RestError("REST_NOT_IN_PLAN")
         if self.portal.webhooks.get(code) != int(user_id):
             raise RestError("INVALID_CREDENTIALS")
-        scopes = sorted({scope for method in rest_method.methods.values() for scope in method.scope})
+        every = sorted({scope for method in rest_method.methods.values() for scope in method.scope})
+        scopes = self.portal.webhook_scopes.get(code, every)
         return self.portal.users[int(user_id)], scopes, None
 
     def _envelope(self, result: object, method: Method, token: Token | None) -> Response:
         """4.2: the result with its times."""
         body: dict[str, object] = {}
         if isinstance(result, Paged):
-            body = {"result": result.rows, "total": result.total} | (
-                {"next": result.next} if result.next is not None else {}
-            )
+            more = {"total": result.total, "next": result.next}
+            body = {"result": result.rows} | {name: value for name, value in more.items() if value is not None}
         else:
             body = {"result": result}
         body["time"] = timing(self.world, self.portal, self.process.account, method.name, self.began)

@@ -6,6 +6,7 @@ else of the stand-in reads the clock or sleeps.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -72,6 +73,21 @@ def iso(moment: float) -> str:
 
 def iso_utc(moment: float) -> str:
     return datetime.fromtimestamp(int(moment), UTC).isoformat()
+
+
+WRITTEN = ("%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y", "%d.%m.%Y")
+
+
+def moment_of(text: str) -> float | None:
+    """A time as a portal or ISO 8601 writes it, in unix seconds; None for what is neither."""
+    for written in WRITTEN:
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(text, written).replace(tzinfo=PORTAL_ZONE).timestamp()
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=PORTAL_ZONE)).timestamp()
 
 
 def portal_text(moment: float, lang: str) -> str:

@@ -52,12 +52,14 @@ class Fault:
     value: object = None
     user: int | None = None
     location: str = ""
+    whole: bool = False  # requests only, no command of a batch
     struck: int = 0
     id: int = 0
 
     def matches(self, where: int | str, method: str, user: int | None) -> bool:
         place = self.where in ("*", where)
-        return place and fnmatch(method, self.method.lower()) and (self.user is None or self.user == user)
+        named = any(fnmatch(method, each.strip()) for each in self.method.lower().split(","))
+        return place and named and (self.user is None or self.user == user)
 
     @property
     def after_work(self) -> bool:
@@ -91,7 +93,7 @@ class Faults:
             for fault in self.waiting:
                 if not fault.matches(where, method, user) or (command and fault.kind not in IN_COMMANDS):
                     continue
-                if not command and fault.kind == "lost":
+                if (command and fault.whole) or (not command and fault.kind == "lost"):
                     continue
                 if fault.skip > 0:
                     fault.skip -= 1

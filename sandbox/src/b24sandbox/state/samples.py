@@ -418,6 +418,18 @@ def _add_trash(portal: Portal, now: float) -> None:
     portal.pages[500] = Page(500, 17, "Pop-up store", "pop-up-store", None, active=False, public=False)
 
 
+def add_sites(portal: Portal, number: int, kind: str, title: str, now: float) -> list[int]:
+    """Make `number` sites of a kind, each with a published main page; their ids."""
+    made: list[int] = []
+    for _ in range(number):
+        site = Site(max(portal.sites, default=0) + 1, "", "", kind, lang=portal.lang, created_at=now, modified_at=now)
+        site.title, site.code = f"{title} {site.id}", f"site-{site.id}"
+        portal.sites[site.id] = site
+        [site.index_lid] = add_pages(portal, 1, site.id, now)
+        made.append(site.id)
+    return made
+
+
 def add_pages(portal: Portal, number: int, site_id: int | None, now: float) -> list[int]:
     """Make `number` published pages on a site (the first ordinary one when not named) and return their lids."""
     site = portal.sites[site_id] if site_id is not None else min(portal.sites.values(), key=lambda each: each.id)

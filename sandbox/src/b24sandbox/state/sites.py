@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from b24sandbox.state.world import RIGHTS, Folder, Page, Portal, Site, User
 
+NO_PREVIEW = "/bitrix/images/landing/nopreview.jpg"
+PREVIEW = "preview.jpg"
 DEFAULT_KINDS = ("PAGE", "STORE", "SMN")
 
 
@@ -42,6 +44,13 @@ def public_url(portal: Portal, page: Page, site: Site) -> str:
         return base
     folders = "".join(f"{folder.code}/" for folder in reversed(folders_above(portal, page.folder_id)))
     return f"{base}{folders}{page.code}/"
+
+
+def preview_url(portal: Portal, page: Page, site: Site) -> str:
+    """The page's picture: beside its public address in the cloud (14.2), so it is there while the page is."""
+    if portal.switches.self_hosted:
+        return NO_PREVIEW
+    return f"{public_url(portal, page, site)}{PREVIEW}" if site.domain else f"{portal.url}{NO_PREVIEW}"
 
 
 def site_url(portal: Portal, site: Site) -> str:

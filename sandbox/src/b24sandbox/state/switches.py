@@ -1,5 +1,5 @@
 """What a portal of ours can be told to be like: one switch for each thing that differs between real portals, or that
-nobody could establish (section 10). Each has a sentence on what a real portal does then.
+nobody could establish. Each has a sentence on what a real portal does then.
 """
 
 from __future__ import annotations
@@ -80,6 +80,19 @@ class Switches:
     install_event_after_update: Annotated[
         bool, "On: an app with an installer gets ONAPPINSTALL after an update too, as before rest 26.800."
     ] = False
+    type_error: Annotated[
+        Literal["TYPE_ERROR", "ERROR_ARGUMENT"],
+        "What a landing parameter of a wrong type answers; older: ERROR_ARGUMENT.",
+    ] = "TYPE_ERROR"
+    denied_for_admins: Annotated[bool, "On: an administrator's getRights has `denied` beside the other codes."] = False
+    webhook_app_info: Annotated[
+        Literal["scope", "denied"],
+        "app.info by webhook: scopes and licence as SDKs see it live, or ACCESS_DENIED as the documentation says.",
+    ] = "scope"
+    site_publication: Annotated[
+        Literal["active", "all"],
+        "landing.site.publication leaves pages that are down as they are, as documented, or puts all up (source).",
+    ] = "active"
     scope_in_events: Annotated[
         Literal["comma", "space"], "How scopes are separated in events: samples have commas, one table spaces."
     ] = "comma"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from b24sandbox.state.clock import Clock
 from b24sandbox.state.faults import Faults
 from b24sandbox.state.recorder import Recorder
+from b24sandbox.state.records import Records
 from b24sandbox.state.switches import Switches
 
 RIGHTS = ("read", "edit", "sett", "public", "delete")
@@ -40,6 +41,7 @@ class User:
     gender: str = ""
     position: str = ""
     system_of: int = -1  # the application whose own user this is (section 11.1); no list shows it
+    fields: dict[str, object] = field(default_factory=dict)  # what else a REST row of this person says
     site_notices: bool = True  # off: a notice is not kept, and its id is a time (section 12.3)
 
     @property
@@ -70,6 +72,7 @@ class Site:
     created_at: float = 0.0
     modified_at: float = 0.0
     special: bool = False
+    additional: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -114,6 +117,7 @@ class Page:
     views: int = 0
     version: int = 12
     history_step: int = 0
+    additional: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -232,6 +236,35 @@ class Notice:
     at: float
     owner: str  # whose tags these are
     attach: object = None
+    read: bool = False
+
+
+@dataclass
+class Rule:
+    """An automation rule that a person has set up for deals (section 13)."""
+
+    id: int
+    app: int
+    code: str
+    values: dict[str, object]
+    created_by: int
+    activity: str
+    waits: bool = False  # what the person chose where the app left it open
+
+
+@dataclass
+class Workflow:
+    """One firing of a rule; `waiting` until the app sends its event, where the rule waits at all."""
+
+    id: str
+    rule: int
+    app: int
+    code: str
+    document: int
+    state: str = "done"  # waiting, done or failed
+    token: str = ""
+    log: list[str] = field(default_factory=list)
+    returned: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -249,7 +282,11 @@ class Portal:
     installations: dict[int, Installation] = field(default_factory=dict)  # by the application's place
     switches: Switches = field(default_factory=Switches)
     webhooks: dict[str, int] = field(default_factory=dict)  # code → user
+    webhook_scopes: dict[str, list[str]] = field(default_factory=dict)  # of those that do not have every scope
     notifications: list[Notice] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+    workflows: list[Workflow] = field(default_factory=list)
+    records: dict[str, Records] = field(default_factory=dict)
     roles_extended: bool = True
     next_id: int = 5000
     url: str = ""  # set when the address is known

@@ -1,4 +1,4 @@
-// What a portal does for each command of a frame, and whether it answers (bitrix24.md 7.2). The silences are as important
+// What a portal does for each command of a frame, and whether it answers (FACTS, 7.2). The silences are as important
 // as the answers: an app that waits for one waits for ever.
 import { alertBox, chooseAccess, chooseCrm, chooseUsers, news } from './dialogs.js'
 import { openFrame } from './frame.js'
@@ -86,8 +86,15 @@ export const commands = {
   },
 
   // A placement's own commands and events; neither DEFAULT nor LANDING_SETTINGS has any, and the common ones are not listed.
-  getInterface(frame, params, answer) { answer({ command: [], event: [] }) },
+  getInterface(frame, params, answer) { answer({ command: frame.asked.onValues ? ['setPropertyValue'] : [], event: [] }) },
   placementBindEvent() {},
+
+  // Only in the settings of an automation rule: values by name; the person has yet to save them.
+  setPropertyValue(frame, params, answer) {
+    if (!frame.asked.onValues) return
+    frame.asked.onValues(params)
+    answer(undefined)
+  },
 
   selectUser(frame, params, answer) { chooseUsers(frame.opening.users ?? [], Boolean(parseInt(Number(params.mult), 10)), answer) },
   selectAccess(frame, params, answer) { chooseAccess(frame.opening.users ?? [], params.value ?? [], answer) },

@@ -1,4 +1,4 @@
-// The portal's side of postMessage, as its own script does it (bitrix24.md 7.1): who is listened to, how a message is
+// The portal's side of postMessage, as its own script does it (FACTS, 7.1): who is listened to, how a message is
 // read, how it is answered. What each command does is handed to `listen` (commands.js).
 
 const frames = new Map() // by sid
@@ -103,7 +103,7 @@ export class AppFrame {
     if (this.heard || this.probed || !this.layout.isConnected) return
     this.probed = true
     try { await fetch(this.opening.url, { method: 'HEAD', mode: 'no-cors' }) } catch {
-      this.place.replaceChildren(notice('The app does not answer', `Nothing listens at ${this.origin}. Start the app, then reload this page.`))
+      this.place.replaceChildren(notice('The app does not answer', `No answer at ${this.origin}. Start yours there and reload this page, or start the stand-in with --app-url and the address where it is.`))
       frames.delete(this.sid)
     }
   }

@@ -121,11 +121,16 @@ const list = new CallList($('calls'), {
     $('count').textContent = `${list.rows.size} shown`
     $('most').textContent = Object.entries(said.most_at_once ?? {}).map(([portal, n]) => `${portal === 'oauth' ? 'authorization server' : boot.portals[portal]?.title ?? portal}: at most ${n} at once`).join(' · ')
     $('twice').textContent = twiceWords(said.changed_twice ?? [])
+    $('unknown').textContent = unknownWords(calls)
     $('sent').replaceChildren(...sentRows(said.events ?? []))
     $('nothing').hidden = list.rows.size > 0
     if (said.calls.length) refreshSoon()
   },
 })
+function unknownWords(calls) {
+  const names = [...new Set(calls.filter((call) => call.code === 'ERROR_METHOD_NOT_FOUND').map((call) => call.method))]
+  return names.length ? `The stand-in does not have ${names.join(', ')}. Four lines add a method: see “Methods of your own” in its README, then start it with --methods FILE.` : ''
+}
 let soon
 const refreshSoon = () => { clearTimeout(soon); soon = setTimeout(refresh, 400) }
 const failed = (row) => row.classList.contains('failed')

@@ -1,4 +1,5 @@
 // A portal page: the app in its place, the sliders of Sites, the Market's buttons, and the stand-in's bar.
+import { openAutomation } from './automation.js'
 import { commands } from './commands.js'
 import { control } from './control.js'
 import { news } from './dialogs.js'
@@ -76,5 +77,6 @@ if (clock) { tick(); setInterval(tick, 10_000) }
 
 control.connect(boot.control)
 openRemote(boot)
+if (boot.automation) openAutomation(boot)
 if (boot.section === 'app') openApp()
 if (boot.section === 'sites' && boot.settings.site) openSettings(boot.settings.site, boot.settings.lid, boot.placement === 'LANDING_SETTINGS' ? 'app' : 'basic')

@@ -1,10 +1,13 @@
 // Scenes: what happens to apps in real life, set up in one click. `play` gets the control API and where it is played.
+// What changes something, alone or in a batch: scenes hit whole requests, whichever way an app works.
+const WORK = 'batch,landing.landing.*publi*,landing.*delete,*.add,*.update,*.delete'
+
 export const scenes = [
   {
     title: 'The token expires in the middle of a run',
     words: 'Two more calls go well, then the access token is an hour old. A good app renews it once and repeats that very call; nobody notices.',
-    play: (control, { portal }) => control.fault({ portal, method: 'batch', kind: 'error', code: 'expired_token', skip: 2, times: 1 }),
-    said: 'The third call from now answers expired_token.',
+    play: (control, { portal }) => control.fault({ portal, method: WORK, whole: true, kind: 'error', code: 'expired_token', skip: 2, times: 1 }),
+    said: 'The third call that changes something, or the third batch, answers expired_token.',
   },
   {
     title: 'The administrator takes the scope away',
@@ -33,8 +36,8 @@ export const scenes = [
   {
     title: 'The answer is lost, the work is done',
     words: 'The connection breaks after the page was taken down. Whoever simply repeats may do it twice; whoever gives up reports a failure that was none.',
-    play: (control, { portal }) => control.fault({ portal, method: 'batch', kind: 'reset_after', times: 1 }),
-    said: 'The next batch is done, but its answer never arrives.',
+    play: (control, { portal }) => control.fault({ portal, method: WORK, whole: true, kind: 'reset_after', times: 1 }),
+    said: 'The next call that changes something, or the next batch, is done, but its answer never arrives.',
   },
   {
     title: 'The answer of a renewal is lost',
