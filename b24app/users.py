@@ -27,9 +27,12 @@ class Users:
         self._store = store
 
     def actor(self, user: UserRef) -> Actor:
-        """The person, whose portal and self were proven a moment ago."""
+        """The person, whose portal and self were proven a moment ago. Raises SessionExpired if they are gone since."""
         with self._store.begin() as db:
-            return _actor(db.get_one(Portal, user.member_id), db.get_one(User, (user.member_id, user.user_id)))
+            portal, person = db.get(Portal, user.member_id), db.get(User, (user.member_id, user.user_id))
+        if portal is None or person is None:
+            raise SessionExpired()
+        return _actor(portal, person)
 
     def in_session(self, user: UserRef, portal_epoch: int, user_epoch: int) -> Actor:
         """The person, if portal and user still stand as they did when the session began. Raises SessionExpired."""
