@@ -189,8 +189,10 @@ DEFENCES = (
     ),
     Defence(
         "an undo holds the portal before its run", "b24app/runs/orders.py",
-        "self._hold_open(db, actor)\n            halves = pair(db, run_of(db, actor, run_id).id)\n            old",
-        "halves = pair(db, run_of(db, actor, run_id).id)\n            old",
+        "self._hold_open(db, actor)\n"
+        "            halves = pair(db, run_of(db, actor, run_id).id)\n            old = halves.run",
+        "halves = pair(db, run_of(db, actor, run_id).id)\n"
+        "            self._hold_open(db, actor)\n            old = halves.run",
         (f"{LOCKS}::test_undo_of_an_ended_run_and_a_removal_do_not_deadlock",),
     ),
     Defence(

@@ -170,7 +170,7 @@ class Run:
         """The stand-in portals; what they say of themselves when ready."""
         state = str(self.instance / "standin.json")
         first = str(self.port + 1)
-        options = ["--port", first, "--app-url", self.app_url, "--state", state]
+        options = ["--port", first, "--app-url", self.app_url, "--title", "Sundown", "--state", state]
         self.add("stand-in", ["python", "-m", "b24sandbox", *options], patience=10, on_line=self.hear_standin)
         self.wait("the stand-in", lambda: not self.described.empty())
         return self.described.get_nowait()

@@ -42,6 +42,7 @@ class Fork:
     """`python …` with this environment and nothing else of this process's; what it writes goes to files."""
 
     def __init__(self, environment: Mapping[str, str], command: Sequence[str], out: Path, err: Path) -> None:
+        sys.audit("tests.fork", *command)
         reads, self._stdin = FORKS.Pipe(duplex=False)
         program = (dict(environment), tuple(command), reads, out, err)
         self._process = FORKS.Process(target=_become, args=program, daemon=True)

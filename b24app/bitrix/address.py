@@ -149,7 +149,10 @@ def plain_host(text: object) -> str:
 
     DNS takes more than host names should have: underscores, a dot at the end, the letters of any language (IDNA 2008).
     """
-    host = text.strip().lower() if isinstance(text, str) else ""
+    host = text.strip() if isinstance(text, str) else ""
+    if any(letter.lower().isascii() and not letter.isascii() for letter in host):  # such as the sign for Kelvin
+        raise ValueError("not a plain host name")
+    host = host.lower()
     port = PORT.search(host)
     name = _host_name(host[: port.start()] if port else host)
     if port and not 0 < int(port[1]) < 65536:

@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
 from b24app import zones
@@ -159,7 +159,7 @@ class Installs:
         for _ in range(tries):
             try:
                 return work()
-            except Overtaken:
+            except (Overtaken, NoResultFound):  # a row was there a moment ago, and went with a removal
                 log.info("open_overtaken")
         raise Unavailable("portal_changed")
 
@@ -385,8 +385,10 @@ class Installs:
     def changes(self, user: UserRef) -> Changes:
         """What is new since this person last had the app open; it is told once."""
         with self._store.begin() as db:
-            portal = db.get_one(Portal, user.member_id)
-            person = db.get_one(User, (user.member_id, user.user_id), with_for_update=HELD)
+            portal = db.get(Portal, user.member_id)
+            person = db.get(User, (user.member_id, user.user_id), with_for_update=HELD)
+            if portal is None or person is None:  # removed since the opening
+                return Changes()
             version, scope = person.seen_version, person.seen_scope
             person.seen_version, person.seen_scope = portal.app_version, portal.scope
         return Changes(

@@ -22,7 +22,7 @@ from b24app.runs import windows
 from b24app.runs.local_time import nearest
 from b24app.runs.outcomes import result, unknown, was_read
 from b24app.runs.states import Halves, drop_idle_return, end, pair
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import Run, RunItem
 from b24app.store.queue import Queue, with_jobs
 
@@ -66,6 +66,7 @@ class Schedule:
             if self._begin_due(each, now):
                 return
 
+    @repeated
     def _begin_due(self, run_id: UUID, now: datetime) -> bool:
         """True when the run is no longer to be begun. Whether it is too late for it is asked before its first batch."""
         with self._store.begin() as db:
@@ -108,6 +109,7 @@ class Schedule:
         by_database: datetime = db.scalars(select(func.clock_timestamp() + span)).one()
         self._queue.begin(db, run.id, at=max(by_database, self._clock() + span))
 
+    @repeated
     def wake_forgotten(self) -> int:
         """Give a job to every run whose time has come and that has none, as a killed worker leaves it; how many."""
         overdue = select(Run).where(Run.state == RunState.SCHEDULED, Run.at < self._clock() - FORGOTTEN)
@@ -134,6 +136,7 @@ class Schedule:
         moved = [run_id for run_id, at, wall, zone in local if at and wall and zone and at != _meant(wall, zone, at)]
         return sum(self._follow(run_id) for run_id in moved)
 
+    @repeated
     def _follow(self, run_id: UUID) -> bool:
         with self._store.begin() as db:
             halves = pair(db, run_id)
@@ -158,6 +161,7 @@ class Schedule:
             self._give_up(run_id, now)
         return len(ids)
 
+    @repeated
     def _give_up(self, run_id: UUID, now: datetime) -> None:
         with self._store.begin() as db:
             halves = pair(db, run_id)

@@ -57,10 +57,11 @@ class Post:
 
 @dataclass
 class ProbeApp:
-    """A running app; `posts` is what portals have sent it."""
+    """A running app; `posts` is what portals have sent it, `events` what came by their queue."""
 
     url: str = ""
     posts: list[Post] = field(default_factory=list)
+    events: list[Post] = field(default_factory=list)
 
     def __call__(self, request: Request) -> Response:
         if request.path == "/sdk.js":
@@ -71,7 +72,8 @@ class ProbeApp:
             return html(INTRUDER_PAGE)
         if request.verb == "POST":
             form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
-            self.posts.append(Post(request.path, dict(parse_qsl(request.query)), form))
+            kept = self.events if "event" in form else self.posts
+            kept.append(Post(request.path, dict(parse_qsl(request.query)), form))
         return html(APP_PAGE)
 
 

@@ -184,3 +184,50 @@ def test_the_events_digest_outlives_the_event_for_a_day(
         db.execute(text("delete from spent where expires_at < :now"), {"now": services.clock() - timedelta()})
 
     assert deliver(services, app, removed) == 403, "nothing is known of this portal any more"
+
+
+def test_a_flood_of_forged_removals_leads_to_few_questions(
+    alice: Person, services: Services, app: Flask, clock: TurnableClock, standin: StandIn
+):
+    """Whoever knows the secret can make as many different ones as they like."""
+    asked = standin.oauth_asked("app.info")
+    forms = [removal(alice, clock, clean=True) | {"event_handler_id": str(number)} for number in range(30)]
+
+    statuses = {send(app, form) for form in forms}
+    work_until_idle(services)
+
+    assert statuses == {200}
+    assert in_inbox(services) == 1, "the newest"
+    assert standin.oauth_asked("app.info") - asked <= 2
+
+
+def test_more_events_than_a_portal_sends_are_refused(
+    alice: Person, services: Services, app: Flask, clock: TurnableClock
+):
+    forms = [event(alice, "ONAPPUPDATE", clock) | {"event_handler_id": str(number)} for number in range(25)]
+
+    statuses = [send(app, form) for form in forms]
+
+    assert statuses == [200] * 20 + [502] * 5
+    work_until_idle(services)
+    assert in_inbox(services) == 0
+    assert deliver(services, app, forms[-1]) == 200, "a refused one was not marked as done"
+
+
+def test_a_later_removal_takes_the_deadline_of_the_earlier_one_over(
+    alice: Person, services: Services, app: Flask, clock: TurnableClock, turn: Turn
+):
+    with services.store.begin() as db:
+        db.execute(text("update user_tokens set dead_code = 'invalid_grant'"))
+    deliver(services, app, removal(alice, clock, clean=True))
+    turn(hours=23)
+    deliver(services, app, removal(alice, clock, clean=False))
+    turn(hours=2)
+
+    services.inbox.requeue_due()
+    work_until_idle(services)
+
+    with services.store.begin() as db:
+        portal = db.get_one(Portal, alice.portal.member_id)
+    assert not portal.is_open
+    assert not portal.to_be_erased, "as the last one said"

@@ -17,7 +17,8 @@ EVER_WRITTEN = {
     "authorization_unavailable": "authorization_unavailable", "blocked": "OVERLOAD_LIMIT",
     "both_times_past": "both_times_past", "confirm_needed": "METHOD_CONFIRM_WAITING",
     "expired_token": "expired_token", "forbidden_address": "portal_address_refused",
-    "insufficient_scope": "insufficient_scope", "invalid_token": "invalid_token", "key_missing": "token_key_missing",
+    "insufficient_scope": "insufficient_scope", "kind_refused": "ACCESS_DENIED", "portal_busy": "portal_busy",
+    "too_late": "too_late", "invalid_token": "invalid_token", "key_missing": "token_key_missing",
     "not_installed": "APPLICATION_NOT_FOUND", "nothing_to_bring_back": "nothing_to_bring_back",
     "operator_error": "invalid_client", "page_gone": "LANDING_NOT_EXIST", "payment_required": "PAYMENT_REQUIRED",
     "portal_closed": "PORTAL_DELETED", "portal_moved": "portal_moved", "publish_refused": "PUBLISH_REFUSED",
@@ -70,6 +71,7 @@ def test_a_portal_that_moved_is_shown_by_its_own_words() -> None:
     assert isinstance(RecordedProblem.of(PortalMoved("elsewhere.example")).problem(), PortalMoved)
 
 
+@pytest.mark.process
 def test_the_migration_carries_class_names_over_and_back(database_url: str) -> None:
     assert alembic(database_url, "downgrade", "0003").returncode == 0
     run = _run_with(database_url, {"code": "insufficient_scope", "class": "InsufficientScope", "method": "m"})

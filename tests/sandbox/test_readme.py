@@ -22,7 +22,7 @@ FACTS = (SANDBOX / "FACTS.md").read_text(encoding="utf-8")
 @pytest.mark.process
 @pytest.mark.parametrize(("kind", "outcome"), [("reset_after", "1 passed"), ("reset_before", "1 failed")])
 def test_the_ten_lines_run_as_they_stand_and_could_fail(tmp_path, kind, outcome):
-    example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
     (tmp_path / "test_example.py").write_text(example.replace("reset_after", kind), encoding="utf-8")
 
     ended = subprocess.run(

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -136,7 +137,7 @@ def test_what_is_no_number_is_no_page(alice: Person, services: Services, odd: ob
 def test_what_is_no_number_in_a_query_is_refused(ada: Person, path: str, odd: str):
     ada.opened()
 
-    assert ada.get(path.format(odd)).status_code == 422
+    assert ada.get(path.format(quote(odd))).status_code == 422
 
 
 @pytest.mark.parametrize("odd", [1, 1.5, True, "1700000000", 1700000000000, ["2026-01-01T00:00:00Z"]])
@@ -186,7 +187,7 @@ def test_no_post_in_bitrix24s_name_makes_the_app_fail(app: Flask, route: str):
     @given(query(*(EVENT if route == "/events" else FRAME)), query("DOMAIN", "LANG", "PROTOCOL"))
     def fuzz(sent: dict[str, str], around: dict[str, str]) -> None:
         answer = app.test_client().post(route, data=sent, query_string=around)
-        assert answer.status_code in (400, 403, 413), (sent, answer.text)
+        assert answer.status_code in (400, 403, 413, 415), (sent, answer.text)
 
     fuzz()
 

@@ -39,8 +39,8 @@ def dialog_options(portal: Portal, robot: dict[str, object], rule: Rule | None) 
     return {
         "code": robot["CODE"],
         "activity_name": rule.activity if rule else "A0000_0000_0000_0000",
-        "properties": robot["PROPERTIES"],
-        "current_values": rule.values if rule else {},
+        "properties": php.encoded(dict(php.items(robot["PROPERTIES"]))),
+        "current_values": php.encoded(rule.values if rule else {}),
         "document_type": list(DOCUMENT_TYPE),
         "document_fields": {"ID": {"Name": "ID", "Type": "int"}, "TITLE": {"Name": "Title", "Type": "string"}},
     }

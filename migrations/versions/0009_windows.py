@@ -4,8 +4,8 @@ Each return keeps, page by page, what the page comes back to and which order kee
 last got on, and who decided that it is still wanted though late. Returns that are open now learn what their first runs
 have done so far.
 
-Revision ID: 0030
-Revises: 0010
+Revision ID: 0009
+Revises: 0008
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0030"
-down_revision: str | Sequence[str] | None = "0010"
+revision: str = "0009"
+down_revision: str | Sequence[str] | None = "0008"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

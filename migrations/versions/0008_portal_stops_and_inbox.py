@@ -4,8 +4,8 @@ A stop gets its time and when the portal is asked again; a removed portal a mark
 a person the reason why Bitrix24 does not let them in. Events that were proven are kept until they are worked off. The
 tokens of the app's system user live in a table of their own. Portals that are stopped already are asked again at once.
 
-Revision ID: 0010
-Revises: 0040
+Revision ID: 0008
+Revises: 0007
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision: str = "0010"
-down_revision: str | Sequence[str] | None = "0041"
+revision: str = "0008"
+down_revision: str | Sequence[str] | None = "0007"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -1,6 +1,6 @@
 """A chosen time zone stands beside the portal's; when a token was last tried
 
-Revision ID: 0040
+Revision ID: 0006
 Revises: 0005
 Create Date: 2026-11-29
 """
@@ -8,7 +8,7 @@ Create Date: 2026-11-29
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0040"
+revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
