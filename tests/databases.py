@@ -95,10 +95,15 @@ def database(url: str, name: str) -> str:
 
 def migrate(url: str) -> None:
     """Bring a database to the newest revision."""
+    command.upgrade(alembic_of(url), "head")
+
+
+def alembic_of(url: str) -> AlembicConfig:
+    """The migrations, for commands of alembic over this database."""
     alembic = AlembicConfig()
     alembic.set_main_option("script_location", str(MIGRATIONS))
     alembic.attributes["url"] = url
-    command.upgrade(alembic, "head")
+    return alembic
 
 
 def execute(url: str, *statements: str) -> None:

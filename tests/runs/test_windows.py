@@ -6,16 +6,19 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from alembic import command
 
 from b24app.services import Services
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.conftest import Turn
+from tests.databases import alembic_of
 from tests.people import Person
 from tests.processes import wait_until
 from tests.worker import pump
 
 PAGE, OTHER = 351, 352
+BEFORE_WINDOWS = "0008"  # the migration before them
 ACT = "landing.landing.unpublic"
 Go = Callable[..., None]
 
@@ -520,3 +523,18 @@ def test_an_order_that_meets_a_return_in_flight_is_not_taken_for_done(
     assert answer.status_code == 201
     assert run(ada, shown(answer)["id"])["state"] == "succeeded"
     assert not is_up(ada)
+
+
+def test_windows_that_are_open_at_an_upgrade_still_bring_back_what_they_took(
+    alice: Person, database_url: str, go: Go, window
+):
+    alice.portal.change_page(OTHER, active=False, public=False)
+    window(alice, None, 3, PAGE, OTHER)
+    go(seconds=1)
+
+    command.downgrade(alembic_of(database_url), BEFORE_WINDOWS)
+    command.upgrade(alembic_of(database_url), "head")
+    go(hours=3)
+
+    assert is_up(alice)
+    assert not is_up(alice, OTHER)
