@@ -24,6 +24,7 @@ WITHOUT_PROCESSES = ("-m", "not process and not browser")
 def main() -> int:
     """Run all of it; `--quick` leaves tests out, other arguments go to pytest: `python -m dev.check -k runs`."""
     os.chdir(ROOT)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all modules and tests anew
     asked = sys.argv[1:]
     chosen = WITHOUT_PROCESSES if "--quick" in asked else ()
     more = [each for each in asked if each != "--quick"]

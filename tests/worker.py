@@ -22,8 +22,17 @@ NEXT = text(
     f"select id, task_name, args from procrastinate_jobs where {DUE} and task_name = any(:tasks) "
     "order by priority desc, id limit 1"
 )
+IS_DUE = text(
+    "select exists (select from procrastinate_jobs where status = 'todo' and coalesce(scheduled_at, now()) <= now())"
+)
 DONE = text("delete from procrastinate_jobs where id = :id")
 ROUNDS, MOST_JOBS = 30, 500
+
+
+def is_due(services: Services) -> bool:
+    """Whether a job waits for a worker, by the database's clock."""
+    with services.store.begin() as db:
+        return bool(db.scalar(IS_DUE))
 
 
 def work(services: Services) -> None:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from b24app import factory
 from b24app.services import Services
 from b24sandbox import StandIn
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
 from tests.browser.tab import Tab
-from tests.worker import work
+from tests.worker import is_due, work
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LOOK_SECONDS, ALL_THE_SAME_SECONDS = 0.1, 5.0
 
 
 class SilentRequestHandler(WSGIRequestHandler):
@@ -24,6 +34,26 @@ class SilentRequestHandler(WSGIRequestHandler):
 
     def log(self, type: str, message: str, *args: object) -> None:
         pass
+
+
+@pytest.fixture(scope="package", name="chromium")
+def chromium_fixture() -> Iterator[Browser]:
+    """The machine's Chromium, while this process runs browser tests: its driver keeps a loop running in this thread."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: make setup says how to get one")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(name="context")
+def context_fixture(chromium: Browser) -> Iterator[BrowserContext]:
+    made = chromium.new_context(viewport={"width": 1280, "height": 720})
+    made.set_default_timeout(10_000)
+    yield made
+    made.close()
 
 
 @pytest.fixture(name="door")
@@ -71,8 +101,11 @@ def worker_fixture(services: Services) -> Iterator[None]:
     over = threading.Event()
 
     def keep_working() -> None:
-        while not over.wait(0.1):
-            work(services)
+        worked_at = 0.0
+        while not over.wait(LOOK_SECONDS):
+            if is_due(services) or time.monotonic() > worked_at + ALL_THE_SAME_SECONDS:
+                work(services)  # starts an engine, which costs more than the look
+                worked_at = time.monotonic()
 
     running = threading.Thread(target=keep_working, daemon=True)
     running.start()

@@ -1,4 +1,4 @@
-"""What the browser tests of the stand-in stand on: a Chromium, an app that is nothing but Bitrix24's own SDK in a page,
+"""What the browser tests of the stand-in stand on: an app that is nothing but Bitrix24's own SDK in a page,
 and a short way into its frame. A module imports the fixtures it uses.
 
 The app is not Sundown on purpose: what is proven here is that the stand-in's page does to any app what a portal does.
@@ -6,14 +6,13 @@ The app is not Sundown on purpose: what is proven here is that the stand-in's pa
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Frame, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Frame, Page
 
 from b24sandbox import StandIn
 from b24sandbox.server.http import Listener, Request, Response
@@ -21,13 +20,6 @@ from b24sandbox.server.http import page as html
 
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "node_modules" / "@bitrix24" / "b24jssdk" / "dist" / "umd" / "index.min.js"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 APP_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Probe</title><link rel="icon" href="data:,">
 <body style="margin:0"><main style="height:1234px">An app</main>
 <script src="/sdk.js"></script><script src="/probe.js"></script>"""
@@ -75,26 +67,6 @@ class ProbeApp:
             kept = self.events if "event" in form else self.posts
             kept.append(Post(request.path, dict(parse_qsl(request.query)), form))
         return html(APP_PAGE)
-
-
-@pytest.fixture(scope="module", name="chromium")
-def chromium_fixture() -> Iterator[Browser]:
-    """The machine's Chromium; a module at a time, since two drivers do not fit into one thread."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium on this machine: make setup says how to get one")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(name="context")
-def context_fixture(chromium: Browser) -> Iterator[BrowserContext]:
-    made = chromium.new_context(viewport={"width": 1280, "height": 720})
-    made.set_default_timeout(10_000)
-    yield made
-    made.close()
 
 
 @pytest.fixture(name="page")

@@ -13,8 +13,6 @@ from b24sandbox.server.http import Listener
 from tests.browser.standin_support import (  # noqa: F401  # fixtures
     ProbeApp,
     app_frame,
-    chromium_fixture,
-    context_fixture,
     page_fixture,
     probe_fixture,
     probe_server_fixture,
