@@ -3,14 +3,17 @@ PYTHON ?= python3
 PY := .venv/bin/python
 RUN_PORT ?= 8100
 
-.PHONY: help setup run test bench soak lock words audit screenshots clean
+.PHONY: help setup run test check hunt bench soak lock translations audit screenshots clean
 
 help:
 	@echo 'make setup   virtual environment, locked dependencies, built assets (repeatable)'
 	@echo 'make run     the app and a stand-in portal on this machine; RESET=1 starts afresh, RUN_PORT=8100, V=1 shows all'
 	@echo 'make test    format, lint, types, tests, migrations'
+	@echo 'make check   the same without the tests that start processes or a browser: for the minute between two edits'
+	@echo 'make hunt    random orders against a model of the rules, for minutes; HUNT=300 of them'
 	@echo 'make bench   measurements        make soak    a long run under faults'
-	@echo 'make lock    lock files anew     make words   catalogs anew     make screenshots'
+	@echo 'make lock    lock files anew     make translations   catalogs anew'
+	@echo 'make screenshots  pictures of each view'
 	@echo 'make audit   known holes in what is locked (asks PyPI, so it is no part of make test)'
 
 setup:
@@ -23,6 +26,12 @@ run:
 test: setup
 	@exec $(PY) -m dev.check
 
+check: setup
+	@exec $(PY) -m dev.check --quick
+
+hunt: setup
+	@HUNT_EXAMPLES=$(or $(HUNT),300) exec $(PY) -m pytest -q -p no:xdist tests/runs/test_orders_against_a_model.py
+
 bench: setup
 	@exec $(PY) -m bench
 
@@ -32,7 +41,7 @@ soak: setup
 screenshots: setup
 	@exec $(PY) scripts/screenshots.py
 
-words: setup
+translations: setup
 	@exec $(PY) -m dev.translations
 
 lock: setup

@@ -219,8 +219,8 @@ def rotate_keys() -> None:
     from b24app.store.vault import Vault
     from b24app.tokens.key_rotation import Progress, Rotation
 
-    settings = config.load_keys()
     store = Store(_database_url(), pool=1)
+    settings = config.load_keys()
     progress = Progress()
     with _in_words():
         for progress in Rotation(store, Vault(settings.vault_keys)).run():

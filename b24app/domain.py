@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 ID = re.compile(r"[0-9]{1,18}")  # what a column of bigint takes
+NUMBER = re.compile(r"-?[0-9]{1,19}")
 APP_SCOPE = "landing"  # the only REST permission the app asks for; `profile` and `user.admin` need none
 
 
@@ -95,8 +96,17 @@ class Actor:
         return UserRef(self.member_id, self.user_id)
 
 
+def whole_number(value: object) -> int:
+    """A number that came as one, or as its digits. Raises ValueError for true, 1.0, "3_5", " 7" and anything else."""
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("not a whole number")
+
+
 def read_id(value: object) -> int | None:
     """An id that came as text or number; None for 0, null and anything else."""
-    if isinstance(value, int | str) and ID.fullmatch(str(value)):
+    if isinstance(value, int | str) and not isinstance(value, bool) and ID.fullmatch(str(value)):
         return int(value) or None
     return None

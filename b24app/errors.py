@@ -13,11 +13,14 @@
     │   ├── IdempotencyKeyReused            422                  an Idempotency-Key with another body
     │   ├── TooManyOrders        429                  the portal's quota of open orders or of pages a day is used up
     │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
-    │       ├── PublishTooLate                        waits: a person decides whether it is still wanted
+    │       ├── TooLate                               waits: a person decides whether it is still wanted
+    │       │   ├── PublishTooLate
+    │       │   └── UnpublishTooLate
     │       ├── BothTimesPast                         down and back both lie behind us: nothing is done
     │       ├── TimeIsUp                              the time to turn back came before all was done
     │       ├── NothingToBringBack                    the run it was to turn back did nothing
     │       ├── WaitedTooLong                         nobody helped for two weeks
+    │       ├── OutcomeUnknown                        an answer was lost, and nobody could look
     │       └── AppRemoved                            the app was removed from the portal before it was done
     └── PortalError: Bitrix24 said no, or said nothing
         ├── ExpiredToken         401   renew, once more
@@ -198,14 +201,29 @@ class Overtaken(Problem):
     status, fixable_by = 409, YOU
 
 
-class PublishTooLate(Overtaken):
+class TooLate(Overtaken):
+    """It could not be done at its time, and so long afterwards it may not be wanted any more."""
+
+    key = "too_late"
+    code = "too_late"
+
+
+class PublishTooLate(TooLate):
     key = "publish_too_late"
-    code = "too_late_to_publish"
     title = N_("The time for publishing passed more than an hour ago")
     detail = N_(
         "The app could not work at the set time. Nothing was published since, because it may not be wanted now."
     )
     remedy = N_("Take the run over to publish the pages now, or cancel it.")
+
+
+class UnpublishTooLate(TooLate):
+    key = "unpublish_too_late"
+    title = N_("The time for unpublishing passed more than a day ago")
+    detail = N_(
+        "The app could not work at the set time. Nothing was unpublished since, because it may not be wanted now."
+    )
+    remedy = N_("Take the run over to unpublish the pages now, or cancel it.")
 
 
 class BothTimesPast(Overtaken):
@@ -238,6 +256,14 @@ class WaitedTooLong(Overtaken):
     title = N_("Nobody helped for 14 days")
     detail = N_("The run waited 14 days for somebody who could go on with it. This page was not changed by it.")
     remedy = N_("Retry it: it then runs with your own rights.")
+
+
+class OutcomeUnknown(Overtaken):
+    key = "outcome_unknown"
+    code = "outcome_unknown"
+    title = N_("Nobody knows whether this page was changed")
+    detail = N_("The answer of Bitrix24 was lost, and the page could not be looked at afterwards.")
+    remedy = N_("Look at the page in Bitrix24. If it was to come back at a set time, it is looked at again then.")
 
 
 class AppRemoved(Overtaken):

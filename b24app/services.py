@@ -112,7 +112,7 @@ def build(
     permissions = Permissions(tokens, clock)
     runs = RunQueries(store, clock)
     executor = Executor(store, Batches(tokens), queue, clock, jitter)
-    waiting = WaitingRuns(store, queue)
+    waiting = WaitingRuns(store, queue, clock)
     rate_limiter = RateLimiter(clock, places)
     verifier = Verifier(config.b24_client_id, oauth, addresses, rate_limiter, clock)
     removal = Removal(store, queue, clock)

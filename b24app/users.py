@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from b24app import zones
 from b24app.domain import N_, Actor, UserRef
 from b24app.errors import BadForm, SessionExpired
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, User
 
 FOLLOW_PORTAL = "portal"  # as a zone: the one of the person's profile in the portal
@@ -27,9 +27,12 @@ class Users:
         self._store = store
 
     def actor(self, user: UserRef) -> Actor:
-        """The person, whose portal and self were proven a moment ago."""
+        """The person, whose portal and self were proven a moment ago. Raises SessionExpired if they are gone since."""
         with self._store.begin() as db:
-            return _actor(db.get_one(Portal, user.member_id), db.get_one(User, (user.member_id, user.user_id)))
+            portal, person = db.get(Portal, user.member_id), db.get(User, (user.member_id, user.user_id))
+        if portal is None or person is None:
+            raise SessionExpired()
+        return _actor(portal, person)
 
     def in_session(self, user: UserRef, portal_epoch: int, user_epoch: int) -> Actor:
         """The person, if portal and user still stand as they did when the session began. Raises SessionExpired."""
@@ -42,6 +45,7 @@ class Users:
             raise SessionExpired()
         return _actor(portal, person)
 
+    @repeated
     def prefer(self, user: UserRef, wish: Preference) -> None:
         """Keep how the person wants to see the app; None leaves a thing as it is. Raises BadForm for a strange zone."""
         zone = None if wish.zone in (None, FOLLOW_PORTAL) else zones.understood(wish.zone)

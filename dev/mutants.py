@@ -38,8 +38,15 @@ WALLS, SESSION, SIGNIN = (
     "tests/web/test_session.py",
     "tests/portals/test_sign_in.py",
 )
+ISOLATION, HOSTILE = "tests/web/test_isolation.py", "tests/web/test_hostile_portals.py"
 RENEWAL = "tests/tokens/test_renewal.py"
 SPEAKS = "tests/portals/test_who_speaks.py"
+AFTER, LOCKS, INBOX, READY = (
+    "tests/portals/test_after_removal.py",
+    "tests/portals/test_lock_order.py",
+    "tests/portals/test_inbox.py",
+    "tests/portals/test_user_ready.py",
+)
 MOVING, RACES, WHO = (
     "tests/portals/test_portal_moves.py",
     "tests/tokens/test_races.py",
@@ -143,6 +150,87 @@ DEFENCES = (
         ),
     ),
     Defence(
+        "what was proven before a removal opens nothing after it", "b24app/portals/installs.py",
+        "if portal is None or not portal.is_open or began.epoch not in (None, portal.epoch):",
+        "if portal is None:",
+        (f"{AFTER}::test_an_open_proven_before_a_removal_revives_nothing_after_it",),
+    ),
+    Defence(
+        "a history without people gets none by a late batch", "b24app/runs/executor.py",
+        "if row.created_by == NOBODY:", "if False:",
+        (f"{AFTER}::test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal",),
+    ),
+    Defence(
+        "a call in flight is not logged after a removal", "b24app/request_log.py", "if _is_here(db, user):", "if True:",
+        (f"{AFTER}::test_a_call_in_flight_leaves_no_line_in_the_log_after_a_removal",),
+    ),
+    Defence(
+        "a session of before orders nothing after a reinstall", "b24app/runs/orders.py",
+        "if actor.portal_epoch not in (None, portal.epoch):", "if False:",
+        (f"{AFTER}::test_a_session_of_before_orders_nothing_in_the_new_installation",),
+    ),
+    Defence(
+        "a removal whose job was lost is found", "b24app/portals/removal.py",
+        "marked = or_(Portal.to_be_erased, Portal.to_be_forgotten)", "marked = past",
+        (f"{AFTER}::test_a_removal_whose_job_was_lost_is_finished_all_the_same",),
+    ),
+    Defence(
+        "an event whose worker was killed is due again", "b24app/portals/inbox.py",
+        "idle = {event: member_id for event, member_id in events.items() if event not in living}", "idle = {}",
+        (
+            f"{INBOX}::test_an_event_whose_job_was_lost_is_worked_off_all_the_same",
+            f"{INBOX}::test_an_event_whose_worker_was_killed_is_due_again",
+        ),
+    ),
+    Defence(
+        "the look ahead holds runs in everybody's order", "b24app/runs/preflight.py",
+        "held = mine.order_by(Run.returns_run.is_(None), Run.id)", "held = mine.order_by(Run.returns_run.is_not(None))",
+        (f"{LOCKS}::test_the_look_ahead_and_a_pair_of_runs_do_not_deadlock",),
+    ),
+    Defence(
+        "an undo holds the portal before its run", "b24app/runs/orders.py",
+        "self._hold_open(db, actor)\n"
+        "            halves = pair(db, run_of(db, actor, run_id).id)\n            old = halves.run",
+        "halves = pair(db, run_of(db, actor, run_id).id)\n"
+        "            self._hold_open(db, actor)\n            old = halves.run",
+        (f"{LOCKS}::test_undo_of_an_ended_run_and_a_removal_do_not_deadlock",),
+    ),
+    Defence(
+        "a batch's record holds the portal before its run", "b24app/runs/executor.py",
+        "hold_portal(db, run.member_id)\n", "\n",
+        (f"{LOCKS}::test_the_record_of_an_ended_run_and_a_removal_do_not_deadlock",),
+    ),
+    Defence(
+        "what the database took back is done again", "b24app/store/db.py",
+        "return _code(error) in PASSING", "return False",
+        (f"{LOCKS}::test_a_transaction_the_database_took_back_is_done_again",),
+    ),
+    Defence(
+        "a removal holds no portal while a renewal is under way", "b24app/portals/removal.py",
+        "_forget_names(db, portal.member_id)\n",
+        "_forget_names(db, portal.member_id)\n"
+        "        db.execute(delete(User).where(User.member_id == portal.member_id))\n",
+        (f"{AFTER}::test_a_removal_waits_for_no_renewal_while_it_holds_the_portal",),
+    ),
+    Defence(
+        "the system user's token is for notices only", "b24app/tokens/system_user.py",
+        "if method not in NOTICE_METHODS:", "if False:",
+        (f"{READY}::test_no_other_method_is_called_with_it",),
+    ),
+    Defence(
+        "a colleague is nobody's system user", "b24app/tokens/system_user.py",
+        "if portal is None or not portal.is_open or db.get(User, (pair.member_id, pair.user_id)) is not None:",
+        "if portal is None or not portal.is_open:",
+        (f"{READY}::test_a_colleague_does_not_become_the_system_user",),
+    ),
+    Defence(
+        "a binding counts when event.get shows it", "b24app/portals/bindings.py", "if event in shown:", "if True:",
+        (
+            f"{OPENING}::test_a_binding_counts_only_when_event_get_shows_it",
+            f"{OPENING}::test_a_bind_that_answers_true_and_shows_nothing_is_not_believed",
+        ),
+    ),
+    Defence(
         "an event from before the installation is too old", "b24app/portals/events.py",
         "older = moment is not None and moment <= portal.installed_at", "older = False",
         (
@@ -192,7 +280,7 @@ DEFENCES = (
     ),
     Defence(
         "steering needs a right", "b24app/permissions.py",
-        "if run.created_by == actor.user_id or self.publishes_on(actor, run, sites):", "if True:",
+        "if run.created_by == actor.user_id or self._publishes_on(actor, run, sites):", "if True:",
         (f"{WHO}::test_who_may_steer",),
     ),
     Defence(
@@ -293,6 +381,69 @@ DEFENCES = (
         (
             "tests/unit/test_log.py::test_everything_a_process_writes_goes_the_same_way",
             "tests/web/test_redaction.py::test_no_secret_comes_out_anywhere",
+        ),
+    ),
+    Defence(
+        "a portal has few threads at once", "b24app/server.py",
+        "if free > 0 and at_work < self._most(party, free):", "if free > 0:",
+        (f"{ISOLATION}::test_a_hanging_portal_and_half_open_posts_hold_up_nobody_else",),
+    ),
+    Defence(
+        "health has threads of its own", "b24app/server.py", "if path in RESERVED:", "if False:",
+        (f"{ISOLATION}::test_a_hanging_authorization_server_holds_up_nobody_with_a_living_token",),
+    ),
+    Defence(
+        "a call ends with the request it is for", "b24app/deadline.py",
+        "return own if ends is None else max(0.0, min(own, ends - time.monotonic()))", "return own",
+        (f"{HOSTILE}::test_a_deadline_is_the_smaller_of_what_is_left_and_a_calls_own",),
+    ),
+    Defence(
+        "a host that hangs is left alone", "b24app/bitrix/places.py",
+        "if health is None or health.timeouts < TIMEOUTS_IN_A_ROW:", "if True:",
+        (f"{ISOLATION}::test_a_portal_that_hangs_again_and_again_is_left_alone_and_found_well_again",),
+    ),
+    Defence(
+        "an answer is given up while it is read", "b24app/bitrix/rest.py",
+        "if got > size.most_bytes or values > size.most_values:", "if got > size.most_bytes:",
+        (f"{HOSTILE}::test_eight_megabytes_of_junk_cost_little_more_than_is_read_of_them",),
+    ),
+    Defence(
+        "a list ends, whatever the portal says", "b24app/pages.py",
+        "full and FIRST_CHUNKS * CHUNK + len(states) < MOST_PAGES else None",
+        "full and len(states) < 4 * MOST_PAGES else None",
+        (f"{HOSTILE}::test_a_portal_that_returns_full_chunks_for_ever_is_read_so_far_and_no_further",),
+    ),
+    Defence(
+        "rights are kept", "b24app/permissions.py",
+        "RIGHTS_LAST, FAILURE_LASTS = timedelta(minutes=5)", "RIGHTS_LAST, FAILURE_LASTS = timedelta(seconds=1)",
+        ("tests/runs/test_rights_kept.py::test_thirty_looks_at_a_colleagues_run_ask_the_portal_once",),
+    ),
+    Defence(
+        "networks known pay from no bucket", "b24app/portals/rate_limit.py",
+        "known = self._proven.get(here, self._clock()) is not None", "known = False",
+        (
+            "tests/portals/test_rate_limit.py::test_networks_that_proved_a_portal_before_pay_from_no_bucket",
+            "tests/portals/test_flood.py::test_a_flood_from_three_networks_keeps_nobody_out",
+        ),
+    ),
+    Defence(
+        "languages are those of Bitrix24", "b24app/i18n.py", "return code if code in KNOWN else DEFAULT", "return code",
+        ("tests/unit/test_i18n.py::test_a_posted_language_is_kept_only_when_it_is_one",),
+    ),
+    Defence(
+        "open orders are counted", "b24app/runs/quotas.py", "if (db.scalar(waiting) or 0) >= OPEN_ORDERS:", "if False:",
+        ("tests/runs/test_quotas.py::test_a_thousand_open_orders_are_the_most_a_portal_may_have",),
+    ),
+    Defence(
+        "true is no number", "b24app/domain.py",
+        "if isinstance(value, int) and not isinstance(value, bool):\n        return value",
+        "if isinstance(value, int | float):\n        return int(value)",
+        ("tests/web/test_strict_forms.py::test_what_is_no_number_is_no_page",),
+    ),
+    Defence(
+        "a body in chunks is never cut", "b24app/web/forms.py", "if len(got) > limit:", "if False:",
+        (
+            f"{ISOLATION}::test_a_body_over_the_limit_is_refused_at_once_and_never_cut",
         ),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`make words`: bring the catalogs up to date with what the code and the templates say.
+"""`make translations`: bring the catalogs up to date with what the code and the templates say.
 
 Words are taken from N_ and _ in Python and from templates, as `[tool.babel]` in pyproject.toml says, where also
 `pybabel extract -F pyproject.toml -o words.pot .` finds it. What is new comes into each catalog empty, what is gone

@@ -245,7 +245,7 @@ class Round:
         self.shoot("13-knowledge")
 
     def errors(self) -> None:
-        """Missing scope, a session that cannot be healed, a portal that is unwell."""
+        """Missing scope, a session that cannot be refreshed, a first list that could not be loaded."""
         frame = self.open()
         self.tick(frame, 1, 2)
         self.page.route("**/runs/preview", lambda route: route.abort())
@@ -269,6 +269,10 @@ class Round:
         self.shoot("16-session-ended")
         self.page.unroute("**/runs/preview")
         self.page.unroute("**/session")
+        self.page.route("**/pages", lambda route: route.abort())
+        self.open(ready="#view [data-failed]")
+        self.shoot("33-not-loaded")
+        self.page.unroute("**/pages")
 
     def settings(self) -> None:
         """The app opened from a page's settings, and from one that is gone."""

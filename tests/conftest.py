@@ -6,7 +6,8 @@ nothing. Ada (1) is the administrator of Alice's portal.
 
 import base64
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,29 @@ from tests.people import Person
 from tests.worker import work_until_idle
 
 APP_URL = "http://127.0.0.1:8100"
+STARTS_A_PROCESS = ("tests.fork", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system")
+unmarked_test: list[str] = []  # the running test, unless it says that it starts processes
 Turn = Callable[..., None]
 Work = Callable[[], None]
+
+
+def refuse_processes(event: str, _: object) -> None:
+    """A test that starts processes says so: its database is its own then, and `make check` leaves it out."""
+    if unmarked_test and event in STARTS_A_PROCESS:
+        raise AssertionError(f"{unmarked_test[0]} starts a process: give it the marker `process`")
+
+
+sys.addaudithook(refuse_processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    if not any(map(item.get_closest_marker, ("process", "browser"))):
+        unmarked_test.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        unmarked_test.clear()
 
 
 @pytest.fixture(scope="session")

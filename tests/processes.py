@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +18,9 @@ from typing import Self
 import psutil
 import requests
 
-ROOT = Path(__file__).parents[1]
+from tests.forks import ROOT, Fork
+
+__all__ = ["ROOT"]
 START_SECONDS, END_SECONDS = 60, 20
 
 
@@ -28,16 +29,14 @@ class Process:
 
     def __init__(self, environment: Mapping[str, str], *command: str) -> None:
         self._last_words = ""
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
+        self._output = tempfile.NamedTemporaryFile()  # noqa: SIM115  closed at the end of the block
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        self.popen = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env={**kept, "PYTHONUNBUFFERED": "1", **environment},
-            stdin=subprocess.PIPE, stdout=self._output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        output = Path(self._output.name)
+        self._fork = Fork({**kept, **environment}, command, output, output)
 
     @property
     def pid(self) -> int:
-        return self.popen.pid
+        return self._fork.pid
 
     def said(self) -> str:
         """All it wrote so far, stdout and stderr; to be asked for after its end, too."""
@@ -47,13 +46,19 @@ class Process:
 
     def tell(self, line: str) -> None:
         """Write a line to its standard input."""
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(f"{line}\n".encode())
-        self.popen.stdin.flush()
+        self._fork.tell(f"{line}\n")
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._fork.poll()
+
+    def wait(self, seconds: float = END_SECONDS) -> int:
+        """Its exit code once it has ended by itself."""
+        return self._fork.wait(seconds)
 
     def wait_for(self, words: str, seconds: float = START_SECONDS) -> None:
         """Wait until it has written this."""
-        wait_until(lambda: words in self.said() or self.popen.poll() is not None, seconds)
+        wait_until(lambda: words in self.said() or self.poll() is not None, seconds)
         assert words in self.said(), self.said()
 
     def send(self, number: signal.Signals) -> None:
@@ -62,15 +67,15 @@ class Process:
 
     def end(self) -> int:
         """SIGTERM, and SIGKILL for it and its children when that does not help; its exit code."""
-        family = psutil.Process(self.pid).children(recursive=True) if self.popen.poll() is None else []
+        family = _children(self.pid)
         with contextlib.suppress(ProcessLookupError):
-            self.popen.send_signal(signal.SIGCONT)
-            self.popen.terminate()
+            self._fork.send_signal(signal.SIGCONT)
+            self._fork.send_signal(signal.SIGTERM)
         try:
-            return self.popen.wait(END_SECONDS)
+            return self._fork.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            self.popen.kill()
-            return self.popen.wait()
+            self._fork.send_signal(signal.SIGKILL)
+            return self._fork.wait()
         finally:
             for child in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -83,9 +88,7 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
-        if self.popen.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self.popen.stdin.close()
+        self._fork.close()
         self._last_words = self.said()
         self._output.close()
 
@@ -110,7 +113,7 @@ class Web(Process):
         return self
 
     def _answers(self) -> bool:
-        assert self.popen.poll() is None, self.said()
+        assert self.poll() is None, self.said()
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
         except requests.RequestException:
@@ -122,6 +125,13 @@ class Worker(Process):
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__(environment, "-m", "flask", "--app", "app", "b24", "worker")
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return list(psutil.Process(pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
 
 
 def free_port() -> int:

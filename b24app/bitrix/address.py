@@ -12,8 +12,10 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
+
+import idna
 
 from b24app.errors import ForbiddenAddress
 
@@ -32,7 +34,8 @@ NEVER_PUBLIC = tuple(
         "2001::/23", "2001:db8::/32", "2002::/16", "3ffe::/16", "3fff::/20",
     )
 )  # fmt: skip
-HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
+LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+LONGEST_NAME = 253
 PORT = re.compile(r":([0-9]{1,5})$")
 PATH = re.compile(r"[A-Za-z0-9/._~-]*")
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -108,9 +111,9 @@ def plain_endpoint(url: str) -> str:
     host, port = parts.hostname or "", parts.port
     if parts.scheme not in DEFAULT_PORTS or not PATH.fullmatch(parts.path) or parts.query or parts.fragment:
         raise ValueError("not the base of a REST address")
-    if "@" in parts.netloc or not (HOST.fullmatch(host) or (":" in host and ip_address(host))):
+    if "@" in parts.netloc:
         raise ValueError("not a plain host")
-    shown = f"[{host}]" if ":" in host else host
+    shown = _host_name(f"[{host}]" if ":" in host else host)
     return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path.rstrip('/')}/"
 
 
@@ -141,13 +144,41 @@ def _within(seconds: float, look_up: Callable[[], list[Found]]) -> list[Found]:
 
 
 def plain_host(text: object) -> str:
-    """`acme.bitrix24.com` or `host:8080`, lower-case, no default ports. Raises ValueError for anything else."""
-    host = text.strip().lower() if isinstance(text, str) and text.isascii() else ""
+    """`acme.bitrix24.com`, `host:8080` or `[2a00::1]`, lower-case, as DNS knows it, no default ports. Raises ValueError
+    for anything else.
+
+    DNS takes more than host names should have: underscores, a dot at the end, the letters of any language (IDNA 2008).
+    """
+    host = text.strip() if isinstance(text, str) else ""
+    if any(letter.lower().isascii() and not letter.isascii() for letter in host):  # such as the sign for Kelvin
+        raise ValueError("not a plain host name")
+    host = host.lower()
     port = PORT.search(host)
-    name = host[: port.start()] if port else host
-    if not HOST.fullmatch(name) or (port and not 0 < int(port[1]) < 65536):
+    name = _host_name(host[: port.start()] if port else host)
+    if port and not 0 < int(port[1]) < 65536:
         raise ValueError("not a plain host name")
     return name if not port or int(port[1]) in DEFAULT_PORTS.values() else f"{name}:{int(port[1])}"
+
+
+def _host_name(name: str) -> str:
+    try:
+        if name.startswith("["):
+            return f"[{IPv6Address(name[1:-1]).compressed}]" if name.endswith("]") and "%" not in name else _refused()
+        labels = [_label(label) for label in name.removesuffix(".").split(".")]
+    except ValueError:  # of an address, of idna
+        raise ValueError("not a plain host name") from None
+    plain = ".".join(labels)
+    return plain if len(plain) <= LONGEST_NAME else _refused()
+
+
+def _label(label: str) -> str:
+    """One part of a name in the letters of DNS. Letters that only look like others, or become others, are refused."""
+    known = label if label.isascii() else idna.alabel(label).decode()
+    return known if LABEL.fullmatch(known) else _refused()
+
+
+def _refused() -> NoReturn:
+    raise ValueError("not a plain host name")
 
 
 def same_host(one: str, other: str) -> bool:

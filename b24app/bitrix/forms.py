@@ -16,14 +16,20 @@ from werkzeug.datastructures import MultiDict
 
 from b24app.bitrix.address import plain_host
 from b24app.bitrix.oauth import scopes
+from b24app.domain import N_, whole_number
 from b24app.errors import BadForm
 
 TOKEN = r"^[A-Za-z0-9._~+/=:-]{8,512}$"  # noqa: S105  a pattern: opaque, samples have 32 to 72 characters
 Token = Annotated[str, StringConstraints(pattern=TOKEN)]
 Member = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{8,64}$")]
 Short = Annotated[str, StringConstraints(max_length=255)]
+Number = Annotated[int, BeforeValidator(whole_number)]
 KEY = re.compile(r"(\w+)(?:\[([^\]]*)\])?(?:\[([^\]]*)\])?", re.ASCII)
 MOST_FIELDS = 200
+BAD_DOMAIN = N_(
+    "The portal's address that came with the request is not the name of a host. Nothing was stored and nothing was "
+    "done."
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class _Frame(BaseModel):
 
     auth_id: Token = Field(alias="AUTH_ID")
     refresh_id: Token | None = Field(None, alias="REFRESH_ID")
-    auth_expires: int = Field(3600, alias="AUTH_EXPIRES", ge=0, le=10**12)
+    auth_expires: Number = Field(3600, alias="AUTH_EXPIRES", ge=0, le=10**12)
     domain: Annotated[str, BeforeValidator(plain_host)] = Field(alias="DOMAIN")
     protocol: Short = Field("1", alias="PROTOCOL")
     lang: Short = Field("en", alias="LANG")
@@ -94,7 +100,7 @@ class _Event(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     event: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{3,64}$")]
-    ts: int = Field(0, ge=0, le=10**10)  # unix seconds, until 2286
+    ts: Number = Field(0, ge=0, le=10**10)  # unix seconds, until 2286
     member_id: Member
     domain: Annotated[str, BeforeValidator(plain_host)] | None = None
     server_endpoint: Short | None = None
@@ -108,8 +114,9 @@ def parse_frame(query: MultiDict[str, str], form: MultiDict[str, str]) -> FrameP
     sent = _single(query, form)
     try:
         read = _Frame.model_validate(sent)
-    except ValidationError:
-        raise BadForm(status=400) from None
+    except ValidationError as error:
+        wrong = {fault["loc"][0] for fault in error.errors(include_url=False, include_input=False) if fault["loc"]}
+        raise BadForm(status=400, detail=BAD_DOMAIN if wrong == {"DOMAIN"} else None) from None
     return FramePost(
         auth_id=read.auth_id,
         refresh_token=read.refresh_id,

@@ -28,6 +28,7 @@ PATIENCE_SECONDS = 5.0
 SHARE_OF_FREE = 0.5
 TIMEOUTS_IN_A_ROW = 3
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
+LEAST_RETRY_SECONDS = 5  # so that those who were sent away do not all come back with the first probe
 FAIR_SECONDS = 3.0  # a call that was given less than this and was not answered says nothing about the other side
 MOST_PARTIES = 2_000
 
@@ -140,7 +141,7 @@ class Breakers:
                 return
             left = health.closed_until - self._now()
             if left > 0 or health.probing:
-                raise Unavailable(retry_after=max(1, round(left)))
+                raise Unavailable(retry_after=max(LEAST_RETRY_SECONDS, round(left)))
             health.probing = True
 
     def _timed_out(self, host: str) -> None:

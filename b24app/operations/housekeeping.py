@@ -8,7 +8,7 @@ from sqlalchemy import delete, exists, select
 from b24app.clock import Clock
 from b24app.domain import FINAL_STATES, ItemState, RunState
 from b24app.store import heartbeat
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import ApiCall, Run, RunItem, VerifiedToken
 from b24app.store.one_time import forget_expired
 from b24app.store.queue import ENSURE, STEP, Queue, with_jobs
@@ -29,6 +29,7 @@ class Housekeeping:
         """Write down that a worker is at work now."""
         heartbeat.beat(self._store, self._clock())
 
+    @repeated
     def purge(self) -> None:
         """Forget calls older than the operator keeps them, and proofs and states whose time is over."""
         now = self._clock()
@@ -37,6 +38,7 @@ class Housekeeping:
             db.execute(delete(VerifiedToken).where(VerifiedToken.expires_at < now))
             forget_expired(db, now)
 
+    @repeated
     def requeue_lost_runs(self) -> int:
         """Give a job to every run that should be moving and has none; how many there were.
 

@@ -66,7 +66,10 @@ def _event(answer: Answer | PortalError, event: str, shown: frozenset[str] | Por
         return answer if isinstance(answer, PortalError) else shown
     if event in shown:
         return not isinstance(answer, PortalError)
-    return answer if isinstance(answer, PortalError) else Unavailable("not_bound", method="event.bind")
+    if isinstance(answer, PortalError):
+        return answer
+    remedy = N_("Ask an administrator of your Bitrix24 to open the app once.")  # others bind for themselves only
+    return Unavailable("not_bound", method="event.bind", remedy=remedy)
 
 
 def _placement(answer: Answer | PortalError) -> bool | PortalError:

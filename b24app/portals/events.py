@@ -88,7 +88,7 @@ class InstallEvents:
             self._inbox.put(self._proven_user_ready(post, address))
         elif self._has_secret(post):
             if post.event in self._works:
-                self._inbox.put(_received(post))
+                self._inbox.put(_received(post), newest_only=post.event == UNINSTALL)
         elif post.event in (INSTALL, UPDATE) and post.auth.access_token and post.auth.application_token:
             self._prove(_claim(post, address), post)
             self._inbox.put(replace(_received(post), secret=_tokens_of(post)))

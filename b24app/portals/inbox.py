@@ -17,17 +17,19 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
+from b24app.errors import TooManyAttempts
 from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import InboxEvent
 from b24app.store.one_time import mark_once
 from b24app.store.queue import Queue, events_with_jobs
-from b24app.store.vault import CannotOpen, Place, Vault
+from b24app.store.vault import CannotOpen, Vault, place_of_event
 
 log = structlog.get_logger()
 
 REMEMBERED = timedelta(days=1)  # an identical post after that is older than any installation it could harm
 PAUSES = tuple(timedelta(seconds=each) for each in (15, 60, 300, 900, 3600))  # after work that failed, each longer
 MANY = 200
+MOST_ALIKE = 20  # of one kind from one portal: each employee knows the secret that proves them
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,28 @@ class Inbox:
         self._clock = clock
 
     @repeated
-    def put(self, received: Received) -> bool:
-        """Write an event down with its job; False when the very same post is here or was done."""
+    def put(self, received: Received, *, newest_only: bool = False) -> bool:
+        """Write an event down with its job; False when the very same post is here or was done.
+
+        newest_only  it takes the place of an earlier one of its kind from the same portal, and its deadline
+        Raises TooManyAttempts when a portal has more events here than any real one sends.
+        """
         now = self._clock()
+        same = (InboxEvent.member_id == received.member_id, InboxEvent.event == received.event)
         with self._store.begin() as db:
             if not mark_once(db, received.digest, now + REMEMBERED):
                 return False
-            sealed = received.secret and self._vault.seal(json.dumps(received.secret), place(received.digest))
+            deadlines: list[datetime] = []
+            if newest_only:
+                gone = db.scalars(delete(InboxEvent).where(*same).returning(InboxEvent.deadline))
+                deadlines = [deadline for deadline in gone if deadline is not None]
+            elif (db.scalar(select(func.count()).where(*same)) or 0) >= MOST_ALIKE:
+                raise TooManyAttempts()
+            sealed = received.secret and self._vault.seal(json.dumps(received.secret), place_of_event(received.digest))
             row = InboxEvent(
                 digest=received.digest, member_id=received.member_id, event=received.event, ts=received.ts,
                 values=dict(received.values), sealed=sealed or None, received_at=now, due_at=now,
+                deadline=min(deadlines, default=None),
             )  # fmt: skip
             db.add(row)
             db.flush()
@@ -107,7 +121,7 @@ class Inbox:
         if row.sealed is None:
             return None
         try:
-            found: Mapping[str, Any] = json.loads(self._vault.open(row.sealed, place(row.digest)))
+            found: Mapping[str, Any] = json.loads(self._vault.open(row.sealed, place_of_event(row.digest)))
         except CannotOpen as closed:
             log.critical("event_cannot_be_opened", event=row.id, reason=str(closed))
             return None
@@ -146,8 +160,3 @@ class Inbox:
 def waiting(db: Session) -> int:
     """How many events are not worked off yet."""
     return db.scalar(select(func.count()).select_from(InboxEvent)) or 0
-
-
-def place(digest: str) -> Place:
-    """Where an event's tokens live, for the vault."""
-    return Place("inbox_events", digest, "sealed")

@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
 from b24app import zones
@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 PROFILE_AGE = timedelta(days=1)
 EPOCH_BITS = 30
+LONGEST_NAME = 255
 ERASE_SECONDS = 10  # of an open that waits until the earlier installation is erased
 TRIES = 3  # of an open that a removal or a reinstall overtook
 WHO = {"profile": Command("profile"), "admin": Command("user.admin")}
@@ -158,7 +159,7 @@ class Installs:
         for _ in range(tries):
             try:
                 return work()
-            except Overtaken:
+            except (Overtaken, NoResultFound):  # a row was there a moment ago, and went with a removal
                 log.info("open_overtaken")
         raise Unavailable("portal_changed")
 
@@ -384,8 +385,10 @@ class Installs:
     def changes(self, user: UserRef) -> Changes:
         """What is new since this person last had the app open; it is told once."""
         with self._store.begin() as db:
-            portal = db.get_one(Portal, user.member_id)
-            person = db.get_one(User, (user.member_id, user.user_id), with_for_update=HELD)
+            portal = db.get(Portal, user.member_id)
+            person = db.get(User, (user.member_id, user.user_id), with_for_update=HELD)
+            if portal is None or person is None:  # removed since the opening
+                return Changes()
             version, scope = person.seen_version, person.seen_scope
             person.seen_version, person.seen_scope = portal.app_version, portal.scope
         return Changes(
@@ -436,7 +439,8 @@ def _note_profile(user: User, answer: Answer | PortalError, clock: Clock) -> Non
     if isinstance(answer, PortalError) or not isinstance(answer.result, dict):
         return
     profile = answer.result
-    names = (str(profile.get(part) or "").strip() for part in ("NAME", "LAST_NAME"))
-    user.name = " ".join(name for name in names if name)
+    said = (profile.get(part) for part in ("NAME", "LAST_NAME"))
+    names = (name.strip() for name in said if isinstance(name, str))
+    user.name = " ".join(name for name in names if name)[:LONGEST_NAME]
     user.portal_zone = zones.understood(profile.get("TIME_ZONE"))
     user.opened_at = clock()

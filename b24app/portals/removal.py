@@ -184,7 +184,7 @@ def _forget_names(db: Session, member_id: str) -> None:
     """Names and user ids in the history, and what is proven for people."""
     db.execute(delete(VerifiedToken).where(VerifiedToken.member_id == member_id))
     nameless = {"created_by": NOBODY, "created_name": "", "acting_as": NOBODY, "acting_name": "", "seen_by": []}
-    keyless = {"idempotency_key": None, "order_sha256": None}
+    keyless = {"idempotency_key": None, "order_sha256": None, "decided_by": None}
     db.execute(
         update(Run).where(Run.member_id == member_id).values(**nameless, **keyless),
         execution_options={"synchronize_session": False},

@@ -7,6 +7,8 @@ is closed as if removed. Whether the app is still installed is asked of the auth
 were proven when they were stored; what it says of a refresh token decides nothing.
 """
 
+import threading
+from collections import OrderedDict
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -41,7 +43,8 @@ ANNOUNCED = "removal_announced"  # ours: a removal that nobody can be asked abou
 PAUSES = tuple(timedelta(minutes=each) for each in (1, 2, 5, 15, 30, 60, 120, 240, 360))
 GONE_AFTER = timedelta(days=30)
 NOBODY_LEFT = (ExpiredToken, SignInAgain, UserGone, AppNotAllowed)  # this person's token is of no use
-PORTALS_AT_ONCE, PEOPLE_ASKED, SECONDS = 20, 5, 10
+PORTALS_AT_ONCE, PEOPLE_ASKED, MOST_WITNESSES, SECONDS = 20, 5, 100, 10
+LATELY, MOST_REMEMBERED = timedelta(seconds=30), 1000
 
 
 class Presence(StrEnum):
@@ -50,6 +53,28 @@ class Presence(StrEnum):
     INSTALLED = "installed"
     REMOVED = "removed"
     UNKNOWN = "unknown"  # there is no token left to ask with
+
+
+class Lately:
+    """What was done for a portal in the last half minute by this process: a flood of events leads to few questions."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._until: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+
+    def was(self, done: str, member_id: str) -> bool:
+        """It was done just now."""
+        with self._guard:
+            return self._until.get((done, member_id), self._clock()) > self._clock()
+
+    def note(self, done: str, member_id: str) -> None:
+        """It is done now."""
+        with self._guard:
+            self._until[done, member_id] = self._clock() + LATELY
+            self._until.move_to_end((done, member_id))
+            while len(self._until) > MOST_REMEMBERED:
+                self._until.popitem(last=False)
 
 
 class PortalStatus:
@@ -65,6 +90,7 @@ class PortalStatus:
         self._waiting = waiting
         self._removal = removal
         self._clock = clock
+        self._lately = Lately(clock)
 
     # --- stopped portals -------------------------------------------------------------------------------------------
 
@@ -78,7 +104,10 @@ class PortalStatus:
         return sum(self.ask(member_id) for member_id in portals)
 
     def ask(self, member_id: str) -> bool:
-        """Ask one stopped portal now; True when its work goes on."""
+        """Ask one stopped portal now, unless it was asked a moment ago; True when its work goes on."""
+        if self._lately.was("asked", member_id):
+            return False
+        self._lately.note("asked", member_id)
         self._put_off(member_id)
         said = self._said(member_id)
         if said is None:
@@ -101,7 +130,7 @@ class PortalStatus:
     def _said(self, member_id: str) -> PortalError | None:
         """What the portal answers the first person whose token lives; None for a good answer."""
         said: PortalError = SignInAgain()
-        for user in self._people(member_id):
+        for user in self._people(member_id, PEOPLE_ASKED):
             try:
                 self._tokens.call(user, "app.info", timeout=SECONDS)
             except PortalError as refused:
@@ -112,10 +141,10 @@ class PortalStatus:
                 return None
         return said
 
-    def _people(self, member_id: str) -> list[UserRef]:
+    def _people(self, member_id: str, most: int) -> list[UserRef]:
         """Whose tokens live, as far as we know: the freshest first."""
         mine = (UserToken.member_id == member_id, UserToken.dead_code.is_(None))
-        query = select(UserToken.user_id).where(*mine).order_by(UserToken.expires_at.desc()).limit(PEOPLE_ASKED)
+        query = select(UserToken.user_id).where(*mine).order_by(UserToken.expires_at.desc()).limit(most)
         with self._store.begin() as db:
             return [UserRef(member_id, user_id) for user_id in db.scalars(query)]
 
@@ -153,9 +182,15 @@ class PortalStatus:
     # --- is the app still there ------------------------------------------------------------------------------------
 
     def presence(self, member_id: str) -> Presence:
-        """Whether the app is on the portal. Raises AuthorizationUnavailable when nobody can say at the moment."""
+        """Whether the app is on the portal. Raises AuthorizationUnavailable when nobody can say at the moment.
+
+        It is unknown only when no living token is left; that the app is there is remembered for a moment.
+        """
+        if self._lately.was("installed", member_id):
+            return Presence.INSTALLED
         silent: PortalError | None = None
-        for user in self._people(member_id):
+        people = self._people(member_id, MOST_WITNESSES)
+        for user in people:
             try:
                 found = self._seen_by(user)
             except NOBODY_LEFT:
@@ -163,10 +198,12 @@ class PortalStatus:
             except PortalError as unheard:  # an unpaid app or a setting of ours, too, is no word on the app's removal
                 silent = unheard
             else:
+                if found is Presence.INSTALLED:
+                    self._lately.note("installed", member_id)
                 if found is not Presence.UNKNOWN:
                     return found
-        if silent is not None:
-            raise AuthorizationUnavailable(silent.code) from silent
+        if silent is not None or len(people) == MOST_WITNESSES:
+            raise AuthorizationUnavailable(silent.code if silent else None) from silent
         return Presence.UNKNOWN
 
     def _seen_by(self, user: UserRef) -> Presence:

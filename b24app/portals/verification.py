@@ -22,7 +22,7 @@ from b24app.store.vault import fingerprint
 
 log = structlog.get_logger()
 REFUSAL_LASTS = timedelta(minutes=1)
-MOST_REFUSALS = 2_000
+MOST_REFUSALS = 500
 
 
 @dataclass(frozen=True)

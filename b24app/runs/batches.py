@@ -1,16 +1,17 @@
 """One batch of a run as one request: read, act, read again; and what came of each page.
 
-What a batch read after it acted is what is recorded. A read that failed does not undo what the batch did.
+What a batch read after it acted is what is recorded. A read that failed does not undo what the batch did. The last
+reading also takes in the pages of the next batch, so that nothing is ever sent for a page that is already as wanted.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.bitrix.rest import Answer, Command
-from b24app.domain import Action, ItemState
+from b24app.domain import ItemState
 from b24app.errors import PortalError, Unavailable
 from b24app.runs import outcomes, throttle
 from b24app.runs.outcomes import Result
@@ -29,6 +30,7 @@ class Batch:
     sent: int = 0  # commands that act, in a request of which nothing was heard
     refused: Sequence[int] = ()  # positions of items that were surely not changed, so need no look
     unwell: Sequence[Result] = ()  # what to write of them if it is the pages at which the portal fails, again and again
+    seen: Mapping[int, PageState] = field(default_factory=dict)  # pages as they were read last, by lid
 
 
 class Batches:
@@ -37,33 +39,34 @@ class Batches:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def work(self, run: Run, items: list[RunItem], look_first: bool, seconds: float) -> Batch:
-        """Act on the items. Publishing takes the draft live and an undo must not touch what somebody changed since, so
-        both look first; unpublishing what is down changes nothing, so it reads, acts and reads in one request.
-        """
-        if not (look_first or run.action is Action.PUBLISH or any(item.expected for item in items)):
-            return self._read_act_read(run, items, {}, seconds)
-        looked = self.look(run, items, seconds)
-        settled = {item.position: outcomes.decide(run, item, looked.get(item.lid), was_sent(item)) for item in items}
-        rest = [item for item in items if settled[item.position] is None]
-        done = [result for result in settled.values() if result is not None]
-        if not rest:
-            return Batch(done)
-        acted = self._read_act_read(run, rest, looked, seconds)
-        return replace(acted, results=[*done, *acted.results])
-
-    def look(self, run: Run, items: list[RunItem], seconds: float) -> dict[int, PageState]:
+    def look(self, run: Run, items: Sequence[RunItem], seconds: float) -> dict[int, PageState]:
+        """The items' pages as they are now."""
         command = _read(run, items)
         answer = self._tokens.call(run.acting_user, command.method, command.params, timeout=seconds)
         return {state.lid: state for state in landing.read_pages(answer.result)}
 
-    def _read_act_read(self, run: Run, items: list[RunItem], looked: dict[int, PageState], seconds: float) -> Batch:
+    def rights(self, run: Run, sites: Iterable[int], seconds: float) -> dict[int, frozenset[str]]:
+        """What the run's person may do in each of these sites."""
+        commands = {f"r{site}": landing.rights(run.kind, site) for site in sites}
+        answers = self._tokens.batch(run.acting_user, commands, timeout=seconds)
+        return {int(key[1:]): landing.read_rights(run.kind, answer) for key, answer in answers.items()}
+
+    def act(
+        self, run: Run, items: Sequence[RunItem], looked: Mapping[int, PageState] | None, following: Sequence[RunItem],
+        seconds: float,
+    ) -> Batch:  # fmt: skip
+        """Act on the items. Raises a PortalError when the request as a whole failed.
+
+        looked     their pages as they were a moment ago; None to read them in the same request
+        following  items of the next batch, to be read along
+        """
         commands = {} if looked else {"before": _read(run, items)}
         if any(not item.site for item in items):
             commands["sites"] = landing.sites(run.kind)
         commands |= {f"c{item.lid}": landing.act(run.action, run.kind, item.lid) for item in items}
         began = time.monotonic()
-        answers = self._tokens.batch(run.acting_user, {**commands, "after": _read(run, items)}, timeout=seconds)
+        last = {"after": _read(run, [*items, *following])}
+        answers = self._tokens.batch(run.acting_user, commands | last, timeout=seconds)
         wall = time.monotonic() - began
         before = looked or _states(answers.get("before"))
         after = _states(answers.get("after"))
@@ -80,12 +83,7 @@ class Batches:
         acts = [answers[f"c{item.lid}"] for item in items]
         timings = [answer.timing for answer in acts if isinstance(answer, Answer)]
         cost = throttle.measured(timings, len(items), wall) if timings else None
-        return _unread(_stopped(results, stopped, items), answers["after"], cost)
-
-
-def was_sent(item: RunItem) -> bool:
-    """An earlier request for it may have been carried out."""
-    return item.state is ItemState.RUNNING
+        return replace(_unread(_stopped(results, stopped, items), answers["after"], cost), seen=after)
 
 
 def _stopped(results: list[Result], stopped: dict[int, PortalError], items: Sequence[RunItem]) -> Batch:

@@ -1,17 +1,21 @@
 """Do one page now, or one batch of a run: choose, call, record.
 
-Three rules keep a run right through anything. Items are marked as sent before the request leaves, so a killed worker
-or a lost answer leaves a trace, and the next step looks before it acts. A batch reads after it acted, so what is
-recorded is what really is. Recording is a compare-and-swap on the run's step: a repeated batch changes nothing twice.
+Four rules keep a run right through anything. Items are marked as sent before the request leaves, so a killed worker
+or a lost answer leaves a trace, and the next step looks before it acts. A page is read before a request for it leaves,
+and what was read is kept: so nothing is sent for a page that is already as wanted, and one that is so after a lost
+answer is not taken for our work. A batch reads after it acted, so what is recorded is what really is. Recording is a
+compare-and-swap on the run's step: a repeated batch changes nothing twice.
 
 How much a request may ask is in `throttle`. A portal that says it is asked too much is left alone by all its runs; a
-method that used up its time only by the runs that need it. A person's own single page never waits for any of this.
+method that used up its time only by the runs that need it, and a run that has trouble of its own waits alone. A
+person's own single page never waits for any of this.
 """
 
 import random
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NoReturn
 from uuid import UUID
 
 import structlog
@@ -20,13 +24,35 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from b24app.bitrix import landing
+from b24app.bitrix.landing import PageState
 from b24app.clock import Clock
 from b24app.deadline import is_over, within
 from b24app.domain import ItemState, RunState, UserRef
-from b24app.errors import PortalError, RecordedProblem, Throttled, Unavailable, error_for
-from b24app.runs import outcomes, throttle
-from b24app.runs.batches import Batch, Batches, was_sent
-from b24app.runs.states import NOBODY, discard, hold_portal
+from b24app.errors import (
+    AccessDenied,
+    AppNotAllowed,
+    ExpiredToken,
+    PortalClosed,
+    PortalError,
+    RecordedProblem,
+    Throttled,
+    Unavailable,
+    UserGone,
+    error_for,
+)
+from b24app.pages import may
+from b24app.runs import outcomes, throttle, windows
+from b24app.runs.batches import Batch, Batches
+from b24app.runs.outcomes import Result
+from b24app.runs.states import (
+    NOBODY,
+    discard,
+    hold_portal,
+    is_past_its_end,
+    is_too_late,
+    late_by,
+    wait_for_a_decision,
+)
 from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import MethodThrottle, Portal, Run, RunItem
 from b24app.store.queue import Queue
@@ -35,14 +61,30 @@ log = structlog.get_logger()
 
 BATCH_PAGES = 47  # of the 50 commands of a batch; the others read before, after and the names of sites
 NOW_SECONDS = 20  # for one page, renewal and looking included
-LOOK_SECONDS, BATCH_SECONDS = 5, 62  # a batch is cut by the portal after 60
-LOOK_AGAIN = timedelta(seconds=30)
+LOOK_SECONDS, LOOK_AT_MOST, BATCH_SECONDS = 5, 20, 62  # a batch is cut by the portal after 60
+LOOK_AGAIN, SOON_AGAIN = timedelta(seconds=30), timedelta(seconds=5)
 MOST_TRIES, PAGE_TRIES, MOST_HALVINGS = 8, 3, 3
 WAITS = (2, 5, 15, 30, 60, 120, 300, 600)  # seconds, after transient failures in a row
 LONGEST_PAUSE = timedelta(minutes=15)  # one that ends later was written by a clock that has gone back since
 OPERATING = "OPERATION_TIME_LIMIT"
 OPEN = (ItemState.PENDING, ItemState.RUNNING)
+OF_THE_PERSON = (ExpiredToken, UserGone, AppNotAllowed)  # refuse everything this person's token would do
 MOVING = (RunState.QUEUED, RunState.RUNNING)
+
+
+@dataclass(frozen=True)
+class NextBatch:
+    """The next pages of a run, as they were before they were marked as sent."""
+
+    run: Run
+    items: Sequence[RunItem] = ()
+    following: Sequence[RunItem] = ()  # those of the batch after, to be read along
+    left: Sequence[Result] = ()  # what a return leaves as it is: known without any request
+
+    @staticmethod
+    def unsent(items: Sequence[RunItem]) -> list[int]:
+        """Positions of those for which no earlier request can have worked."""
+        return [item.position for item in items if item.state is ItemState.PENDING]
 
 
 class Executor:
@@ -75,25 +117,31 @@ class Executor:
             self._run_now(run_id)
 
     def _run_now(self, run_id: UUID) -> None:
-        run, items, look_first = self._claim(run_id, lambda db, run: 1)
-        if not items:
+        claim = self._claim(run_id, lambda db, run: 1)
+        if not claim.items:
             return
         try:
-            batch: Batch | None = self._batches.work(run, items, look_first, NOW_SECONDS)
+            acted = self._perform(claim, NOW_SECONDS)
         except PortalError as error:
-            batch = Batch((), error)
-        if batch and batch.problem is not None:
-            batch = self._after_failed_call(run, items, batch.problem)
+            if not is_over():
+                self._take_back(claim.run, error)
+            acted = Batch((), error)
+        batch: Batch | None = acted
+        if acted.problem is not None:
+            batch = self._after_failed_call(claim.run, claim.items, acted.problem)
         if batch is None:
-            self._hand_over(run)
+            self._hand_over(claim.run)
         elif batch.problem is not None:
-            with self._store.begin() as db:
-                discard(db, run.id)
-            raise batch.problem
+            self._take_back(claim.run, batch.problem)
         else:
-            self._record(run, batch)
+            self._record(claim, batch)
 
-    def _after_failed_call(self, run: Run, items: list[RunItem], error: PortalError) -> Batch | None:
+    def _take_back(self, run: Run, error: PortalError) -> NoReturn:
+        with self._store.begin() as db:
+            discard(db, run.id)
+        raise error
+
+    def _after_failed_call(self, run: Run, items: Sequence[RunItem], error: PortalError) -> Batch | None:
         """What to say of a call that failed: a batch, or None when nobody can know yet."""
         if is_over():
             return None
@@ -116,24 +164,94 @@ class Executor:
 
     def run_batch(self, run_id: UUID) -> None:
         """Do the next batch of a run, record it, and ask for the one after."""
-        run, items, look_first = self._claim(run_id, self._pages_now)
-        if run.state is not None and run.state.is_final:
-            self._reconcile(run)
-        if not items:
+        claim = self._claim(run_id, self._pages_now)
+        if claim.run.state is not None and claim.run.state.is_final:
+            self._reconcile(claim.run)
+        if not claim.items and not claim.left:
             return
         try:
-            batch = self._batches.work(run, items, look_first, BATCH_SECONDS)
+            batch = self._perform(claim, BATCH_SECONDS)
+        except PortalError as error:  # it could not even look: nothing was sent
+            batch = Batch(claim.left, error, refused=claim.unsent(claim.items))
+        self._record(claim, batch)
+
+    def _perform(self, claim: NextBatch, seconds: float) -> Batch:
+        """Look where a look is needed, and act on the pages that are not as wanted.
+
+        Raises a PortalError when it could not look: then nothing was sent.
+        """
+        run, now = claim.run, self._clock()
+        look = [item for item in claim.items if outcomes.needs_look(run, item, now)]
+        looked = None
+        if look:
+            looked = self._batches.look(run, [*claim.items, *claim.following], min(seconds, LOOK_AT_MOST))
+            known = dict(looked)
+        else:
+            known = {item.lid: state for item in claim.items if (state := outcomes.remembered(item))}
+        verdicts = {
+            item.position: outcomes.decide(run, item, known.get(item.lid))
+            for item in claim.items
+            if looked is not None or item.lid in known
+        }
+        done = [*claim.left, *self._permitted(run, [result for result in verdicts.values() if result])]
+        rest = [item for item in claim.items if verdicts.get(item.position) is None]
+        if looked is not None and rest and not self._before_sending(run, rest, looked):
+            stopped = [outcomes.result(item, ItemState.CANCELLED, looked.get(item.lid)) for item in rest]
+            return Batch([*done, *stopped])
+        if not rest:
+            return Batch(done, seen=looked or {})
+        try:
+            acted = self._batches.act(run, rest, looked, claim.following, seconds)
         except PortalError as error:
-            new = [item.position for item in items if item.state is ItemState.PENDING]
-            batch = Batch((), error, sent=len(items), refused=() if error.maybe_done else new)
-        self._record(run, batch)
+            refused = () if error.maybe_done else claim.unsent(rest)
+            acted = Batch((), error, sent=len(rest), refused=refused, seen=looked or {})
+        return replace(acted, results=[*done, *acted.results])
+
+    def _permitted(self, run: Run, results: list[Result]) -> list[Result]:
+        """Where a page is already as wanted nothing is sent, so nothing asks for the right; but who has none in its
+        site shall not keep it so when a window over it ends.
+        """
+        met = [each for each in results if each.code == outcomes.ALREADY_SO]
+        if run.is_return or not met:
+            return results
+        with self._store.begin() as db:
+            in_windows = windows.over(db, run.member_id, [each.lid for each in met]).keys()
+        asked = [each for each in met if each.lid in in_windows]
+        if not asked:
+            return results
+        rights = self._batches.rights(run, {each.site_id or 0 for each in asked}, LOOK_SECONDS)
+        no_right = AccessDenied()
+        return [
+            replace(each, state=ItemState.FAILED, code=no_right.code, problem=no_right.key)
+            if each in asked and not may(run.action, run.kind, rights.get(each.site_id or 0, frozenset()))
+            else each
+            for each in results
+        ]
+
+    @repeated
+    def _before_sending(self, run: Run, items: Sequence[RunItem], looked: Mapping[int, PageState]) -> bool:
+        """Keep what was just read, so that it can be told later what a request did whose answer was lost; False when
+        the run was stopped meanwhile: then nothing is sent.
+        """
+        now = self._clock()
+        readings = {item.position: outcomes.reading(looked[item.lid], now) for item in items}
+        with self._store.begin() as db:
+            current = db.get(Run, run.id, with_for_update=HELD, populate_existing=True)
+            if current is None or current.state not in MOVING or is_past_its_end(current, now):
+                return False
+            values = [{"run_id": run.id, "position": number, "before": before} for number, before in readings.items()]
+            db.execute(update(RunItem), values)
+            windows.open_over(db, run, {item.lid: looked[item.lid].active for item in items})
+        for item in items:
+            item.before = readings[item.position]
+        return True
 
     def _pages_now(self, db: Session, run: Run) -> int:
         """How many pages the next request may change; 0 when it is not the time for one, and another job was made."""
         now = self._clock()
         portal = db.get_one(Portal, run.member_id)
         if portal.suspended_code is not None:
-            self._suspend(run, error_for(portal.suspended_code, 403))
+            self._suspend(db, run, error_for(portal.suspended_code, 403))
             return 0
         if portal.paused_until is not None and now < portal.paused_until < now + LONGEST_PAUSE:
             self._queue.step(db, run.id, run.member_id, at=portal.paused_until)
@@ -154,83 +272,151 @@ class Executor:
             items = list(db.scalars(sent.limit(BATCH_PAGES)))
         if not items:
             return
+        sent_ones = [item for item in items if outcomes.was_read(item)]
+        never_sent = [outcomes.result(item, ItemState.CANCELLED, None) for item in items if not outcomes.was_read(item)]
         try:
-            looked = self._batches.look(run, items, LOOK_SECONDS)
+            looked = self._batches.look(run, sent_ones, LOOK_SECONDS) if sent_ones else {}
         except PortalError as error:
             if error.transient:
                 with self._store.begin() as db:
-                    self._queue.step(db, run.id, run.member_id, at=self._clock() + LOOK_AGAIN)
+                    self._queue.ensure(db, run.id, at=self._clock() + LOOK_AGAIN)
                 return
-            results = [outcomes.result(item, ItemState.FAILED, None, **outcomes.recorded(error)) for item in items]
+            results = [outcomes.unknown(item) for item in sent_ones]
         else:
             results = [
                 outcomes.seen_done(run, item, looked.get(item.lid))
                 or outcomes.result(item, ItemState.CANCELLED, looked.get(item.lid))
-                for item in items
+                for item in sent_ones
             ]
-        self._record(run, Batch(results))
-
-    def ensure_finished(self, run_id: UUID) -> None:
-        """A web process took this run on a minute ago; when it did not end it, a worker does."""
-        with self._store.begin() as db:
-            run = db.get(Run, run_id)
-            if run is not None and run.state in MOVING:
-                self._queue.step(db, run.id, run.member_id)
+        self._record(NextBatch(run, items), Batch([*results, *never_sent]))
 
     @repeated
-    def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> tuple[Run, list[RunItem], bool]:
-        """The next items of the run, marked as sent; True when an earlier request for them may have worked.
+    def ensure_finished(self, run_id: UUID) -> None:
+        """A step was to be made by now by a web process, or is to be made when a wait is over: put it in its turn.
 
-        Each item still says what it was: running when such a request was for it.
-        pages  how many at most, asked only of a run that is to go on
+        Waits of one run are such jobs, because a step that waits would hold up the portal's other runs.
         """
         with self._store.begin() as db:
             run = db.get(Run, run_id, with_for_update=HELD)
             if run is None:
-                return Run(), [], False
-            if run.state not in MOVING or _time_is_up(run, self._clock()):
-                return run, [], False
+                return
+            if run.state is RunState.WAITING and run.problem is not None and run.problem.is_a(PortalClosed):
+                run.state = RunState.QUEUED
+            if run.state in MOVING or (run.state.is_final and _in_flight(db, run)):
+                self._queue.step(db, run.id, run.member_id)
+
+    @repeated
+    def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> NextBatch:
+        """The next items of the run, marked as sent; each still says what it was: running when an earlier request for
+        it may have worked. The one gate every run passes before any request, however it came to go on.
+
+        pages  how many at most, asked only of a run that is to go on
+        """
+        now = self._clock()
+        with self._store.begin() as db:
+            run = db.get(Run, run_id, with_for_update=HELD)
+            if run is None:
+                return NextBatch(Run())
+            if run.state not in MOVING or is_past_its_end(run, now):  # what is over, its return, due now, ends in words
+                return NextBatch(run)
+            if is_too_late(run, now):
+                wait_for_a_decision(run, now)
+                log.info("run_waits_for_a_decision", run=str(run.id), late=late_by(run, now).total_seconds())
+                return NextBatch(run)
             left = select(RunItem).where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
             if not db.scalar(left.with_only_columns(func.count())):
-                _finish(db, run, self._clock())
-                return run, [], False
+                _finish(db, run, now)
+                return NextBatch(run)
+            most = pages(db, run)
+            if not most:
+                return NextBatch(run)
             first = left.order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
-            items = list(db.scalars(first.limit(pages(db, run))))
-            if not items:
-                return run, [], False
-            run.state, run.started_at = RunState.RUNNING, run.started_at or self._clock()
-            sent = update(RunItem).where(RunItem.run_id == run_id, RunItem.position.in_([i.position for i in items]))
+            found = list(db.scalars(first.limit(most + BATCH_PAGES)))
+            claim = self._chosen(db, run, found[:most], found[most:])
+            if not claim.items and not claim.left:
+                return claim
+            run.state, run.started_at = RunState.RUNNING, run.started_at or now
+            sent = update(RunItem).where(
+                RunItem.run_id == run_id, RunItem.position.in_([i.position for i in claim.items])
+            )
             db.execute(sent.values(state=ItemState.RUNNING), execution_options={"synchronize_session": False})
-            return run, items, any(was_sent(item) for item in items)
+            known = {item.lid: item.before or {} for item in claim.items if not outcomes.needs_look(run, item, now)}
+            live = {lid: bool(before["active"]) for lid, before in known.items()}
+            windows.open_over(db, run, {lid: up for lid, up in live.items() if up is not windows.wants_live(run)})
+            return claim
+
+    def _chosen(self, db: Session, run: Run, items: list[RunItem], following: list[RunItem]) -> NextBatch:
+        """The items to work on now. A return leaves some as they are, and waits for who is just about to hold some."""
+        following = [item for item in following if item.state is ItemState.PENDING]
+        if not run.is_return:
+            return NextBatch(run, items, following)
+        now = self._clock()
+        fresh = [item for item in items if item.state is ItemState.PENDING]
+        soon = windows.about_to_be_held(db, run, [item.lid for item in fresh], now)
+        ready = [item for item in fresh if item.lid not in soon]
+        left = windows.left_alone(db, run, ready, now)
+        skipped = {result.position for result in left} | {item.position for item in fresh if item.lid in soon}
+        if soon and len(skipped) == len(items) and not left:
+            self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
+        return NextBatch(run, [item for item in items if item.position not in skipped], following, left)
 
     # --- the record ------------------------------------------------------------------------------------------------
 
     @repeated
-    def _record(self, run: Run, batch: Batch) -> None:
+    def _record(self, claim: NextBatch, batch: Batch) -> None:
+        run, now = claim.run, self._clock()
         with self._store.begin() as db:
             hold_portal(db, run.member_id)
             taken = update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1)
             row = db.execute(taken.returning(Run.state, Run.created_by)).one_or_none()
             if row is None:
                 return  # somebody else already recorded this step
-            moved, with_people = row.state, row.created_by != NOBODY  # not if the app was removed meanwhile
-            if batch.unwell and run.tries >= PAGE_TRIES and self._has_settled(db, run):
+            moved = row.state
+            if row.created_by == NOBODY:  # the app was removed meanwhile
+                batch = _without_people(batch)
+            if batch.unwell and self._is_the_pages_fault(db, run):
                 batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
+            contested = set() if moved.is_final else windows.contested(db, run, batch.results)
+            results = [each for each in batch.results if each.lid not in contested]
+            open_again = [each.position for each in batch.results if each.lid in contested]
+            batch = replace(batch, results=results, refused=[*batch.refused, *open_again])
             if batch.results:
-                values = [result.values(with_people=with_people) for result in batch.results]
-                db.execute(update(RunItem), [{"run_id": run.id, **each} for each in values])
+                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
+                db.execute(update(Run).where(Run.id == run.id).values(worked_at=now))
             if batch.refused:
                 back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
                 again = update(RunItem).where(RunItem.run_id == run.id, RunItem.position.in_(batch.refused))
                 db.execute(again.values(state=back))
+            self._keep_readings(db, claim, batch, now)
+            windows.close_over(db, run, [item.lid for item in claim.items if item.position in batch.refused])
+            if row.created_by != NOBODY:
+                windows.record(db, run, batch.results)
             self._observe(db, run, batch)
             if any(result.state is ItemState.SUCCEEDED for result in batch.results):
                 _pages_changed(db, run.acting_user)
             fresh = db.get_one(Run, run.id, populate_existing=True)
             if batch.problem is not None:
                 self._interrupt(db, fresh, batch.problem)
+            elif contested and not fresh.state.is_final:
+                self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
             elif not fresh.state.is_final:
                 self._go_on(db, fresh)
+
+    def _keep_readings(self, db: Session, claim: NextBatch, batch: Batch, now: datetime) -> None:
+        """What was read along of the next batch's pages."""
+        seen = [(item.position, batch.seen[item.lid]) for item in claim.following if item.lid in batch.seen]
+        values = [
+            {"run_id": claim.run.id, "position": position, "before": outcomes.reading(state, now)}
+            for position, state in seen
+        ]
+        if values:
+            db.execute(update(RunItem), values)
+
+    def _is_the_pages_fault(self, db: Session, run: Run) -> bool:
+        """The portal answered again and again that these pages fail: another page of the run went well, or it was tried
+        often enough.
+        """
+        return run.tries >= MOST_TRIES or (run.tries >= PAGE_TRIES and self._has_settled(db, run))
 
     def _has_settled(self, db: Session, run: Run) -> bool:
         """Some page of the run went well, so it is not the portal as a whole that is unwell."""
@@ -247,7 +433,10 @@ class Executor:
             _finish(db, run, self._clock())
 
     def _interrupt(self, db: Session, run: Run, problem: PortalError) -> None:
-        """The call failed: later again by itself when time can mend it, else the run waits for a person."""
+        """The call failed: later again by itself when time can mend it, else the run waits for a person.
+
+        Only a limit of the whole portal is waited for in the portal's turn; a wait of this run holds up nobody else.
+        """
         if run.state.is_final:  # stopped meanwhile, and what became of the batch in flight is not known
             self._queue.step(db, run.id, run.member_id)
             return
@@ -257,10 +446,13 @@ class Executor:
         again = self._clock() + timedelta(seconds=wait)
         if isinstance(problem, Throttled):
             self._back_off(db, run, problem, again)
+        elif isinstance(problem, PortalClosed):
+            self._suspend(db, run, problem)
+            self._queue.ensure(db, run.id, at=again)
         elif problem.transient and run.tries <= MOST_TRIES:
-            self._queue.step(db, run.id, run.member_id, at=again)
+            self._queue.ensure(db, run.id, at=again)
         else:
-            self._suspend(run, problem)
+            self._suspend(db, run, problem)
 
     def _back_off(self, db: Session, run: Run, limit: Throttled, again: datetime) -> None:
         """A limit of the whole portal stops all its runs; one of a method only those that need the method, until the
@@ -277,10 +469,15 @@ class Executor:
         free = throttle.free_at(known, self._clock()) if throttle.used(known, self._clock()) else again
         self._queue.ensure(db, run.id, at=free)
 
-    def _suspend(self, run: Run, problem: PortalError) -> None:
+    def _suspend(self, db: Session, run: Run, problem: PortalError) -> None:
+        now = self._clock()
         run.problem = RecordedProblem.of(problem)
-        run.state, run.waiting_since = RunState.WAITING, run.waiting_since or self._clock()
+        run.state, run.waiting_since = RunState.WAITING, run.waiting_since or now
         log.info("run_waits", run=str(run.id), code=problem.code)
+        if run.returns_run is not None and isinstance(problem, OF_THE_PERSON):  # its return would have to wait as well
+            same = (Run.id == run.returns_run, Run.state == RunState.SCHEDULED, Run.acting_as == run.acting_as)
+            doubt = RecordedProblem.of(problem, since=now)
+            db.execute(update(Run).where(*same, Run.doubt.is_(None)).values(doubt=doubt, checked_at=now))
 
     def _observe(self, db: Session, run: Run, batch: Batch) -> None:
         problem = batch.problem
@@ -299,9 +496,15 @@ class Executor:
         return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=HELD, populate_existing=True)
 
 
-def _time_is_up(run: Run, now: datetime) -> bool:
-    """Of a "down until" what is not done by its end is not done any more; the return run, due now, ends it in words."""
-    return run.until is not None and run.until <= now
+def _without_people(batch: Batch) -> Batch:
+    """What a batch did, for a history that names nobody any more."""
+    results, unwell = ([each.nameless() for each in some] for some in (batch.results, batch.unwell))
+    return replace(batch, results=results, unwell=unwell, seen={})
+
+
+def _in_flight(db: Session, run: Run) -> bool:
+    sent = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state == ItemState.RUNNING)
+    return db.scalar(sent.limit(1)) is not None
 
 
 def _pages_changed(db: Session, user: UserRef) -> None:

@@ -16,7 +16,7 @@ from b24app.clock import Clock
 from b24app.domain import Actor, RunState
 from b24app.permissions import Permissions
 from b24app.runs.queries import RunQueries, RunView
-from b24app.store.db import HELD, Store
+from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import Run, User
 
 OLDEST = timedelta(days=30)
@@ -76,6 +76,7 @@ class Notifications:
         with self._store.begin() as db:
             return db.get_one(User, (actor.member_id, actor.user_id)).seen_at
 
+    @repeated
     def seen(self, actor: Actor, up_to: datetime) -> None:
         """Remember that the person knows what happened up to that moment; never moves back, never into the future."""
         moment = min(up_to, self._clock())

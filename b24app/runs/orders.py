@@ -4,11 +4,9 @@ A run and its job are written in one transaction, so neither exists without the 
 an undo is a new run that names the old one.
 """
 
-import hashlib
-import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -18,12 +16,22 @@ from sqlalchemy.orm import Session
 from b24app.clock import Clock
 from b24app.domain import N_, Action, Actor, ItemState, Kind, RunState
 from b24app.errors import BadForm, IdempotencyKeyReused, NotPossibleNow, SessionExpired
-from b24app.pages import Page, Pages
-from b24app.runs import quotas
+from b24app.pages import Page, PageList, Pages
+from b24app.runs import quotas, windows
 from b24app.runs.executor import Executor
 from b24app.runs.local_time import ScheduledTime
 from b24app.runs.queries import counts_of
-from b24app.runs.states import OPPOSITE, drop_idle_return, end, is_settling, is_undone, pair, run_of
+from b24app.runs.states import (
+    OPPOSITE,
+    Halves,
+    drop_idle_return,
+    end,
+    is_past_its_end,
+    is_settling,
+    is_undone,
+    pair,
+    run_of,
+)
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem
 from b24app.store.queue import Queue
@@ -35,7 +43,7 @@ KEY_TRIES = 5
 
 @dataclass(frozen=True)
 class Order:
-    """What a person asks for; the same order gives the same digest."""
+    """What a person asks for."""
 
     action: Action
     kind: Kind
@@ -45,16 +53,18 @@ class Order:
     zone: str | None = None
     reason: str | None = None
 
-    def digest(self) -> str:
-        """SHA-256 over everything that matters: tells whether a repeated Idempotency-Key brings the same order."""
-        at, until = (moment and (moment.wall_time or moment.instant.isoformat()) for moment in (self.at, self.until))
-        facts = [self.action, self.kind, sorted(self.lids), at, until, self.zone, self.reason]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
     @property
     def is_one_page_now(self) -> bool:
         """Done while the person waits."""
         return self.at is None and len(self.lids) == 1
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """Under which a caller may send an order again; `digest` tells whether it is the same one, whatever the time is."""
+
+    value: str
+    digest: str
 
 
 class Orders:
@@ -69,7 +79,12 @@ class Orders:
 
     # --- placing ---------------------------------------------------------------------------------------------------
 
-    def place(self, actor: Actor, order: Order, key: str | None = None) -> tuple[UUID, bool]:
+    def placed(self, actor: Actor, key: IdempotencyKey) -> UUID | None:
+        """The run that this key has already brought, though its time may be over. Raises IdempotencyKeyReused."""
+        with self._store.begin() as db:
+            return _same_order(self._by_key(db, actor, key), key)
+
+    def place(self, actor: Actor, order: Order, key: IdempotencyKey | None = None) -> tuple[UUID, bool]:
         """Place an order and, for one page now, carry it out; False when this key has already brought the same order.
 
         Raises IdempotencyKeyReused, and a PortalError when the only call of one page now failed as a call.
@@ -77,39 +92,43 @@ class Orders:
         listed = self._pages.kept(actor, order.kind)
         if listed is None and not order.is_one_page_now:
             listed = self._pages.all_of(actor, order.kind)
-        run_id, is_new = self._plan(actor, order, listed.by_lid() if listed else {}, key)
+        run_id, is_new = self._plan(actor, order, listed, key)
         if is_new and order.is_one_page_now:
             self._executor.run_now(run_id)
         return run_id, is_new
 
     @repeated
-    def _plan(self, actor: Actor, order: Order, known: Mapping[int, Page], key: str | None = None) -> tuple[UUID, bool]:
+    def _plan(
+        self, actor: Actor, order: Order, listed: PageList | None, key: IdempotencyKey | None = None
+    ) -> tuple[UUID, bool]:
         """Write the run with its items and job; False when this key has already brought the very same order.
 
-        known  pages of the list the person saw: gives titles, and what was published before
+        listed  the pages the person saw: gives titles, and what was published before
         Raises IdempotencyKeyReused.
         """
         for _ in range(KEY_TRIES):
             try:
-                return self._planned(actor, order, known, key)
+                return self._planned(actor, order, listed, key)
             except IntegrityError:  # another request with this key was written at the same moment
                 if key is None:
                     raise
-                with self._store.begin() as db:
-                    earlier = self._by_key(db, actor, key)
+                earlier = self.placed(actor, key)
                 if earlier is not None:
-                    return _same_order(earlier, order), False
+                    return earlier, False
         raise NotPossibleNow()  # each time the other one was withdrawn before we saw it
 
-    def _planned(self, actor: Actor, order: Order, known: Mapping[int, Page], key: str | None) -> tuple[UUID, bool]:
-        items = [_item(position, lid, known.get(lid)) for position, lid in enumerate(order.lids)]
+    def _planned(
+        self, actor: Actor, order: Order, listed: PageList | None, key: IdempotencyKey | None
+    ) -> tuple[UUID, bool]:
+        known, read_at = (listed.by_lid(), listed.read_at) if listed else ({}, self._clock())
+        items = [_item(position, lid, known.get(lid), read_at) for position, lid in enumerate(order.lids)]
         run = self._run(actor, order, key)
         if order.is_one_page_now:
             run.state, run.started_at = RunState.RUNNING, self._clock()
         with self._store.begin() as db:
-            earlier = self._by_key(db, actor, key)
+            earlier = _same_order(self._by_key(db, actor, key), key)
             if earlier is not None:
-                return _same_order(earlier, order), False
+                return earlier, False
             self._write(db, actor, run, items, order)
         return run.id, True
 
@@ -149,16 +168,16 @@ class Orders:
     def _return_run(self, db: Session, actor: Actor, run: Run, items: list[RunItem], order: Order) -> Run:
         """The linked run that brings back at `until` what the first really took away."""
         back = self._run(actor, order, None)
-        back.action, back.state, back.undoes = OPPOSITE[order.action], RunState.SCHEDULED, run.id
+        back.action, back.state, back.undoes, back.is_return = OPPOSITE[run.action], RunState.SCHEDULED, run.id, True
         assert order.until is not None  # noqa: S101  the caller asked
         back.at, back.at_wall, back.until, back.until_wall = order.until.instant, order.until.wall_time, None, None
         db.add(back)
         db.flush()
-        db.add_all(_of(back, [_copy(item.position, item, None, undo=False) for item in items]))
+        db.add_all(_of(back, [_copy(item.position, item, None) for item in items]))
         self._queue.begin(db, back.id, at=back.at)
         return back
 
-    def _run(self, actor: Actor, order: Order, key: str | None) -> Run:
+    def _run(self, actor: Actor, order: Order, key: IdempotencyKey | None) -> Run:
         return Run(
             member_id=actor.member_id,
             action=order.action,
@@ -178,16 +197,16 @@ class Orders:
             checked_at=self._clock(),
             step=0,
             tries=0,
-            idempotency_key=key,
-            order_sha256=order.digest() if key else None,
+            idempotency_key=key and key.value,
+            order_sha256=key and key.digest,
         )
 
-    def _by_key(self, db: Session, actor: Actor, key: str | None) -> Run | None:
+    def _by_key(self, db: Session, actor: Actor, key: IdempotencyKey | None) -> Run | None:
         if key is None:
             return None
         return db.scalar(
             select(Run).where(
-                Run.member_id == actor.member_id, Run.created_by == actor.user_id, Run.idempotency_key == key
+                Run.member_id == actor.member_id, Run.created_by == actor.user_id, Run.idempotency_key == key.value
             )
         )
 
@@ -197,42 +216,63 @@ class Orders:
     def cancel(self, actor: Actor, run_id: UUID) -> None:
         """Stop: items not yet sent stay undone. Raises NotPossibleNow for a run that has ended.
 
-        A return run can be cancelled alone. A first run that did nothing takes its return along.
+        A return cancelled alone leaves the pages as they are, for good. A first run that did nothing takes its return
+        along.
         """
+        now = self._clock()
         with self._store.begin() as db:
-            run, first, back = pair(db, run_of(db, actor, run_id).id)
+            halves = pair(db, run_of(db, actor, run_id).id)
+            run, back = halves.run, halves.back
             if run.state.is_final:
                 raise NotPossibleNow()
-            end(db, run, RunState.CANCELLED, self._clock())
-            if back is not None:
-                drop_idle_return(db, run, back, self._clock())
-            if first is not None:
-                first.until = first.until_wall = None
+            if back is not None and halves.is_return:
+                windows.keep_without_end(db, halves.first, back)
+                for first in halves.firsts:
+                    first.until = first.until_wall = None
+            end(db, run, RunState.CANCELLED, now)
+            if back is not None and all(first.state.is_final for first in halves.firsts):
+                drop_idle_return(db, back, now)
 
     @repeated
-    def move(self, actor: Actor, run_id: UUID, at: ScheduledTime, zone: str | None) -> None:
-        """Another time for a scheduled run; of "down until" either end. Raises NotPossibleNow when it has begun.
+    def move(
+        self, actor: Actor, run_id: UUID, at: ScheduledTime | None, until: ScheduledTime | None, zone: str | None
+    ) -> None:
+        """Another time for what is scheduled; of a "down until" either end, by whichever half it is asked.
 
-        zone  in which a local `at` was said, or the person wishes to see it
+        at     when it begins, until: when its pages come back; None leaves it as it is
+        zone   in which a local time was said, or the person wishes to see it
+        Raises NotPossibleNow when that end has begun, BadForm when the two would change places.
         """
         with self._store.begin() as db:
-            run, first, back = pair(db, run_of(db, actor, run_id).id)
-            if run.state is not RunState.SCHEDULED:
+            halves = pair(db, run_of(db, actor, run_id).id)
+            first, back = halves.first, halves.back
+            if until is not None and back is None:
+                raise BadForm(detail=N_("These pages have no time to come back. Nothing was moved."))
+            if (at and first.state is not RunState.SCHEDULED) or (
+                until and back is not None and back.state is not RunState.SCHEDULED
+            ):
                 raise NotPossibleNow()
-            ends = back.at if back is not None and back.state is RunState.SCHEDULED else None
-            begins = first.at if first is not None and first.state is RunState.SCHEDULED else None
-            if (ends and ends <= at.instant) or (begins and at.instant <= begins):
+            begins = at.instant if at else first.at
+            ends = until.instant if until else back and back.state is RunState.SCHEDULED and back.at
+            if begins and ends and ends <= begins:
                 raise BadForm(detail=N_("The pages would come back before they go down. Nothing was moved."))
-            run.at, run.at_wall, run.zone = at.instant, at.wall_time, zone or run.zone
-            if first is not None:
-                first.until, first.until_wall = at.instant, at.wall_time
-            self._queue.begin_instead(db, run.id, at=run.at)
+            if at is not None:
+                self._set_for(db, first, at, zone)
+            if until is not None and back is not None:
+                self._set_for(db, back, until, zone)
+                for each in halves.firsts:
+                    each.until, each.until_wall = until.instant, until.wall_time
+
+    def _set_for(self, db: Session, run: Run, when: ScheduledTime, zone: str | None) -> None:
+        run.at, run.at_wall, run.zone = when.instant, when.wall_time, zone or run.zone
+        self._queue.begin_instead(db, run.id, at=when.instant)
 
     def retry(self, actor: Actor, run_id: UUID, readable: Collection[int] | None) -> UUID:
-        """A new run, as the actor, over the pages that failed; one page is done at once.
+        """A new run, as the actor, over the pages that failed; one page is done at once. Of a "down until" it joins the
+        return, so that these pages come back with the others.
 
         readable  ids of the sites the actor reads, None for all: of other pages the new run knows no more than numbers
-        Raises NotPossibleNow when there are none, and a PortalError as `place`.
+        Raises NotPossibleNow when there are none, or their time to come back has passed, and a PortalError as `place`.
         """
         return self._again(actor, run_id, ItemState.FAILED, readable, undo=False)
 
@@ -243,12 +283,14 @@ class Orders:
     def _again(
         self, actor: Actor, run_id: UUID, which: ItemState, readable: Collection[int] | None, *, undo: bool
     ) -> UUID:
+        now = self._clock()
         with self._store.begin() as db:
             self._hold_open(db, actor)
-            old = run_of(db, actor, run_id, lock=True)
+            halves = pair(db, run_of(db, actor, run_id).id)
+            old = halves.run
             if not old.state.is_final or (undo and is_undone(db, old)):
                 raise NotPossibleNow()
-            if is_settling(old, counts_of(db, [old.id])[old.id], self._clock()):
+            if is_settling(old, counts_of(db, [old.id])[old.id], now):
                 raise NotPossibleNow(detail=N_("Its last pages are still under way. Nothing was changed by you."))
             rows = db.scalars(
                 select(RunItem).where(RunItem.run_id == old.id, RunItem.state == which).order_by(RunItem.position)
@@ -257,33 +299,70 @@ class Orders:
                 raise NotPossibleNow()
             order = Order(OPPOSITE[old.action] if undo else old.action, old.kind, tuple(row.lid for row in rows))
             run = self._run(actor, order, None)
-            run.undoes, run.retries = (old.id, None) if undo else (None, old.id)
+            if undo:
+                run.undoes, items = old.id, [_turned(number, row, readable) for number, row in enumerate(rows)]
+            else:
+                run.undoes, run.retries, run.is_return = old.undoes, old.id, old.is_return
+                items = [_repeated(number, row, readable) for number, row in enumerate(rows)]
+                order = self._until_the_same_end(run, order, halves, now)
             if order.is_one_page_now:
-                run.state, run.started_at = RunState.RUNNING, self._clock()
-            items = [_copy(position, row, readable, undo=undo) for position, row in enumerate(rows)]
+                run.state, run.started_at = RunState.RUNNING, now
             self._write(db, actor, run, items, order)
         if order.is_one_page_now:
             self._executor.run_now(run.id)
         return run.id
 
+    def _until_the_same_end(self, run: Run, order: Order, halves: Halves, now: datetime) -> Order:
+        """The retry of a "down until" joins its return while that is to come, and gets one of its own where it ended
+        for want of anything to bring back. Raises NotPossibleNow when the end has passed: who would bring them back?
+        """
+        old, back = halves.run, halves.back
+        if old.until is None:
+            return order
+        if is_past_its_end(old, now):
+            raise NotPossibleNow(
+                detail=N_("Its pages were to be back by now. Nothing was changed."),
+                remedy=N_("Give a new order if it is still wanted."),
+            )
+        run.until, run.until_wall, run.zone = old.until, old.until_wall, old.zone
+        if back is not None and back.state is RunState.SCHEDULED:
+            run.returns_run = back.id
+            return order
+        return replace(order, until=ScheduledTime(old.until, old.until_wall), zone=old.zone)
 
-def _item(position: int, lid: int, page: Page | None) -> RunItem:
+
+def _item(position: int, lid: int, page: Page | None, read_at: datetime) -> RunItem:
     if page is None:
         return RunItem(position=position, lid=lid, state=ItemState.PENDING, title="", site="")
-    before = {"active": page.published, "site_active": page.site_active, "planned": True}
+    before = {
+        "active": page.published, "site_active": page.site_active, "planned": True, "read_at": read_at.isoformat(),
+    }  # fmt: skip
     return RunItem(
         position=position, lid=lid, state=ItemState.PENDING, title=page.title, site=page.site, site_id=page.site_id,
         url=page.url, before=before,
     )  # fmt: skip
 
 
-def _copy(position: int, row: RunItem, readable: Collection[int] | None, *, undo: bool) -> RunItem:
+def _copy(position: int, row: RunItem, readable: Collection[int] | None) -> RunItem:
     shown = readable is None or row.site_id in readable
     return RunItem(
         position=position, lid=row.lid, state=ItemState.PENDING, title=row.title if shown else "",
         site=row.site if shown else "", site_id=row.site_id, url=row.url if shown else None,
-        expected=row.after if undo else None,
     )  # fmt: skip
+
+
+def _turned(position: int, row: RunItem, readable: Collection[int] | None) -> RunItem:
+    """The page of an undo: only as the undone run left it."""
+    item = _copy(position, row, readable)
+    item.expected = row.after
+    return item
+
+
+def _repeated(position: int, row: RunItem, readable: Collection[int] | None) -> RunItem:
+    """The page of a retry: as little is touched as by the run that failed."""
+    item = _copy(position, row, readable)
+    item.expected, item.baseline = row.expected, row.baseline
+    return item
 
 
 def _of(run: Run, items: list[RunItem]) -> list[RunItem]:
@@ -292,7 +371,9 @@ def _of(run: Run, items: list[RunItem]) -> list[RunItem]:
     return items
 
 
-def _same_order(earlier: Run, order: Order) -> UUID:
-    if earlier.order_sha256 != order.digest():
+def _same_order(earlier: Run | None, key: IdempotencyKey | None) -> UUID | None:
+    if earlier is None or key is None:
+        return None
+    if earlier.order_sha256 != key.digest:
         raise IdempotencyKeyReused()
     return earlier.id

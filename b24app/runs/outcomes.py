@@ -5,17 +5,29 @@ the work was done. What is written as done was read to be so, or was answered an
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.bitrix.rest import Answer
 from b24app.domain import Action, ItemState
-from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable, Unexpected
+from b24app.errors import (
+    AccessDenied,
+    OutcomeUnknown,
+    PageGone,
+    PortalError,
+    PublishRefused,
+    Unavailable,
+    Unexpected,
+)
 from b24app.store.models import Run, RunItem
 
 PAGE_LEVEL = (AccessDenied, PageGone, PublishRefused, Unexpected)  # one page fails, the others go on
 ALREADY_SO, CHANGED_SINCE, NOT_RESTORED = "already_so", "changed_since", "state_differs"
+UNKNOWN = OutcomeUnknown.code
+FRESH = timedelta(seconds=60)  # how old a reading of a page may be when a request is made by it
 
 
 @dataclass(frozen=True)
@@ -23,6 +35,7 @@ class Result:
     """What became of one item."""
 
     position: int
+    lid: int
     state: ItemState
     code: str | None = None
     problem: str | None = None
@@ -32,20 +45,20 @@ class Result:
     url: str | None = None
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
+    kept_by: UUID | None = None
 
-    def values(self, *, with_people: bool = True) -> dict[str, Any]:
-        """Columns to write; what was not learnt is left as it was.
+    def nameless(self) -> "Result":
+        """For a history without people: what became of the page, and nobody's id."""
+        return replace(self, before=_nameless(self.before), after=_nameless(self.after))
 
-        with_people  False: of a history without people, to which nobody's id is added any more
-        """
-        learnt = {name: value for name, value in vars(self).items() if value is not None}
-        if not with_people:
-            learnt |= {name: _nameless(learnt[name]) for name in ("before", "after") if name in learnt}
+    def values(self) -> dict[str, Any]:
+        """Columns to write; what was not learnt is left as it was."""
+        learnt = {name: value for name, value in vars(self).items() if value is not None and name != "lid"}
         return {"code": None, "problem": None, **learnt}
 
 
-def _nameless(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in state.items() if name != "modified_by"}
+def _nameless(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    return state and {name: value for name, value in state.items() if name != "modified_by"}
 
 
 def recorded(problem: PortalError) -> dict[str, str]:
@@ -63,6 +76,40 @@ def kept(state: PageState | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def reading(state: PageState, at: datetime) -> dict[str, Any]:
+    """A page's state as it is kept before anything is sent: what became of a lost request is told by it."""
+    return {**(kept(state) or {}), "read_at": at.isoformat()}
+
+
+def was_read(item: RunItem) -> bool:
+    """The page was read before any request for it left."""
+    return bool(item.before and item.before.get("read_at"))
+
+
+def needs_look(run: Run, item: RunItem, now: datetime) -> bool:
+    """The page must be looked at before a request for it: nothing fresh is known, or an earlier request may have done
+    it. The list that was read for the order will do to unpublish what it shows as published, and for nothing else.
+    """
+    before = item.before or {}
+    if item.state is ItemState.RUNNING or not was_read(item):
+        return True
+    if now - datetime.fromisoformat(before["read_at"]) > FRESH:
+        return True
+    return "planned" in before and (_wanted(run) or item.expected is not None or not before.get("active"))
+
+
+def remembered(item: RunItem) -> PageState | None:
+    """The page as it was read with the batch before; None where only a list told of it."""
+    before = item.before
+    if before is None or "planned" in before:
+        return None
+    return PageState(
+        lid=item.lid, site_id=item.site_id or 0, title=item.title, active=before["active"], public=before["public"],
+        folder_id=None, modified_by=before["modified_by"], modified_text=before["modified_text"],
+        published_text=before["published_text"], url=None, special=False,
+    )  # fmt: skip
+
+
 def _as_left(expected: dict[str, Any], now: PageState) -> bool:
     """Nobody touched the page since; a history without people no longer knows who had touched it last."""
     current = kept(now) or {}
@@ -75,16 +122,22 @@ def _wanted(run: Run) -> bool:
 
 def result(item: RunItem, state: ItemState, before: PageState | None, **facts: Any) -> Result:
     """A verdict with what was read of the page before."""
-    title, site_id, url = (before.title, before.site_id, before.url) if before else (None, None, None)
-    return Result(item.position, state, title=title, site_id=site_id, url=url, before=kept(before), **facts)
+    title, site_id, url = (before.title, before.site_id or None, before.url) if before else (None, None, None)
+    return Result(
+        item.position, item.lid, state, title=title, site_id=site_id, url=url, before=kept(before), **facts
+    )  # fmt: skip
 
 
-def decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) -> Result | None:
+def unknown(item: RunItem) -> Result:
+    """A request for it may have been carried out, and nobody can look: what reads this takes it as perhaps changed."""
+    return result(item, ItemState.FAILED, None, code=UNKNOWN, problem=OutcomeUnknown.key)
+
+
+def decide(run: Run, item: RunItem, now: PageState | None) -> Result | None:
     """After a look: what needs no request any more, or None for what is still to be done."""
     if now is None:
-        gone = PageGone()
-        return result(item, ItemState.FAILED, None, **recorded(gone))
-    if sent_before and (done := seen_done(run, item, now)):
+        return result(item, ItemState.FAILED, None, **recorded(PageGone()))
+    if item.state is ItemState.RUNNING and (done := seen_done(run, item, now)):
         return done
     if now.active == _wanted(run):
         return result(item, ItemState.SKIPPED, now, code=ALREADY_SO)
@@ -94,18 +147,17 @@ def decide(run: Run, item: RunItem, now: PageState | None, sent_before: bool) ->
 
 
 def seen_done(run: Run, item: RunItem, now: PageState | None) -> Result | None:
-    """A request whose answer was lost: it was carried out when the page is as wanted, was not so when ordered, and the
-    last hand on it is the one the run acts for. Where the order did not know how the page was, the hand decides.
+    """A request whose answer was lost: it was carried out when the page is as wanted, was read not to be so before the
+    request left, and the last hand on it is the one the run acts for. How the page is now proves nothing alone.
     """
-    planned = item.before or {}
-    if now is None or now.active != _wanted(run) or planned.get("active") is now.active:
+    before = item.before or {}
+    if not was_read(item) or before.get("active") is _wanted(run):
         return None
-    if now.modified_by not in (run.acting_as, run.created_by) and (
-        now.modified_by is not None or "active" not in planned
-    ):
+    if now is None or now.active is not _wanted(run):
         return None
-    done = result(item, ItemState.SUCCEEDED, now, after=kept(now))
-    return replace(done, before=item.before)
+    if now.modified_by not in (run.acting_as, run.created_by, None):
+        return None
+    return replace(result(item, ItemState.SUCCEEDED, now, after=kept(now)), before=item.before)
 
 
 def outcome(
@@ -115,7 +167,8 @@ def outcome(
     try:
         landing.check_done(run.action, answer)
     except PAGE_LEVEL as refused:
-        if before is not None and before.active == _wanted(run):
+        denied = isinstance(refused, AccessDenied | PublishRefused)  # who has no right does not keep it so
+        if before is not None and before.active == _wanted(run) and not denied:
             return result(item, ItemState.SKIPPED, before, code=ALREADY_SO)
         return result(item, ItemState.FAILED, before, **recorded(refused))
     if before is not None and before.active == _wanted(run):

@@ -16,7 +16,7 @@ from b24app.bitrix import landing
 from b24app.bitrix.rest import result_of
 from b24app.clock import Clock
 from b24app.domain import Kind, RunState, UserRef
-from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem
+from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem, UnpublishTooLate
 from b24app.pages import may
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem
@@ -60,7 +60,7 @@ class Preflight:
             select(Run.member_id, Run.acting_as)
             .join(Portal, Portal.member_id == Run.member_id)
             .where(Run.state == RunState.WAITING, Portal.uninstalled_at.is_(None), Portal.suspended_code.is_(None))
-            .where(~Run.stopped_by(PublishTooLate))
+            .where(~Run.stopped_by(PublishTooLate), ~Run.stopped_by(UnpublishTooLate))
             .group_by(Run.member_id, Run.acting_as)
             .order_by(func.min(Run.waiting_since))
         )

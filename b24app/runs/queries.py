@@ -37,6 +37,7 @@ class Upcoming:
     action: Action
     at: datetime
     by: str
+    is_return: bool = False  # it ends a window over the page
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class RunView:
         default_factory=dict
     )  # what is still to happen to the items' pages
     settling: bool = False  # stopped, but its last batch is still under way
+    keepers: Mapping[UUID, Run] = field(default_factory=dict)  # runs that keep pages as they are beyond this return
 
     @property
     def total(self) -> int:
@@ -108,9 +110,11 @@ class RunQueries:
             screen = _screen(db, shown, after, limit)
             undone = is_undone(db, run)
             upcoming = _upcoming(db, actor, [item.lid for item in screen.items])
-        settling = is_settling(run, counts, self._clock())
-        can = () if settling else can_be_done(run, counts, actor, undone)
-        return RunView(run, counts, screen, hidden, can, upcoming=upcoming, settling=settling)
+            keepers = _keepers(db, actor, screen.items)
+        now = self._clock()
+        settling = is_settling(run, counts, now)
+        can = () if settling else can_be_done(run, counts, actor, undone, now)
+        return RunView(run, counts, screen, hidden, can, upcoming=upcoming, settling=settling, keepers=keepers)
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
         """Ids of the sites whose pages are in the run, as far as they are known. Raises NotFound."""
@@ -143,7 +147,7 @@ class RunQueries:
                     or_(Run.created_at < last.created_at, and_(Run.created_at == last.created_at, Run.id < last.id))
                 )
             rows = db.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.limit + 1)).all()
-            views = _views(db, actor, rows[: wanted.limit])
+            views = _views(db, actor, rows[: wanted.limit], self._clock())
         return views, views[-1].run.id if len(rows) > wanted.limit else None
 
     def matching(self, actor: Actor, *conditions: ColumnElement[bool], most: int) -> list[RunView]:
@@ -151,7 +155,7 @@ class RunQueries:
         query = select(Run).where(Run.member_id == actor.member_id, *conditions)
         with self._store.begin() as db:
             order = (Run.finished_at.desc().nulls_first(), Run.at.desc().nulls_last())
-            return _views(db, actor, db.scalars(query.order_by(*order).limit(most)).all())
+            return _views(db, actor, db.scalars(query.order_by(*order).limit(most)).all(), self._clock())
 
     def _filtered(self, query: Select[Run], wanted: RunFilter) -> Select[Run]:
         if wanted.states:
@@ -243,25 +247,45 @@ def _screen(db: Session, shown: Select[RunItem], after: int, limit: int) -> Item
 
 
 def _upcoming(db: Session, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
+    """What scheduled runs will do to each page. Of the windows that are open over it only the last one's end counts,
+    and no return that leaves the page as it is.
+    """
+    returns = or_(RunItem.baseline.is_(None), RunItem.baseline == (Run.action == Action.PUBLISH))
     rows = db.execute(
-        select(RunItem.lid, Run.id, Run.action, Run.at, Run.created_name)
+        select(RunItem.lid, RunItem.baseline, Run.id, Run.action, Run.at, Run.created_name, Run.is_return)
         .join(Run, Run.id == RunItem.run_id)
-        .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids))
+        .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids), returns)
         .order_by(Run.at, Run.created_at)
     )
     found: dict[int, list[Upcoming]] = {}
-    for lid, run_id, action, at, name in rows:
-        if at is not None:
-            found.setdefault(lid, []).append(Upcoming(run_id, action, at, name))
+    ends: dict[tuple[int, Action], Upcoming] = {}
+    for lid, baseline, run_id, action, at, name, is_return in rows:
+        if at is None:
+            continue
+        each = Upcoming(run_id, action, at, name, is_return)
+        found.setdefault(lid, []).append(each)
+        if baseline is not None and (earlier := ends.get((lid, action))):
+            found[lid].remove(earlier)
+        if baseline is not None:
+            ends[lid, action] = each
     return found
 
 
-def _views(db: Session, actor: Actor, runs: Sequence[Run]) -> list[RunView]:
+def _keepers(db: Session, actor: Actor, items: Sequence[RunItem]) -> dict[UUID, Run]:
+    named = {item.kept_by for item in items if item.kept_by is not None}
+    if not named:
+        return {}
+    return {run.id: run for run in db.scalars(select(Run).where(Run.member_id == actor.member_id, Run.id.in_(named)))}
+
+
+def _views(db: Session, actor: Actor, runs: Sequence[Run], now: datetime) -> list[RunView]:
     """Runs as a list shows them: without items."""
     ids = [run.id for run in runs]
     counts = counts_of(db, ids)
     undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_(ids), IS_UNDOING)))
-    return [RunView(run, counts[run.id], can=can_be_done(run, counts[run.id], actor, run.id in undone)) for run in runs]
+    return [
+        RunView(run, counts[run.id], can=can_be_done(run, counts[run.id], actor, run.id in undone, now)) for run in runs
+    ]
 
 
 def counts_of(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:

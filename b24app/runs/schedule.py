@@ -1,10 +1,11 @@
 """A run's own time: it comes, it passes, it moves with the rules of its zone, or nobody helps for two weeks.
 
-The worker's clock decides what is late, the database's clock only wakes the worker. Taking down is safe at any time,
-so a late one happens at once. Publishing is not: more than an hour late it waits for a person. Where both ends of a
-"down until" lie behind us nothing is done at all.
+The worker's clock decides what is late, the database's clock only wakes the worker. A late run begins at once, and
+waits for a person where it is too late for that (`states.is_too_late`). Where both ends of a "down until" lie behind us
+nothing is done at all. What its return brings back is told in `windows`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,25 +16,18 @@ from sqlalchemy.orm import Session
 
 from b24app import zones
 from b24app.clock import Clock
-from b24app.domain import Action, ItemState, RunState
-from b24app.errors import (
-    BothTimesPast,
-    NothingToBringBack,
-    PublishTooLate,
-    RecordedProblem,
-    TimeIsUp,
-    Unavailable,
-    WaitedTooLong,
-)
+from b24app.domain import ItemState, RunState
+from b24app.errors import BothTimesPast, NothingToBringBack, TimeIsUp, WaitedTooLong
+from b24app.runs import windows
 from b24app.runs.local_time import nearest
-from b24app.runs.states import drop_idle_return, end, pair
-from b24app.store.db import Store
+from b24app.runs.outcomes import result, unknown, was_read
+from b24app.runs.states import Halves, drop_idle_return, end, pair
+from b24app.store.db import Store, repeated
 from b24app.store.models import Run, RunItem
 from b24app.store.queue import Queue, with_jobs
 
 log = structlog.get_logger()
 
-LATE_PUBLISH = timedelta(hours=1)
 PATIENCE = timedelta(days=14)
 IN_FLIGHT = timedelta(seconds=5)  # until the return looks again whether the first run's last batch is back
 IN_FLIGHT_AT_MOST = timedelta(minutes=10)
@@ -54,8 +48,9 @@ class Schedule:
     def begin(self, run_id: UUID) -> None:
         """A scheduled run's time has come, or was moved: put it in its portal's turn, or say why not.
 
-        After a while without a worker many are due. The portal's earlier times come first, so that the last order wins:
-        each job starts the earliest run that is due, its own or another's, and there is a job for each.
+        After a while without a worker many are due. The portal's earlier times come first, so that the last order wins,
+        and of one moment what begins before what ends: each job starts the earliest run that is due, its own or
+        another's, and there is a job for each.
         """
         now = self._clock()
         with self._store.begin() as db:
@@ -66,47 +61,47 @@ class Schedule:
                 self._wake(db, run, run.at - now)
                 return
             due = (Run.member_id == run.member_id, Run.state == RunState.SCHEDULED, Run.at <= now)
-            runs = list(db.scalars(select(Run.id).where(*due).order_by(Run.at, Run.created_at)))
+            runs = list(db.scalars(select(Run.id).where(*due).order_by(Run.at, Run.is_return, Run.created_at)))
         for each in runs:
             if self._begin_due(each, now):
                 return
 
+    @repeated
     def _begin_due(self, run_id: UUID, now: datetime) -> bool:
-        """True when the run is no longer to be begun."""
+        """True when the run is no longer to be begun. Whether it is too late for it is asked before its first batch."""
         with self._store.begin() as db:
-            run, first, back = pair(db, run_id)
+            halves = pair(db, run_id)
+            run, back = halves.run, halves.back
             if not _is_due(run, now):
                 return False
-            if back is not None and _is_due(back, now):
+            if back is not None and not halves.is_return and _is_due(back, now):
                 _both_past(db, run, back, now)
-            elif first is None or self._may_return(db, run, first, now):
-                self._start(db, run, now)
+            elif not halves.is_return or self._may_return(db, halves, now):
+                run.state, run.doubt = RunState.QUEUED, None
+                self._queue.step(db, run.id, run.member_id)
             return run.state is not RunState.SCHEDULED
 
-    def _start(self, db: Session, run: Run, now: datetime) -> None:
-        run.doubt = None
-        if run.action is Action.PUBLISH and run.at is not None and now - run.at > LATE_PUBLISH:
-            run.state, run.waiting_since = RunState.WAITING, now
-            run.problem = RecordedProblem.of(PublishTooLate)
-            log.info("publish_too_late", run=str(run.id))
-            return
-        run.state = RunState.QUEUED
-        self._queue.step(db, run.id, run.member_id)
-
-    def _may_return(self, db: Session, back: Run, first: Run, now: datetime) -> bool:
+    def _may_return(self, db: Session, halves: Halves, now: datetime) -> bool:
         """The end of a "down until": what the first run has not done by now it shall not do any more."""
-        if first.state is RunState.SCHEDULED:
-            _both_past(db, first, back, now)
+        back = halves.run
+        if halves.first.state is RunState.SCHEDULED:
+            _both_past(db, halves.first, back, now)
             return False
-        if not first.state.is_final:
-            end(db, first, RunState.CANCELLED, now, TimeIsUp if _has(db, first, ItemState.SUCCEEDED) else BothTimesPast)
-        if _has(db, first, ItemState.RUNNING) and back.at is not None and now - back.at < IN_FLIGHT_AT_MOST:
+        for first in halves.firsts:
+            if not first.state.is_final:
+                end(db, first, RunState.CANCELLED, now, TimeIsUp if _has_changed(db, first) else BothTimesPast)
+        sent = _in_flight(db, halves.firsts)
+        if sent and back.at is not None and now - back.at < IN_FLIGHT_AT_MOST:
             self._wake(db, back, IN_FLIGHT)
             return False
-        if not _has(db, first, ItemState.SUCCEEDED) and not _has(db, first, ItemState.RUNNING):
+        for first, items in sent.items():
+            lost = [unknown(item) if was_read(item) else result(item, ItemState.CANCELLED, None) for item in items]
+            db.execute(update(RunItem), [{"run_id": first.id, **each.values()} for each in lost])
+            windows.record(db, first, lost)
+        if not windows.has_to_return(db, back):
             end(db, back, RunState.CANCELLED, now, NothingToBringBack)
             return False
-        _take_back_only_what_changed(db, back)
+        _learn_titles(db, back)
         return True
 
     def _wake(self, db: Session, run: Run, span: timedelta) -> None:
@@ -114,6 +109,7 @@ class Schedule:
         by_database: datetime = db.scalars(select(func.clock_timestamp() + span)).one()
         self._queue.begin(db, run.id, at=max(by_database, self._clock() + span))
 
+    @repeated
     def wake_forgotten(self) -> int:
         """Give a job to every run whose time has come and that has none, as a killed worker leaves it; how many."""
         overdue = select(Run).where(Run.state == RunState.SCHEDULED, Run.at < self._clock() - FORGOTTEN)
@@ -140,14 +136,17 @@ class Schedule:
         moved = [run_id for run_id, at, wall, zone in local if at and wall and zone and at != _meant(wall, zone, at)]
         return sum(self._follow(run_id) for run_id in moved)
 
+    @repeated
     def _follow(self, run_id: UUID) -> bool:
         with self._store.begin() as db:
-            run, first, _back = pair(db, run_id)
+            halves = pair(db, run_id)
+            run = halves.run
             if run.state is not RunState.SCHEDULED or not run.at_wall or not run.zone or run.at is None:
                 return False
             run.at = _meant(run.at_wall, run.zone, run.at)
-            if first is not None:
-                first.until = run.at
+            if halves.is_return:
+                for first in halves.firsts:
+                    first.until = run.at
             self._queue.begin_instead(db, run.id, at=run.at)
             log.info("run_moved_with_its_zone", run=str(run.id), zone=run.zone)
             return True
@@ -162,23 +161,35 @@ class Schedule:
             self._give_up(run_id, now)
         return len(ids)
 
+    @repeated
     def _give_up(self, run_id: UUID, now: datetime) -> None:
         with self._store.begin() as db:
-            run, _first, back = pair(db, run_id)
+            halves = pair(db, run_id)
+            run = halves.run
             if run.state is not RunState.WAITING or run.waiting_since is None or run.waiting_since >= now - PATIENCE:
                 return
             left = (RunItem.run_id == run.id, RunItem.state == ItemState.PENDING)
             why = {"code": WaitedTooLong.code, "problem": WaitedTooLong.key}
             db.execute(update(RunItem).where(*left).values(state=ItemState.FAILED, **why))
             end(db, run, RunState.FAILED, now)
-            if back is not None:
-                drop_idle_return(db, run, back, now)
+            if halves.back is not None and not halves.is_return:
+                drop_idle_return(db, halves.back, now)
             log.info("run_given_up", run=str(run.id))
 
 
-def _has(db: Session, run: Run, state: ItemState) -> bool:
-    wanted = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state == state).limit(1)
-    return db.scalar(wanted) is not None
+def _has_changed(db: Session, run: Run) -> bool:
+    done = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state == ItemState.SUCCEEDED)
+    return db.scalar(done.limit(1)) is not None
+
+
+def _in_flight(db: Session, runs: Sequence[Run]) -> dict[Run, list[RunItem]]:
+    """Pages for which a request may have left and whose answer is not known, by run."""
+    by_id = {run.id: run for run in runs}
+    found: dict[Run, list[RunItem]] = {}
+    sent = (RunItem.run_id.in_(by_id), RunItem.state == ItemState.RUNNING)
+    for item in db.scalars(select(RunItem).where(*sent)):
+        found.setdefault(by_id[item.run_id], []).append(item)
+    return found
 
 
 def _is_due(run: Run, now: datetime) -> bool:
@@ -191,29 +202,15 @@ def _both_past(db: Session, first: Run, back: Run, now: datetime) -> None:
     log.info("both_times_past", run=str(first.id))
 
 
-def _take_back_only_what_changed(db: Session, back: Run) -> None:
-    """The return of a "down until": only pages the first run changed, and only while they are as it left them.
-
-    A request of the first whose answer never came counts as done where it had something to change: the return looks at
-    each page before it acts.
-    """
+def _learn_titles(db: Session, back: Run) -> None:
+    """The first run was ordered before its page was ever read, and knows by now what it is."""
     rows = {row.lid: row for row in db.scalars(select(RunItem).where(RunItem.run_id == back.undoes))}
-    for item in db.scalars(select(RunItem).where(RunItem.run_id == back.id)):
+    nameless = select(RunItem).where(RunItem.run_id == back.id, RunItem.site_id.is_(None))
+    for item in db.scalars(nameless):
         row = rows.get(item.lid)
-        if row is not None and item.site_id is None:  # the first run was ordered before its page was ever read
+        if row is not None:
             item.title, item.site, item.site_id = row.title, row.site, row.site_id
             item.url = row.url
-        if row is not None and (row.state is ItemState.SUCCEEDED or _may_have_changed(row, back)):
-            item.expected = row.after
-        else:
-            item.state, item.code = ItemState.SKIPPED, "not_changed_by_run"
-    for row in rows.values():
-        if row.state is ItemState.RUNNING:
-            row.state, row.code, row.problem = ItemState.FAILED, Unavailable.code, Unavailable.key
-
-
-def _may_have_changed(row: RunItem, back: Run) -> bool:
-    return row.state is ItemState.RUNNING and row.was_published is (back.action is Action.PUBLISH)
 
 
 def _meant(wall: str, zone: str, at: datetime) -> datetime:

@@ -4,20 +4,36 @@ A "down until" is a pair of runs. Whoever changes one of them holds both, the fi
 meet never wait for each other.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from b24app.domain import OPEN_STATES, Action, Actor, ItemState, RunState
-from b24app.errors import NotFound, NothingToBringBack, Problem, PublishTooLate, RecordedProblem
+from b24app.errors import (
+    NotFound,
+    NothingToBringBack,
+    Problem,
+    PublishTooLate,
+    RecordedProblem,
+    TooLate,
+    UnpublishTooLate,
+)
+from b24app.runs import windows
 from b24app.store.models import Portal, Run, RunItem
 
 NOBODY = 0  # the user id of a history without people
 LAST_BATCH = timedelta(minutes=2)  # longer than a batch can be under way
-IS_UNDOING = Run.state.not_in((RunState.CANCELLED, RunState.FAILED, RunState.SCHEDULED))
+DID_SOMETHING = exists().where(RunItem.run_id == Run.id, RunItem.state.in_((ItemState.SUCCEEDED, ItemState.RUNNING)))
+IS_UNDOING = or_(
+    Run.state.in_((RunState.QUEUED, RunState.RUNNING, RunState.WAITING)),
+    and_(Run.state.in_((RunState.SUCCEEDED, RunState.PARTIAL)), DID_SOMETHING),
+)
+LATEST = {Action.PUBLISH: timedelta(hours=1), Action.UNPUBLISH: timedelta(hours=24)}
+TOO_LATE: dict[Action, type[TooLate]] = {Action.PUBLISH: PublishTooLate, Action.UNPUBLISH: UnpublishTooLate}
 OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
 
 
@@ -43,18 +59,48 @@ def lock_runs(db: Session, member_id: str, states: Collection[RunState] = OPEN_S
     db.scalars(held.order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)).all()
 
 
-def pair(db: Session, run_id: UUID) -> tuple[Run, Run | None, Run | None]:
-    """The run, locked, with the first run it is the return of and the return run it has, as far as there are any.
+@dataclass(frozen=True)
+class Halves:
+    """A run with the other half of its "down until", as far as it has one; all locked."""
 
-    Always locked in one order, the first before its return, so that two who meet here never wait for each other.
+    run: Run
+    firsts: Sequence[Run]  # what begins the window: the order itself, then retries that joined it
+    back: Run | None  # its return
+
+    @property
+    def first(self) -> Run:
+        """The order itself."""
+        return self.firsts[0]
+
+    @property
+    def is_return(self) -> bool:
+        """The run is the half that ends the window."""
+        return self.run is self.back
+
+    @property
+    def open(self) -> list[Run]:
+        """The halves that have not ended."""
+        return [run for run in (*self.firsts, self.back) if run is not None and not run.state.is_final]
+
+
+def pair(db: Session, run_id: UUID) -> Halves:
+    """The run and what belongs to it: the return it has, or what it is the return of.
+
+    Always locked in one order, firsts before their return, so that two who meet here never wait for each other.
     """
     back_id = select(Run.returns_run).where(Run.id == run_id).scalar_subquery()
-    both = or_(Run.id == run_id, Run.id == back_id, Run.returns_run == run_id)
-    query = select(Run).where(both).order_by(Run.returns_run.is_(None)).with_for_update(key_share=True)
-    found = {run.id: run for run in db.scalars(query.execution_options(populate_existing=True))}
-    run = found.pop(run_id)
-    other = next(iter(found.values()), None)
-    return (run, None, other) if run.returns_run is not None else (run, other, None)
+    both = or_(Run.id == run_id, Run.returns_run == run_id, Run.id == back_id, Run.returns_run == back_id)
+    query = (
+        select(Run)
+        .where(both)
+        .order_by(Run.returns_run.is_(None), Run.created_at, Run.id)
+        .with_for_update(key_share=True)
+    )
+    found = db.scalars(query.execution_options(populate_existing=True)).all()
+    run = next(each for each in found if each.id == run_id)
+    ends_it = run.returns_run or run.id
+    firsts = [each for each in found if each.returns_run == ends_it]
+    return Halves(run, firsts or [run], next((each for each in found if firsts and each.id == ends_it), None))
 
 
 def end(db: Session, run: Run, state: RunState, now: datetime, why: type[Problem] | None = None) -> None:
@@ -69,24 +115,22 @@ def end(db: Session, run: Run, state: RunState, now: datetime, why: type[Problem
     db.execute(update(RunItem).where(*undone).values(state=ItemState.CANCELLED))
 
 
-def drop_idle_return(db: Session, first: Run, back: Run, now: datetime) -> None:
+def drop_idle_return(db: Session, back: Run, now: datetime) -> None:
     """The first run has ended: when it changed no page, its return has nothing to bring back and ends in words."""
-    did = (RunItem.run_id == first.id, RunItem.state.in_((ItemState.SUCCEEDED, ItemState.RUNNING)))
-    if back.state is RunState.SCHEDULED and db.scalar(select(func.count()).where(*did)) == 0:
+    if back.state is RunState.SCHEDULED and not windows.has_to_return(db, back):
         end(db, back, RunState.CANCELLED, now, NothingToBringBack)
 
 
 def discard(db: Session, run_id: UUID) -> None:
     """Take back a run whose only call failed as a call: nothing was done, so nothing is kept, nor its return."""
-    back = select(Run.returns_run).where(Run.id == run_id).scalar_subquery()
-    both = select(Run.id).where(or_(Run.id == run_id, Run.id == back))
-    db.scalars(both.order_by(Run.returns_run.is_(None)).with_for_update(key_share=True)).all()
-    db.execute(delete(Run).where(Run.id.in_(select(Run.returns_run).where(Run.id == run_id))))
+    run = pair(db, run_id)
+    if run.back is not None and run.first is run.run:  # a retry only joined the return of another run
+        db.execute(delete(Run).where(Run.id == run.back.id))
     db.execute(delete(Run).where(Run.id == run_id))
 
 
 def is_undone(db: Session, run: Run) -> bool:
-    """Another run undoes it, or did."""
+    """Another run undoes it, or did; one that changed nothing does not count."""
     return db.scalar(select(Run.id).where(Run.undoes == run.id, IS_UNDOING).limit(1)) is not None
 
 
@@ -95,13 +139,20 @@ def is_settling(run: Run, counts: Mapping[ItemState, int], now: datetime) -> boo
     return run.state.is_final and counts[ItemState.RUNNING] > 0 and now - (run.finished_at or now) < LAST_BATCH
 
 
-def can_be_done(run: Run, counts: Mapping[ItemState, int], actor: Actor, undone: bool) -> tuple[str, ...]:
+def can_be_done(
+    run: Run, counts: Mapping[ItemState, int], actor: Actor, undone: bool, now: datetime
+) -> tuple[str, ...]:
     """What may be done with the run in its state, by somebody with the rights for it."""
     if not run.state.is_final:
         steer = ("cancel", "move") if run.state is RunState.SCHEDULED else ("cancel",)
         return (*steer, "takeover") if may_change_hands(run, actor.user_id) else steer
-    again = ("retry",) if counts[ItemState.FAILED] else ()
+    again = ("retry",) if counts[ItemState.FAILED] and not is_past_its_end(run, now) else ()
     return (*again, "undo") if counts[ItemState.SUCCEEDED] and not undone else again
+
+
+def is_past_its_end(run: Run, now: datetime) -> bool:
+    """Of a "down until": its end has come, and nothing more is to go down for it."""
+    return run.until is not None and run.until <= now
 
 
 def may_change_hands(run: Run, user_id: int) -> bool:
@@ -111,6 +162,33 @@ def may_change_hands(run: Run, user_id: int) -> bool:
     return run.state is RunState.WAITING and (run.acting_as != user_id or waits_for_a_decision(run))
 
 
+def hand_over(halves: Halves, actor: Actor, now: datetime) -> None:
+    """The run and its other half go on as the actor, who knows how late it is and wants it all the same."""
+    for run in halves.open:
+        run.acting_as, run.acting_name, run.doubt = actor.user_id, actor.name, None
+    if is_too_late(halves.run, now):
+        halves.run.decided_by, halves.run.decided_at = actor.user_id, now
+
+
+def is_too_late(run: Run, now: datetime) -> bool:
+    """It would begin, or go on after an interruption, too long after its time to be done without asking.
+
+    Asked of every run before every batch, whichever way it was resumed; what a person has decided is not asked again.
+    """
+    return run.decided_at is None and late_by(run, now) > LATEST[run.action]
+
+
+def late_by(run: Run, now: datetime) -> timedelta:
+    """How long ago it should have been done, or went on last."""
+    return now - (run.worked_at or run.at or run.created_at)
+
+
+def wait_for_a_decision(run: Run, now: datetime) -> None:
+    """A person must say whether it is still wanted."""
+    run.state, run.waiting_since = RunState.WAITING, now
+    run.problem = RecordedProblem.of(TOO_LATE[run.action])
+
+
 def waits_for_a_decision(run: Run) -> bool:
     """Nobody's token is at fault; a person must say that it is still wanted."""
-    return run.problem is not None and run.problem.is_a(PublishTooLate)
+    return run.problem is not None and issubclass(run.problem.kind, TooLate)

@@ -17,7 +17,7 @@ from b24app.bitrix.oauth import AuthorizationServers
 from b24app.clock import Clock
 from b24app.domain import Actor, RunState, UserRef
 from b24app.errors import Blocked, KeyMissing, NotInstalled, NotPossibleNow, OperatorError, PaymentRequired, PortalError
-from b24app.runs.states import lock_runs, may_change_hands, run_of, waits_for_a_decision
+from b24app.runs.states import hand_over, lock_runs, may_change_hands, pair, run_of, waits_for_a_decision
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run
 from b24app.store.queue import Queue
@@ -32,9 +32,10 @@ ASKED_AT_ONCE, SECONDS = 20, 10
 class WaitingRuns:
     """Lets waiting runs go on. Each verb is safe to do twice."""
 
-    def __init__(self, store: Store, queue: Queue) -> None:
+    def __init__(self, store: Store, queue: Queue, clock: Clock) -> None:
         self._store = store
         self._queue = queue
+        self._clock = clock
 
     @repeated
     def resume_for(self, user: UserRef) -> None:
@@ -76,12 +77,12 @@ class WaitingRuns:
     def take_over(self, actor: Actor, run_id: UUID) -> None:
         """The run that waits, or will have to, goes on with the actor's own rights. Raises NotFound, NotPossibleNow."""
         with self._store.begin() as db:
-            run = run_of(db, actor, run_id, lock=True)
-            if not may_change_hands(run, actor.user_id):
+            halves = pair(db, run_of(db, actor, run_id).id)
+            if not may_change_hands(halves.run, actor.user_id):
                 raise NotPossibleNow()
-            run.acting_as, run.acting_name, run.doubt = actor.user_id, actor.name, None
-            if run.state is RunState.WAITING:
-                self._resume(db, [run])
+            hand_over(halves, actor, self._clock())
+            if halves.run.state is RunState.WAITING:
+                self._resume(db, [halves.run])
 
     def _resume(self, db: Session, waiting: Iterable[Run]) -> None:
         for run in waiting:

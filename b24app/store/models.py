@@ -212,7 +212,11 @@ class Run(Base):
     )  # who saw how it ended
     tries: Mapped[int] = mapped_column(server_default=text("0"))  # transient failures in a row
     step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # grows with each recorded batch
+    worked_at: Mapped[datetime | None]  # when a batch was last recorded
+    decided_by: Mapped[int | None] = mapped_column(BigInteger)  # who said that it is still wanted though late
+    decided_at: Mapped[datetime | None]
     returns_run: Mapped[UUID | None] = mapped_column(index=True)  # the linked run that publishes again at `until`
+    is_return: Mapped[bool] = mapped_column(server_default=text("false"))  # it is such a linked run, or a retry of one
     undoes: Mapped[UUID | None] = mapped_column(index=True)
     retries: Mapped[UUID | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
@@ -237,6 +241,11 @@ class RunItem(Base):
     __table_args__ = (
         Index("ix_run_items_lid", "lid", "run_id"),
         Index("ix_run_items_in_flight", "run_id", postgresql_where=text("state = 'running'")),
+        Index(
+            "ix_run_items_in_window",
+            "lid",
+            postgresql_where=text("baseline is not null and state in ('pending', 'running')"),
+        ),
     )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
@@ -252,6 +261,8 @@ class RunItem(Base):
     before: Mapped[dict[str, Any] | None]  # the page's state read just before we acted
     after: Mapped[dict[str, Any] | None]  # and right after
     expected: Mapped[dict[str, Any] | None]  # of an undo: what the undone run left behind; anything else is not touched
+    baseline: Mapped[bool | None]  # of a return: whether the page is live without our windows; None while its is closed
+    kept_by: Mapped[UUID | None]  # of a return: the run that keeps the page as it is beyond this return
 
     @property
     def was_published(self) -> bool | None:

@@ -35,6 +35,11 @@ class Place:
         return "\0".join((self.table, self.row, self.column)).encode()
 
 
+def place_of_event(digest: str) -> Place:
+    """Where the tokens an event of the inbox brought live."""
+    return Place("inbox_events", digest, "sealed")
+
+
 class Vault:
     """Seals with the newest key, opens with any."""
 

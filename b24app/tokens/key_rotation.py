@@ -6,22 +6,49 @@ A row that is being renewed at the moment is passed by and met again: nobody wai
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from b24app.domain import UserRef
 from b24app.store.db import Store
-from b24app.store.models import UserToken
-from b24app.store.vault import CannotOpen, Vault, key_of
-from b24app.tokens.user_tokens import place
+from b24app.store.models import Base, InboxEvent, SystemToken, UserToken
+from b24app.store.vault import CannotOpen, Place, Vault, key_of, place_of_event
+from b24app.tokens import system_user, user_tokens
 
-SEALED = ("access", "refresh")  # the columns of user_tokens that the vault seals
 BATCH = 100  # rows locked at once, for some ten milliseconds
 PAUSE_SECONDS = 1.0
-Key = tuple[str, int]
-START: Key = ("", -1)
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A table with columns that the vault seals; `place` says where the secret of a row and column lives."""
+
+    table: type[Base]
+    key: Sequence[InstrumentedAttribute[Any]]
+    columns: Sequence[InstrumentedAttribute[Any]]
+    place: Callable[[Any, str], Place]
+
+
+TABLES = (
+    Sealed(
+        UserToken,
+        (UserToken.member_id, UserToken.user_id),
+        (UserToken.access, UserToken.refresh),
+        lambda row, column: user_tokens.place(UserRef(row.member_id, row.user_id), column),
+    ),
+    Sealed(
+        SystemToken,
+        (SystemToken.member_id,),
+        (SystemToken.access, SystemToken.refresh),
+        lambda row, column: system_user.place(row.member_id, column),
+    ),
+    Sealed(InboxEvent, (InboxEvent.id,), (InboxEvent.sealed,), lambda row, _: place_of_event(row.digest)),
+)
 
 
 @dataclass(frozen=True)
@@ -46,14 +73,15 @@ class Rotation:
         """Do it, telling after each batch how far it is. The last one has nothing left but what cannot be opened."""
         done = 0
         while True:
-            closed, after = 0, START
-            while True:
-                sealed, shut, after_that = self._next(after)
-                done, closed = done + sealed, closed + shut
-                if after_that is None:
-                    break
-                after = after_that
-                yield Progress(done, closed, self.left())
+            closed = 0
+            for table in TABLES:
+                after: Key | None = None
+                while True:
+                    sealed, shut, after = self._next(table, after)
+                    done, closed = done + sealed, closed + shut
+                    if after is None:
+                        break
+                    yield Progress(done, closed, self.left())
             end = Progress(done, closed, self.left())
             if end.left <= closed:
                 yield replace(end, left=closed)
@@ -63,38 +91,42 @@ class Rotation:
     def left(self) -> int:
         """How many rows are not sealed with the newest key."""
         with self._store.begin() as db:
-            return db.scalar(select(func.count()).select_from(UserToken).where(self._old())) or 0
+            counts = (select(func.count()).select_from(each.table).where(self._old(each)) for each in TABLES)
+            return sum(db.scalar(count) or 0 for count in counts)
 
     def keys(self) -> dict[bytes, int]:
         """How many rows each key has sealed, by the key's id; keys that are not known any more among them."""
-        key = key_of(UserToken.refresh)
+        found: dict[bytes, int] = {}
         with self._store.begin() as db:
-            return {bytes(found): rows for found, rows in db.execute(select(key, func.count()).group_by(key))}
+            for each in TABLES:
+                key = key_of(each.columns[-1])
+                rows = select(key, func.count()).where(each.columns[-1].is_not(None)).group_by(key)
+                for name, number in db.execute(rows):
+                    found[bytes(name)] = found.get(bytes(name), 0) + number
+        return found
 
-    def _next(self, after: Key) -> tuple[int, int, Key | None]:
+    def _next(self, sealed: Sealed, after: Key | None) -> tuple[int, int, Key | None]:
         """Seal one batch anew: how many, how many would not open, and where to go on; None at the end."""
-        at = tuple_(UserToken.member_id, UserToken.user_id)
+        query = select(sealed.table).where(self._old(sealed))
+        if after is not None:
+            query = query.where(tuple_(*sealed.key) > tuple_(*after))
         with self._store.begin() as db:
-            rows = db.scalars(
-                select(UserToken)
-                .where(self._old(), at > tuple_(*after))
-                .order_by(UserToken.member_id, UserToken.user_id)
-                .limit(self._batch)
-                .with_for_update(skip_locked=True, key_share=True)
+            rows: Sequence[Any] = db.scalars(
+                query.order_by(*sealed.key).limit(self._batch).with_for_update(skip_locked=True, key_share=True)
             ).all()
-            opened = sum(self._reseal(row) for row in rows)
-            last = (rows[-1].member_id, rows[-1].user_id) if rows else None
+            opened = sum(self._reseal(sealed, row) for row in rows)
+            last = tuple(getattr(rows[-1], column.key) for column in sealed.key) if rows else None
         return opened, len(rows) - opened, last
 
-    def _reseal(self, row: UserToken) -> bool:
-        user = UserRef(row.member_id, row.user_id)
+    def _reseal(self, sealed: Sealed, row: Any) -> bool:
+        names = [column.key for column in sealed.columns]
         try:
-            fresh = {name: self._vault.open(getattr(row, name), place(user, name)) for name in SEALED}
+            fresh = {name: self._vault.open(getattr(row, name), sealed.place(row, name)) for name in names}
         except CannotOpen:
             return False
         for name, secret in fresh.items():
-            setattr(row, name, self._vault.seal(secret, place(user, name)))
+            setattr(row, name, self._vault.seal(secret, sealed.place(row, name)))
         return True
 
-    def _old(self) -> ColumnElement[bool]:
-        return or_(*(key_of(getattr(UserToken, name)) != self._vault.newest for name in SEALED))
+    def _old(self, sealed: Sealed) -> ColumnElement[bool]:
+        return or_(*(key_of(column) != self._vault.newest for column in sealed.columns))

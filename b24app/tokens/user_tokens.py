@@ -316,10 +316,10 @@ class Tokens:
             row.dead_code = verdict.code
             log.warning("token_cannot_be_renewed", member_id=user.member_id, user_id=user.user_id, code=verdict.code)
             return
-        if verdict.refresh is None:
+        old = self._unsealed(row, "refresh")
+        if verdict.refresh in (None, old):  # Bitrix24 gives a new one each time (OAuth docs)
             log.warning("renewal_without_refresh_token", member_id=user.member_id, user_id=user.user_id)
-        refresh = verdict.refresh or self._unsealed(row, "refresh")
-        _set(row, self._sealed(user, verdict.access, refresh, verdict.expires_at))
+        _set(row, self._sealed(user, verdict.access, verdict.refresh or old, verdict.expires_at))
         log.info("token_renewed", member_id=user.member_id, user_id=user.user_id)
 
     def _write_late(self, user: UserRef, spent: str, verdict: Verdict) -> Credentials:

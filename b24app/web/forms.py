@@ -4,18 +4,20 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta, tzinfo
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from b24app.domain import whole_number
 from b24app.errors import BadForm
 from b24app.runs.local_time import nearest, read_time
 from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.translation import _
 
+Number = Annotated[int, BeforeValidator(whole_number)]
 Model = TypeVar("Model", bound=BaseModel)
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 BITRIX_LIMIT = 64 * 1024
@@ -86,6 +88,13 @@ def _refusal(field: str) -> BadForm:
 def _plain(sent: MultiDict[str, str], lists: tuple[str, ...]) -> dict[str, Any]:
     single = {name: value for name, value in sent.items() if name not in lists and value != ""}
     return single | {name: sent.getlist(name) for name in lists if name in sent}
+
+
+def iso_text(sent: object) -> object:
+    """A moment is said as text; a number could be seconds or milliseconds of anything."""
+    if not isinstance(sent, str) or not sent[:4].isdigit() or "-" not in sent:
+        raise ValueError("a moment in ISO 8601")
+    return sent
 
 
 def day_or_time(sent: object) -> date | datetime | None:

@@ -1,14 +1,14 @@
 """GET /news: what happened since this person last said to know it; POST /news/seen: they know."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Blueprint, Response, g
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
 from b24app.web import responses, serializers
 from b24app.web.current import require_session, services
-from b24app.web.forms import body, read
+from b24app.web.forms import body, iso_text, read
 
 
 class Seen(BaseModel):
@@ -16,7 +16,7 @@ class Seen(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    as_of: AwareDatetime | None = None
+    as_of: Annotated[AwareDatetime, BeforeValidator(iso_text)] | None = None
 
 
 blueprint = Blueprint("news", __name__, url_prefix="/news")

@@ -11,7 +11,7 @@ from b24app.pages import PageSlice, Search
 from b24app.runs.queries import RunFilter
 from b24app.web import responses, serializers
 from b24app.web.current import require_session, services
-from b24app.web.forms import read
+from b24app.web.forms import Number, read
 from b24app.web.problems import facts
 from b24app.web.shapes import PagesShape
 from b24app.web.translation import _
@@ -30,11 +30,11 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     kind: Kind = Kind.PAGE
-    site: int | None = Field(None, ge=1)
+    site: Number | None = Field(None, ge=1, le=2**53)
     status: Annotated[str, StringConstraints(pattern="^(published|unpublished)$")] | None = None
     q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     after: Annotated[str, StringConstraints(max_length=20)] | None = None
-    limit: int = Field(20, ge=1, le=100)
+    limit: Number = Field(20, ge=1, le=100)
     ids_only: bool = False
     any_kind: bool = False  # the site may be of any kind: the settings of a site do not tell it
 

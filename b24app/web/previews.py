@@ -13,11 +13,27 @@ from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.web import serializers, times
 from b24app.web.shapes import PreviewItemShape
-from b24app.web.translation import _
+from b24app.web.translation import _, when
 
 BY_THEN = {
     Action.UNPUBLISH: N_("It will already be unpublished by then."),
     Action.PUBLISH: N_("It will already be published by then."),
+}
+STAYS = {
+    Action.UNPUBLISH: N_(
+        "It would be published again: %(time)s (ordered by %(name)s). With your order it stays unpublished for good."
+    ),
+    Action.PUBLISH: N_(
+        "It would be unpublished again: %(time)s (ordered by %(name)s). With your order it stays published for good."
+    ),
+}
+STAYS_UNTIL = {
+    Action.UNPUBLISH: N_(
+        "It would be published again: %(time)s (ordered by %(name)s). With your order it comes back later: %(end)s."
+    ),
+    Action.PUBLISH: N_(
+        "It would be unpublished again: %(time)s (ordered by %(name)s). With your order that happens later: %(end)s."
+    ),
 }
 
 
@@ -56,12 +72,30 @@ def foresee(order: Order, lid: int, page: Page | None, coming: Sequence[Upcoming
     if page is None:
         return Preview(lid, None, False, "skip", _(N_("It was not found, or you may not see it.")), None)
     own, may = times.own(coming), page.may(order.action)
+    if may and (stays := _stays(order, page, coming, later)):
+        return Preview(lid, page, may, order.action, stays, None)
     if _will_be_so(order, page, coming, later):
         is_so = page.published == (order.action is Action.PUBLISH)
         return Preview(lid, page, may, "skip", _((serializers.ALREADY if is_so else BY_THEN)[order.action]), own)
     if not may:
         return Preview(lid, page, may, "skip", _(serializers.NO_RIGHT[order.action], site=page.site), own)
     return Preview(lid, page, may, order.action, _warning(order, page), own)
+
+
+def _stays(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) -> str | None:
+    """When the page is as wanted only until a window over it ends, and the order keeps it so for longer: in words."""
+    begins = order.at.instant if order.at else None
+    ends = [each for each in coming if each.is_return and each.action is not order.action]
+    ends = [each for each in ends if begins is None or each.at > begins]
+    if not ends or not _will_be_so(order, page, coming, later):
+        return None
+    last = ends[-1]
+    if order.until is None:
+        return _(STAYS[order.action], time=when(last.at), name=last.by)
+    if order.until.instant <= last.at:
+        return None
+    end = when(order.until.instant, order.zone)
+    return _(STAYS_UNTIL[order.action], time=when(last.at), name=last.by, end=end)
 
 
 def _will_be_so(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) -> bool:

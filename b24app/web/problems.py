@@ -57,7 +57,7 @@ def button(problem: Problem) -> dict[str, str]:
     """What the banner offers: `do` is a command of the page's script. What others can mend is looked at again."""
     if isinstance(problem, SessionExpired | ExpiredToken | UserGone | PortalMoved):
         return {"label": _(N_("Reopen the app")), "do": "reopen"}
-    if problem.transient or isinstance(problem, Unexpected):
+    if type(problem).transient or isinstance(problem, Unexpected):
         return {"label": _(N_("Try again")), "do": "retry"}
     if isinstance(problem, PortalError) and problem.fixable_by != YOU:
         return {"label": _(N_("Check again")), "do": "repeat"}

@@ -14,7 +14,7 @@ from b24app.store.models import ApiCall
 from b24app.web import responses, serializers
 from b24app.web.csv import csv_file
 from b24app.web.current import require_session, services
-from b24app.web.forms import day_or_time, read, start_of
+from b24app.web.forms import Number, day_or_time, read, start_of
 from b24app.web.shapes import CallShape
 
 CALL_HEADS = ("at", "user_id", "user", "method", "params", "http_status", "code", "seconds", "answer")
@@ -29,12 +29,12 @@ class CallQuery(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     method: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] | None = None
-    user_id: int | None = Field(None, ge=1, le=2**53)
+    user_id: Number | None = Field(None, ge=1, le=2**53)
     status: Literal["ok", "failed"] | None = None
     since: Annotated[date | datetime | None, BeforeValidator(day_or_time)] = Field(None, alias="from")
     before: Annotated[date | datetime | None, BeforeValidator(day_or_time)] = Field(None, alias="to")
-    after: int | None = Field(None, ge=1, le=2**62)
-    limit: int = Field(50, ge=1, le=100)
+    after: Number | None = Field(None, ge=1, le=2**62)
+    limit: Number = Field(50, ge=1, le=100)
 
     def filter(self, actor: Actor) -> CallFilter:
         """As the request log takes it. A day counts whole, in the actor's zone."""

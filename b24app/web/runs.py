@@ -1,5 +1,7 @@
 """Orders and their history: preview, order, look, stop, retry, undo."""
 
+import hashlib
+import json
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,14 +14,14 @@ from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
 from b24app.errors import BadForm, NotFound
 from b24app.runs.local_time import ScheduledTime, moment, unreadable
-from b24app.runs.orders import MOST_PAGES, Order
+from b24app.runs.orders import MOST_PAGES, IdempotencyKey, Order
 from b24app.runs.queries import RunFilter, RunView
 from b24app.store.heartbeat import is_late, last_beat
 from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
 from b24app.web import previews, responses, serializers, times
 from b24app.web.current import require_session, services
-from b24app.web.forms import body, day_or_time, read, start_of
+from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.shapes import PreviewShape, RunsShape
 
@@ -38,7 +40,7 @@ class OrderForm(BaseModel):
 
     action: Action
     kind: Kind = Kind.PAGE
-    lids: list[Annotated[int, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=MOST_PAGES)
+    lids: list[Annotated[Number, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=MOST_PAGES)
     at: Short | None = None
     until: Short | None = None
     zone: Short | None = None
@@ -50,6 +52,11 @@ class OrderForm(BaseModel):
         if value and "\0" in value:
             raise ValueError("a reason is plain text")
         return value or None
+
+    def digest(self) -> str:
+        """SHA-256 over what was asked for, as it was said: the same an hour later, when its time has passed."""
+        said = self.model_dump(mode="json") | {"lids": sorted(set(self.lids))}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def order(self, actor: Actor, now: datetime) -> Order:
         """The order with its times made sure of. A zone nobody knows matters only to a local time. Raises BadForm."""
@@ -76,14 +83,14 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     state: Short | None = None
-    lid: int | None = Field(None, ge=1, le=2**53)
-    user_id: int | None = Field(None, ge=1, le=2**53)
+    lid: Number | None = Field(None, ge=1, le=2**53)
+    user_id: Number | None = Field(None, ge=1, le=2**53)
     since: DayOrTime = Field(None, alias="from")
     before: DayOrTime = Field(None, alias="to")
     due_from: DayOrTime = None
     due_to: DayOrTime = None
     after: UUID | None = None
-    limit: int = Field(20, ge=1, le=100)
+    limit: Number = Field(20, ge=1, le=100)
 
     @field_validator("state")
     @classmethod
@@ -108,8 +115,8 @@ class ItemsQuery(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     items: Annotated[str, StringConstraints(pattern="^(all|failed)$")] = "all"
-    after: int = Field(-1, ge=-1, le=10_000)  # an item's position
-    limit: int | None = Field(None, ge=1, le=1000)
+    after: Number = Field(-1, ge=-1, le=10_000)  # an item's position
+    limit: Number | None = Field(None, ge=1, le=1000)
 
 
 class MoveForm(BaseModel):
@@ -117,7 +124,8 @@ class MoveForm(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    at: Short
+    at: Short | None = None
+    until: Short | None = None
     zone: Short | None = None
 
 
@@ -128,7 +136,14 @@ blueprint.before_request(require_session)
 @blueprint.post("/preview")
 def preview() -> Response:
     form = _order_form()
-    order = form.order(g.actor, services().clock())
+    times_open = request.values.get("times") == "open"  # the person has just chosen another zone there
+    try:
+        order = form.order(g.actor, services().clock())
+    except BadForm:
+        if not times_open:
+            raise
+        # What was typed stays in the field, though it has passed or does not exist in that zone; the order says so.
+        order = form.model_copy(update={"at": None, "until": None}).order(g.actor, services().clock())
     at = order.at.instant if order.at else None
     until = order.until.instant if order.until else None
     same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
@@ -151,7 +166,7 @@ def preview() -> Response:
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
-        zones=zones.choices(), same=same, addresses=previews.addresses(items, pages),
+        zones=zones.choices(), times_open=times_open, same=same, addresses=previews.addresses(items, pages),
         own=[item.lid for item in items if item.own], **body,
     )  # fmt: skip
 
@@ -161,14 +176,18 @@ def order() -> Response:
     form = _order_form()
     if request.form.get("at") == "":  # the field was there and left empty, which is not "now"
         raise unreadable()
-    order = form.order(g.actor, services().clock())
-    run_id, is_new = services().orders.place(g.actor, order, _key())
+    key = _key(form)
+    run_id = services().orders.placed(g.actor, key) if key else None
+    is_new = False
+    if run_id is None:
+        run_id, is_new = services().orders.place(g.actor, form.order(g.actor, services().clock()), key)
     try:
         return _answer(run_id, 201 if is_new else 200)
     except NotFound:
         if is_new:
             raise
-    run_id, is_new = services().orders.place(g.actor, order, _key())  # the first with this key was withdrawn meanwhile
+    order = form.order(g.actor, services().clock())  # the first with this key was withdrawn meanwhile
+    run_id, is_new = services().orders.place(g.actor, order, key)
     return _answer(run_id, 201 if is_new else 200)
 
 
@@ -217,8 +236,12 @@ def move(run_id: UUID) -> Response:
     zone = g.actor.zone if form.zone is None else form.zone
     run = services().runs.get(g.actor, run_id)
     services().permissions.require_steering(g.actor, run, _sites(run_id))
-    at = moment(form.at, zone, services().clock())
-    services().orders.move(g.actor, run_id, at, zones.understood(zone if at.wall_time else form.zone))
+    now = services().clock()
+    at, until = (None if said is None else moment(said, zone, now) for said in (form.at, form.until))
+    if at is None and until is None:
+        raise BadForm(detail=N_("No time was given. Nothing was moved."))
+    is_local = any(when is not None and when.wall_time for when in (at, until))
+    services().orders.move(g.actor, run_id, at, until, zones.understood(zone if is_local else form.zone))
     return _answer(run_id, 200)
 
 
@@ -292,8 +315,9 @@ def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Resp
     moving = run.state in (RunState.QUEUED, RunState.RUNNING) or view.settling
     zone = run.zone or g.actor.zone
     return responses.html(
-        "runs/run.html", status, run=shown, doubt=serializers.doubt(run), late=times.late(run), there=times.there(run),
-        zone=zone, at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
+        "runs/run.html", status, run=shown, doubt=serializers.doubt(run), late=times.late(run),
+        overdue=times.overdue(run, services().clock()), there=times.there(run), zone=zone,
+        at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
         which=query.items, after=query.after, limit=limit, scheduled_count=services().runs.scheduled_count(g.actor),
         worker=_silent_worker() if moving or run.state is RunState.SCHEDULED else None,
     )  # fmt: skip
@@ -307,10 +331,10 @@ def _order_form() -> OrderForm:
     return read(OrderForm, sent, lists=("lids",))
 
 
-def _key() -> str | None:
+def _key(form: OrderForm) -> IdempotencyKey | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
         raise BadForm(detail=N_("The Idempotency-Key must be 1 to 255 plain characters. Nothing was done."))
-    return key
+    return IdempotencyKey(key, form.digest())

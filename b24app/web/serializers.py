@@ -9,13 +9,13 @@ from b24app import i18n
 from b24app.domain import N_, Action, ItemState
 from b24app.errors import AccessDenied, RecordedProblem
 from b24app.pages import Page
-from b24app.runs import outcomes
+from b24app.runs import outcomes, windows
 from b24app.runs.queries import RunView, Upcoming
 from b24app.store.models import Run, RunItem
 from b24app.web import times
 from b24app.web.problems import facts
 from b24app.web.shapes import ItemShape, PageShape, ProblemShape, RunShape
-from b24app.web.translation import _
+from b24app.web.translation import _, when
 
 NO_RIGHT = {
     Action.UNPUBLISH: N_(
@@ -30,7 +30,21 @@ NO_RIGHT = {
 DETAILS = {
     outcomes.CHANGED_SINCE: N_("Somebody changed this page since; it was left as it is."),
     outcomes.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Look at it in Bitrix24."),
-    "not_changed_by_run": N_("The first run did not take this page down, so it was left as it is."),
+    outcomes.UNKNOWN: N_(
+        "The answer of Bitrix24 was lost and the page could not be looked at afterwards. Look at it in Bitrix24."
+    ),
+}
+UNCHANGED = {
+    Action.PUBLISH: N_("It was unpublished before the first run began, so it stays unpublished."),
+    Action.UNPUBLISH: N_("It was published before the first run began, so it stays published."),
+}
+HELD = {
+    Action.PUBLISH: N_("It stays unpublished for longer, on an order of %(name)s. It comes back: %(time)s."),
+    Action.UNPUBLISH: N_("It stays published for longer, on an order of %(name)s. It will be unpublished: %(time)s."),
+}
+KEPT = {
+    Action.PUBLISH: N_("It stays unpublished: %(name)s ordered that without an end."),
+    Action.UNPUBLISH: N_("It stays published: %(name)s ordered that without an end."),
 }
 ALREADY = {Action.UNPUBLISH: N_("It was already unpublished."), Action.PUBLISH: N_("It was already published.")}
 
@@ -81,24 +95,36 @@ def run(view: RunView, *, with_items: bool = True) -> RunShape:
         "can": list(view.can),
     }
     if with_items:
-        shape["items"] = [item(order, row, view.upcoming.get(row.lid, ())) for row in view.screen.items]
+        shape["items"] = [
+            item(order, row, view.upcoming.get(row.lid, ()), view.keepers.get(row.kept_by or order.id))
+            for row in view.screen.items
+        ]
         shape["hidden"], shape["next"] = view.hidden, view.screen.next
     return shape
 
 
-def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = ()) -> ItemShape:
-    """One page of a run, with the reason in words."""
+def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = (), keeper: Run | None = None) -> ItemShape:
+    """One page of a run, with the reason in words.
+
+    keeper  the run that keeps the page as it is beyond this return
+    """
     return {
         "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "url": row.url,
-        "state": row.state, "code": row.code, "detail": _detail(order, row, coming), "was_published": row.was_published,
+        "state": row.state, "code": row.code, "detail": _detail(order, row, coming, keeper),
+        "was_published": row.was_published,
     }  # fmt: skip
 
 
-def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming]) -> str | None:
+def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming], keeper: Run | None) -> str | None:
     if row.state is ItemState.SUCCEEDED:
         return " ".join(filter(None, (times.late(order), times.kept(coming)))) or None
     if row.code in DETAILS:
         return _(DETAILS[row.code])
+    if row.code in (windows.HELD, windows.KEPT) and keeper is not None:
+        said = HELD if keeper.at is not None and row.code == windows.HELD else KEPT
+        return _(said[order.action], time=when(keeper.at) if keeper.at else "", name=keeper.created_name)
+    if row.code in (windows.HELD, windows.KEPT, windows.UNCHANGED):
+        return _(UNCHANGED[order.action])
     if row.state is ItemState.SKIPPED:
         return _(ALREADY[order.action])
     if row.state is not ItemState.FAILED or row.problem is None:

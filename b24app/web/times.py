@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from flask import g
 
-from b24app.domain import N_, Action
+from b24app.domain import N_, Action, RunState
 from b24app.runs.local_time import ScheduledTime, second_occurrence
 from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
+from b24app.runs.states import is_too_late
 from b24app.store.models import Run
 from b24app.web.translation import _, ahead, offset, span, when
 
@@ -41,6 +42,13 @@ def late(order: Run) -> str | None:
     if order.at is None or order.started_at is None or order.started_at - order.at < PUNCTUAL:
         return None
     return _(N_("Done %(span)s after the set time."), span=span(order.started_at - order.at))
+
+
+def overdue(order: Run, now: datetime) -> str | None:
+    """How late a waiting run would be, done now, if that is a person's decision; None for any other."""
+    if order.state is not RunState.WAITING or not is_too_late(order, now):
+        return None
+    return span(now - (order.at or order.created_at))
 
 
 def there(order: Run) -> str | None:

@@ -157,8 +157,22 @@ def test_an_unwell_server_may_have_spent_the_token(said: bytes):
     assert error.maybe_done
 
 
-def test_a_server_that_does_not_know_the_portal_says_the_app_is_gone():
-    assert type(refused(answer(b"<html>404</html>", "404 Not Found"))) is NotInstalled
+@pytest.mark.parametrize("status", ["404 Not Found", "401 Unauthorized", "410 Gone", "200 OK"])
+def test_a_page_of_html_is_no_word_on_the_app_whatever_its_status(status: str):
+    error = refused(answer(b"<html>NOT_INSTALLED</html>", status))
+
+    assert isinstance(error, Unavailable)
+    assert error.maybe_done
+
+
+def test_a_renewal_without_a_refresh_token_keeps_the_old_one():
+    body = {name: value for name, value in PAIR.items() if name != "refresh_token"}
+    with Loopback(answer(json.dumps(body).encode())) as server:
+        url = server.url().removesuffix("/rest/")
+        pair = servers(url).refresh(url, "old")
+
+    assert pair.refresh == "old"
+    assert pair.access == PAIR["access_token"]
 
 
 def test_connections_are_kept_from_one_question_to_the_next():

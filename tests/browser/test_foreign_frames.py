@@ -8,12 +8,6 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from b24sandbox import StandIn
-from tests.browser.app_support import (  # noqa: F401  fixtures
-    door_fixture,
-    environment_fixture,
-    served_fixture,
-)
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  fixtures
 from tests.people import Person
 
 pytestmark = pytest.mark.browser

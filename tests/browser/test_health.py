@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.app_support import (  # noqa: F401  # fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    served_fixture,
-    tab_fixture,
-)
-from tests.browser.looking import Looker
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.browser.accessibility import Audit
+from tests.browser.tab import Tab
 
 pytestmark = pytest.mark.browser
 
@@ -22,18 +15,18 @@ def test_an_administrator_looks_repairs_and_reads_the_requests(tab: Tab, ada, th
     ada.opened()
     assert ada.put("/preferences", {"theme": theme}).status_code == 204
     tab.page.set_viewport_size({"width": width, "height": 760})
-    looker = Looker(theme)
+    audit = Audit(theme)
 
     frame = tab.open("admin")
     frame.click("#tabs >> text=Health")
     frame.wait_for_selector("#tabs [aria-current] >> text=Health")
-    looker.look(frame, "health")
+    audit.check(frame, "health")
     frame.click("#repair")
     frame.wait_for_selector("#view .banner >> text=What was done")
-    looker.look(frame, "repaired")
+    audit.check(frame, "repaired")
     frame.click("#log")
     frame.wait_for_selector("#calls tbody tr")
-    looker.look(frame, "requests")
+    audit.check(frame, "requests")
     frame.select_option("#by-method", "batch")
     frame.wait_for_selector("#calls:not(.htmx-request)")
     with tab.page.expect_download() as saving:
@@ -41,7 +34,7 @@ def test_an_administrator_looks_repairs_and_reads_the_requests(tab: Tab, ada, th
     frame.click("#to-health")
     frame.wait_for_selector("#repair")
 
-    assert looker.wrong == {}
+    assert audit.faults == {}
     assert saving.value.suggested_filename == "sundown-log.csv"
 
 

@@ -9,25 +9,15 @@ import pytest
 from playwright.sync_api import Frame, ViewportSize
 
 from b24sandbox import PortalHandle, StandIn
-from tests.browser.app_support import (  # noqa: F401  # fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    press,
-    served_fixture,
-    settles,
-    tab_fixture,
-    tick,
-    worker_fixture,
-)
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.browser.accessibility import excess_width
+from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tick
 from tests.people import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("worker")]
 
 DESK, PHONE = ViewportSize(width=1280, height=720), ViewportSize(width=390, height=844)
 LOOKS = [(DESK, "light"), (PHONE, "dark"), (DESK, "dark"), (PHONE, "light")]
-UNPUBLISH = "landing.landing.unpublic"
+UNPUBLISH_METHOD = "landing.landing.unpublic"
 
 
 @pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]['width']}-{look[1]}")
@@ -50,10 +40,9 @@ def heading(frame: Frame) -> str:
     return frame.locator("#view [data-heading]").inner_text()
 
 
-def order(frame: Frame, button: str = "#bulk .btn-primary:not([hidden])") -> None:
+def order(frame: Frame, button: str = UNPUBLISH) -> None:
     """Press a button that opens the dialog, and confirm what it asks."""
-    press(frame, button)
-    frame.wait_for_selector("#dialog[open] #confirm")
+    open_dialog(frame, button, "#dialog[open] #confirm")
     press(frame, "#confirm")
 
 
@@ -78,12 +67,11 @@ def test_from_the_list_to_undo(tab: Tab, look: str, portal: PortalHandle, standi
     press(frame, "#bulk-all")
     assert settles(frame, f"document.querySelector('#bulk-count').textContent === '{total} pages selected'")
 
-    press(frame, "#bulk .btn-primary:not([hidden])")
-    frame.wait_for_selector("#dialog[open]")
+    open_dialog(frame)
     will = int(frame.inner_text("#dialog-title").split()[1])
     assert "will be skipped" in frame.inner_text("#dialog")
     assert frame.locator("#dialog input[name=lids]").count() == int(total or 0)
-    standin.fault(0, UNPUBLISH, kind="latency", seconds=0.03, times=-1)
+    standin.fault(0, UNPUBLISH_METHOD, kind="latency", seconds=0.03, times=-1)
     press(frame, "#confirm")
     assert frame.evaluate("document.querySelector('#dialog').open")
     frame.fill("#typed", str(will))
@@ -99,11 +87,11 @@ def test_from_the_list_to_undo(tab: Tab, look: str, portal: PortalHandle, standi
     press(frame, "#run-undo")
     ends(frame, f"All {len(down)} pages published")
     assert all(portal.page(lid).active for lid in published)
-    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert excess_width(frame) == 0
 
 
 def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, standin: StandIn):
-    standin.fault(0, UNPUBLISH, kind="error", code="ACCESS_DENIED", status=400, skip=1)
+    standin.fault(0, UNPUBLISH_METHOD, kind="error", code="ACCESS_DENIED", status=400, skip=1)
     frame = tab.open()
     tick(frame, 1, 2, 3)
     order(frame)
@@ -128,8 +116,7 @@ def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, standin: StandIn):
 def test_a_page_goes_down_until_a_time_and_its_return_is_moved_and_cancelled(tab: Tab, portal: PortalHandle):
     frame = tab.open()
     lid = portal.pages("PAGE")[1].id
-    press(frame, f"#act-{lid}")
-    frame.wait_for_selector("#dialog[open]")
+    open_dialog(frame, f"#act-{lid}")
     press(frame, "#dialog summary")
     frame.click("#dialog [data-preset=month-end]")
     frame.wait_for_selector("#time-note >> text=Comes back")
@@ -159,8 +146,7 @@ def test_a_schedule_is_made_with_a_ready_time_and_the_zone_is_named(tab: Tab, po
     alice.put("/preferences", {"zone": "Europe/Riga"})
     frame = tab.open()
     tick(frame, 1, 2)
-    press(frame, "#bulk .btn-soft:not([hidden])")
-    frame.wait_for_selector("#at")
+    open_dialog(frame, "#bulk .btn-soft", "#at")
     assert frame.evaluate("document.activeElement.id") == "at"
     assert "Europe/Riga (UTC+0" in frame.inner_text("#zone-note")
 
@@ -181,7 +167,7 @@ def test_a_colleague_takes_over_in_a_window_of_their_own(tab: Tab, portal: Porta
     tick(frame, 1, 2, 3)
     press(frame, "#bulk .btn-primary:not([hidden])")
     frame.wait_for_selector("#dialog[open] #confirm")
-    standin.fault(0, UNPUBLISH, kind="error", code="user_access_error", status=401, times=-1, user=7)
+    standin.fault(0, UNPUBLISH_METHOD, kind="error", code="user_access_error", status=401, times=-1, user=7)
     press(frame, "#confirm")
     frame.wait_for_selector("#run >> text=This app is not open to you")
     assert "Waiting for somebody" in frame.inner_text("#run")

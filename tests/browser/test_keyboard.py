@@ -5,16 +5,7 @@ from __future__ import annotations
 import pytest
 
 from b24sandbox import PortalHandle
-from tests.browser.app_support import (  # noqa: F401  # fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    served_fixture,
-    settles,
-    tab_fixture,
-    tab_to,
-)
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.browser.tab import Tab, settles, tab_to
 
 pytestmark = pytest.mark.browser
 

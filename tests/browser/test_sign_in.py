@@ -4,13 +4,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from b24sandbox import StandIn
-from tests.browser.app_support import (  # noqa: F401  fixtures
-    REPORTS,
-    door_fixture,
-    environment_fixture,
-    served_fixture,
-)
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  fixtures
+from tests.browser.tab import WatchedPage
 from tests.people import Person
 
 pytestmark = pytest.mark.browser
@@ -19,10 +13,8 @@ pytestmark = pytest.mark.browser
 def test_a_person_signs_in_outside_the_portal_and_sees_their_pages(
     context: BrowserContext, served: str, standin: StandIn, ada: Person
 ):
-    page = context.new_page()
-    page.add_init_script(REPORTS)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    watched = WatchedPage(context.new_page())
+    page = watched.page
 
     page.goto(f"{served}/oauth/start?domain={standin.portals[0].domain}")
 
@@ -30,8 +22,8 @@ def test_a_person_signs_in_outside_the_portal_and_sees_their_pages(
     assert page.url.startswith(f"{served}/oauth/callback?")
     expect(page.locator(".who")).to_contain_text(standin.portals[0].user("admin").last_name)
     assert context.cookies() == []
-    assert page.evaluate("violations") == []
-    assert complaints == []
+    assert watched.violations() == []
+    assert watched.complaints == []
 
 
 def test_the_same_address_a_second_time_is_refused_in_words(

@@ -7,17 +7,9 @@ from datetime import timedelta
 import pytest
 
 from b24app.services import Services
-from tests.browser.app_support import (  # noqa: F401  # fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    press,
-    served_fixture,
-    settles,
-    tab_fixture,
-    tick,
-)
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from b24sandbox import StandIn
+from tests.browser.tab import Tab, open_dialog, press, settles, tick
+from tests.clocks import TurnableClock
 from tests.people import Person
 from tests.worker import work_until_idle
 
@@ -28,8 +20,7 @@ def test_a_chosen_time_is_explained_and_a_skipped_one_offers_the_next(tab: Tab, 
     alice.put("/preferences", {"zone": "Europe/Riga"})
     frame = tab.open()
     tick(frame, 1)
-    press(frame, "#bulk .btn-soft:not([hidden])")
-    frame.wait_for_selector("#at")
+    open_dialog(frame, "#bulk .btn-soft", "#at")
 
     frame.fill("#at", "2027-10-31T03:30")
     frame.dispatch_event("#at", "change")
@@ -43,6 +34,43 @@ def test_a_chosen_time_is_explained_and_a_skipped_one_offers_the_next(tab: Tab, 
     assert "twice" in explained
     assert "UTC+03:00" in explained
     assert frame.input_value("#at") == "2027-03-28T04:30"
+
+
+def test_a_zone_nobody_knows_is_asked_for_and_what_is_chosen_stays(tab: Tab, standin: StandIn):
+    with standin.world.lock:
+        standin.portals[0].user("editor").time_zone = "Mars/Phobos"
+    frame = tab.open()
+    tick(frame, 1)
+    press(frame, "#bulk .btn-soft:not([hidden])")
+    frame.wait_for_selector("#zone")
+
+    frame.select_option("#zone", "Asia/Tokyo")
+    assert settles(frame, "document.querySelector('#zone-note').innerText.includes('Asia/Tokyo (UTC+09:00)')")
+    again = tab.open()
+
+    assert again.evaluate("document.body.dataset.zone") == "Asia/Tokyo"
+
+
+def test_the_same_order_is_asked_about_before_it_is_placed_again(tab: Tab, alice: Person, clock: TurnableClock):
+    page = alice.portal.page(351)
+    at = f"{(clock() + timedelta(days=2)).date()}T12:00"
+    alice.unpublish(page.id, at=at)
+    frame = tab.open()
+    frame.locator(f"#p{page.id}").evaluate("box => box.click()")
+    press(frame, "#bulk .btn-soft:not([hidden])")
+    frame.wait_for_selector("#at")
+
+    frame.fill("#at", at)
+    frame.dispatch_event("#at", "change")
+    frame.wait_for_selector("#once-more")
+    press(frame, "#confirm")
+    still_asked = frame.locator("#once-more").is_visible()
+    frame.check("#once-more")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run-title")
+
+    assert still_asked
+    assert len(alice.read("/runs")["runs"]) == 2
 
 
 def test_what_happened_since_is_shown_at_the_next_open_until_the_person_says_so(

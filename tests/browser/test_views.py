@@ -10,24 +10,14 @@ from playwright.sync_api import Frame
 
 from b24app.services import Services
 from b24sandbox import PortalHandle, StandIn
-from tests.browser.app_support import (  # noqa: F401  # fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    press,
-    served_fixture,
-    settles,
-    tab_fixture,
-    tick,
-)
-from tests.browser.looking import Looker
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.browser.accessibility import Audit
+from tests.browser.tab import Tab, open_dialog, press, settles, tick
 from tests.people import Person
 from tests.worker import work_until_idle
 
 pytestmark = pytest.mark.browser
 
-UNPUBLISH = "landing.landing.unpublic"
+UNPUBLISH_METHOD = "landing.landing.unpublic"
 LOOKS = [(1280, "light", "en"), (390, "dark", "en"), (320, "light", "de")]
 
 
@@ -36,12 +26,12 @@ def past(alice: Person, portal: PortalHandle, services: Services, standin: Stand
     """Something of every kind has happened: done, failed in part, waiting for somebody, set for later."""
     lids = [page.id for page in portal.pages("PAGE") if page.active][:9]
     alice.unpublish(*lids[:3], reason="End of season")
-    standin.fault(0, UNPUBLISH, kind="error", code="ACCESS_DENIED", status=400, skip=3)
+    standin.fault(0, UNPUBLISH_METHOD, kind="error", code="ACCESS_DENIED", status=400, skip=3)
     alice.unpublish(*lids[3:6])
     work_until_idle(services)
     standin.clear_faults()
     alice.unpublish(lids[6], at=(services.clock() + timedelta(days=30)).isoformat(timespec="seconds"))
-    standin.fault(0, UNPUBLISH, kind="error", code="user_access_error", status=401, times=-1, user=alice.user_id)
+    standin.fault(0, UNPUBLISH_METHOD, kind="error", code="user_access_error", status=401, times=-1, user=alice.user_id)
     alice.unpublish(*lids[7:9])
     work_until_idle(services)
     standin.clear_faults()
@@ -54,59 +44,58 @@ def test_every_view_of_what_happened_is_accessible_and_fits(
 ):
     ada.opened().put("/preferences", {"theme": theme})
     tab.page.set_viewport_size({"width": width, "height": 760})
-    looker = Looker(theme)
+    audit = Audit(theme)
 
     frame = tab.open("admin", f"&lang={lang}")
     assert frame.get_attribute("html", "lang") == lang
     frame.wait_for_selector("#news section")
-    looker.look(frame, "news and a page with a schedule")
+    audit.check(frame, "news and a page with a schedule")
     press(frame, "#news .told a")
     frame.wait_for_selector("#run-takeover")
-    looker.look(frame, "waiting run")
+    audit.check(frame, "waiting run")
     press(frame, "#tabs [data-for=history]")
     frame.wait_for_selector("#history tbody tr:nth-child(3)")
-    looker.look(frame, "history")
+    audit.check(frame, "history")
     frame.select_option("#by-state", "partial")
     frame.wait_for_selector("#history tbody tr:only-child")
     press(frame, "#history .title")
     frame.wait_for_selector("#items-failed")
     press(frame, "#items-failed")
     frame.wait_for_selector("#items li:only-child")
-    looker.look(frame, "failed only")
+    audit.check(frame, "failed only")
     press(frame, "#tabs [data-for=scheduled]")
     frame.wait_for_selector("#history [id^=move-]")
-    looker.look(frame, "scheduled")
+    audit.check(frame, "scheduled")
     press(frame, "#history [id^=move-]")
     frame.wait_for_selector("#move-at")
-    looker.look(frame, "another time")
+    audit.check(frame, "another time")
     press(frame, "#tabs [data-for=health]")
     frame.wait_for_selector("#repair")
-    looker.look(frame, "health")
+    audit.check(frame, "health")
     press(frame, "#repair")
     frame.wait_for_selector("#view [role=status] h3")
-    looker.look(frame, "repaired")
+    audit.check(frame, "repaired")
     press(frame, "#log")
     frame.wait_for_selector("#view [data-tab=health] table")
-    looker.look(frame, "requests")
-    look_at_dialogs(tab, looker, past, lang)
+    audit.check(frame, "requests")
+    look_at_dialogs(tab, audit, past, lang)
 
-    assert looker.wrong == {}
+    assert audit.faults == {}
 
 
-def look_at_dialogs(tab: Tab, looker: Looker, past: list[int], lang: str) -> None:
+def look_at_dialogs(tab: Tab, audit: Audit, past: list[int], lang: str) -> None:
     """The settings of a page that has a schedule, and both dialogs of a list with many pages."""
     options = json.dumps({"LID": str(past[6]), "SITE_ID": "1"})
     frame = tab.open("admin", f"&lang={lang}&placement=LANDING_SETTINGS&options={options}", "[data-lid]")
-    looker.look(frame, "settings of a page with a schedule")
+    audit.check(frame, "settings of a page with a schedule")
     tab.standin.portals[0].add_pages(110)
     frame = tab.open("admin", f"&lang={lang}")
     press(frame, "#tabs [data-for=pages]")
     assert settles(frame, "Number(document.querySelector('#grid')?.dataset.total) > 110")
     choose_all(frame)
-    press(frame, "#bulk .btn-primary:not([hidden])")
-    frame.wait_for_selector("#typed")
+    open_dialog(frame, ready="#typed")
     press(frame, "#dialog summary")
-    looker.look(frame, "many pages")
+    audit.check(frame, "many pages")
 
 
 def choose_all(frame: Frame) -> None:
@@ -122,14 +111,14 @@ def test_the_installer_is_accessible_and_says_who_can_help(tab: Tab, portal: Por
     if missing:
         portal.scope([])
     tab.page.route("**/_standin/command", lambda route: route.fulfill(json={"silent": True}))
-    looker = Looker("light")
+    audit = Audit("light")
 
     tab.page.goto(f"{portal.url}/?user=1")
     frame = tab.frame()
     frame.wait_for_selector("#install button:visible")
-    looker.look(frame, "installer")
+    audit.check(frame, "installer")
 
-    assert looker.wrong == {}
+    assert audit.faults == {}
     assert ("Ask an administrator" in frame.inner_text("#install")) == missing
     assert frame.inner_text("#install button:visible") == ("Check again" if missing else "Try again")
 

@@ -18,6 +18,8 @@ import requests
 from b24app.store import embedded
 from dev.run import forget
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 OPEN = re.compile(r"^Open (http://127\.0\.0\.\d+:\d+/)$", re.MULTILINE)
 PATIENCE_SECONDS = 90
@@ -117,7 +119,6 @@ def is_gone(process: psutil.Process) -> bool:
     return True
 
 
-@pytest.mark.process
 def test_it_says_where_to_go_survives_deaths_and_leaves_nothing_behind(start: Callable[..., Started]) -> None:
     started = start()
     assert requests.get(started.address(), timeout=10).status_code == 200
@@ -139,7 +140,6 @@ def test_it_says_where_to_go_survives_deaths_and_leaves_nothing_behind(start: Ca
     assert [process for process in family if not is_gone(process)] == []
 
 
-@pytest.mark.process
 def test_after_a_kill_the_next_start_ends_what_was_left_and_has_its_data(
     start: Callable[..., Started], instance: Path
 ) -> None:
@@ -168,7 +168,6 @@ def test_a_reset_is_a_fresh_clones_state(instance: Path) -> None:
     assert list(instance.iterdir()) == []
 
 
-@pytest.mark.process
 def test_a_taken_port_is_said_at_once(instance: Path) -> None:
     instance.mkdir()
     with socket.socket() as taken:

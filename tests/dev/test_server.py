@@ -1,5 +1,6 @@
 """The web server as it is configured: half-open requests hold its threads for a moment and not for ever."""
 
+import base64
 import os
 import signal
 import socket
@@ -103,3 +104,24 @@ def test_a_whole_request_on_a_kept_connection_has_its_time_anew(port: int):
                 heard += client.recv(4096)
             assert b"hello" in heard
             time.sleep(LIMIT * 0.7)
+
+
+@pytest.mark.parametrize(("name", "value"), [("APP_URL", "https://sun down.example"), ("WEB_THREADS", "many")])
+def test_a_wrong_setting_ends_the_start_with_one_line_and_no_worker(name: str, value: str):
+    settings = {
+        "B24_CLIENT_ID": "app.1", "B24_CLIENT_SECRET": "s" * 20, "APP_URL": "http://127.0.0.1:8100",
+        "SECRET_KEY": "k" * 40, "TOKEN_KEYS": base64.urlsafe_b64encode(b"v" * 32).decode(), name: value,
+    }  # fmt: skip
+    kept = {each: os.environ[each] for each in ("PATH", "HOME") if each in os.environ}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", "127.0.0.1:0", "app:app"],
+        cwd=ROOT, env={**kept, **settings}, capture_output=True, text=True, timeout=SOON, check=False,
+    )  # fmt: skip
+
+    assert done.returncode != 0
+    said = [line for line in (done.stdout + done.stderr).splitlines() if name in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"{name}: ")
+    assert "Traceback" not in done.stderr
+    assert "Booting worker" not in done.stderr

@@ -21,6 +21,7 @@ from b24app.store.models import ApiCall, Portal, Run, User, UserToken, WorkerSee
 from b24app.store.vault import fingerprint
 from b24app.tokens.user_tokens import place
 from b24sandbox import StandIn
+from tests import forks
 from tests.clocks import TurnableClock
 from tests.conftest import make_config
 from tests.people import Person
@@ -31,10 +32,13 @@ NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
 
 def b24(environment: dict[str, str], *words: str, answer: str = "") -> subprocess.CompletedProcess[str]:
     """`flask --app app b24 …` with this environment and nothing else."""
-    return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", "b24", *words], cwd=ROOT, env=environment, input=answer,
-        capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
+    return forks.run(environment, "-m", "flask", "--app", "app", "b24", *words, answer=answer)
+
+
+def started(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """The same from the very start of Python."""
+    command = [sys.executable, "-m", "flask", "--app", "app", "b24", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
 
 
 def line_of(done: subprocess.CompletedProcess[str], what: str) -> str:
@@ -49,7 +53,7 @@ def line_of(done: subprocess.CompletedProcess[str], what: str) -> str:
 
 @pytest.mark.process
 def test_keys_are_made_without_any_environment_and_are_good_ones(environment: dict[str, str]):
-    done = b24({}, "keys")
+    done = started({}, "keys")
 
     assert done.returncode == 0, done.stderr
     made = dict(line.split("=", 1) for line in done.stdout.splitlines())
@@ -85,7 +89,7 @@ def test_hosts_that_install_only_the_requirements_have_the_commands_too(words: l
 
 @pytest.mark.process
 def test_the_doctor_names_every_missing_variable_with_its_remedy():
-    done = b24({}, "doctor")
+    done = started({}, "doctor")
 
     assert done.returncode == 1
     for name in ("B24_CLIENT_ID", "B24_CLIENT_SECRET", "APP_URL", "SECRET_KEY", "TOKEN_KEYS"):
@@ -284,6 +288,31 @@ def dump(environment: dict[str, str]) -> str:
 
 
 @pytest.mark.process
+def test_purging_the_log_keeps_the_days_of_the_environment(
+    ada: Person, environment: dict[str, str], services: Services
+):
+    with services.store.begin() as db:
+        db.execute(update(ApiCall).values(at=services.clock() - timedelta(days=20)))
+
+    kept = b24({"DATABASE_URL": environment["DATABASE_URL"], "API_LOG_DAYS": "30"}, "purge", "log")
+    wrong = b24({"DATABASE_URL": environment["DATABASE_URL"], "API_LOG_DAYS": "1000"}, "purge", "log")
+    done = b24({"DATABASE_URL": environment["DATABASE_URL"]}, "purge", "log")
+
+    assert kept.stdout == "0 entries are deleted.\n", kept.stderr
+    assert (wrong.returncode, wrong.stderr.startswith("API_LOG_DAYS: "), wrong.stderr.count("\n")) == (1, True, 1)
+    assert done.stdout != "0 entries are deleted.\n"
+    assert done.returncode == 0
+
+
+@pytest.mark.process
+def test_keys_are_rotated_without_anything_but_keys_and_database(ada: Person, rotated: dict[str, str]):
+    done = b24({name: rotated[name] for name in ("DATABASE_URL", "TOKEN_KEYS")}, "rotate-keys")
+
+    assert done.returncode == 0, done.stderr
+    assert "All tokens are sealed with the newest key" in done.stdout
+
+
+@pytest.mark.process
 def test_purging_the_log_keeps_the_days_that_were_asked_for(
     ada: Person, environment: dict[str, str], services: Services
 ):
@@ -426,7 +455,7 @@ def test_a_row_that_is_locked_is_met_again(
         with services.store.begin() as db:
             db.get_one(UserToken, (alice.portal.member_id, alice.user_id), with_for_update=True)
             rotation.wait_for("1 sealed anew, 1 to go")
-        assert rotation.popen.wait(30) == 0
+        assert rotation.wait(30) == 0
 
     assert opened(newest_only, [UserRef(alice.portal.member_id, alice.user_id)])
 

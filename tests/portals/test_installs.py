@@ -337,3 +337,59 @@ def test_settings_opened_without_a_page_show_the_list(app: Flask, standin: Stand
 
     assert answer.status_code == 200
     assert "/pages/0" not in answer.text
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_binding_counts_only_when_event_get_shows_it(app: Flask, standin: StandIn, services: Services, shown: bool):
+    """ERROR_CORE stands for "bound already", for "another bind is under way" and for trouble (rest source)."""
+    portal = standin.portals[0]
+    administrator = Person(app, portal, "admin")
+    if shown:
+        administrator.install()
+    standin.fault(0, "event.bind", kind="error", code="ERROR_CORE", status=400, times=4)
+
+    answer = administrator.install()
+
+    with services.store.begin() as db:
+        bound = db.get_one(Portal, portal.member_id).bound_to
+    assert bound == (services.config.app_url if shown else None)
+    assert ("Failed" in answer.text) is not shown
+
+
+def test_what_a_colleague_bound_for_themselves_is_bound_for_nobody_else(
+    app: Flask, standin: StandIn, services: Services
+):
+    portal = standin.portals[0]
+    Person(app, portal, "editor").install()
+    standin.fault(0, "event.bind", kind="error", code="ERROR_CORE", status=400, times=4)
+
+    answer = Person(app, portal, "admin").install()
+
+    assert "Failed" in answer.text
+    with services.store.begin() as db:
+        assert db.get_one(Portal, portal.member_id).bound_to is None
+
+
+def test_a_bind_that_answers_true_and_shows_nothing_is_not_believed(app: Flask, standin: StandIn, services: Services):
+    portal = standin.portals[0]
+    standin.fault(0, "event.get", kind="wrong_field", field="result", value=[], times=-1)
+
+    answer = Person(app, portal, "admin").install()
+
+    assert "Failed" in answer.text
+    with services.store.begin() as db:
+        assert db.get_one(Portal, portal.member_id).bound_to is None
+
+
+def test_the_installer_runs_again_at_an_update_and_registers_everything_anew(
+    ada: Person, services: Services, standin: StandIn
+):
+    ada.portal.update()
+    assert ada.portal.state.installation is not None
+    assert not ada.portal.state.installation.bindings
+
+    assert ada.install().status_code == 200
+
+    assert {each.event for each in ada.portal.state.installation.bindings} == set(EVENTS)
+    with services.store.begin() as db:
+        assert db.get_one(Portal, ada.portal.member_id).bound_to == services.config.app_url

@@ -415,7 +415,7 @@ def test_an_order_that_meets_the_removal_is_not_written_after_it(
     with ThreadPoolExecutor(1) as threads:
         with services.store.begin() as db:
             portal = db.get_one(Portal, alice.portal.member_id, with_for_update=True)
-            late = threads.submit(services.orders._plan, asker, order, {})
+            late = threads.submit(services.orders._plan, asker, order, None)
             until(lambda: waiting_for_a_row(services) == 1)
             services.removal.close(db, portal, erase=clean == "1")
         refused = late.exception()

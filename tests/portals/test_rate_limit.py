@@ -145,7 +145,7 @@ def test_junk_takes_no_memory_however_much_of_it_comes(rate_limiter: RateLimiter
     tracemalloc.start()
     try:
         for n in range(20_000):
-            junk(rate_limiter, f"{n % 223 + 1}.{n % 251}.{n % 241}.{n % 239}", lambda _, n=n: f"member{n}", 1)
+            junk(rate_limiter, f"{n % 223 + 1}.{n % 251}.{n % 241}.{n % 239}", f"member{n}".format, 1)
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -115,7 +115,7 @@ def test_pages_of_a_request_that_was_refused_are_pending_again_and_need_no_look(
     waiting = seen(alice, run)["counts"]
     before = alice.portal.requests()
 
-    later(clock, services, minutes=1)
+    later(clock, services, seconds=20)
 
     assert (waiting["pending"], waiting["running"]) == (5, 0)
     assert alice.portal.requests() - before == 1

@@ -167,7 +167,7 @@ def test_a_worker_killed_between_our_commit_and_the_engines_leaves_the_portal_fr
 ):
     run = run_id_of(alice.unpublish(*lids))
     with quick(environment, DIES_AFTER_OUR_COMMIT) as dying:
-        assert dying.popen.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+        assert dying.wait(PATIENCE_SECONDS) == -signal.SIGKILL
     assert down(alice, lids) == FIRST
 
     with quick(environment):
@@ -186,7 +186,7 @@ def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_deploy_goes_on(
         run = run_id_of(alice.unpublish(*lids))
         in_flight(alice, lids)
         old.send(signal.SIGTERM)
-        assert old.popen.wait(PATIENCE_SECONDS) == 0
+        assert old.wait(PATIENCE_SECONDS) == 0
     left = counts(alice, run)
     assert (left["succeeded"], left["pending"], left["running"]) == (FIRST, PAGES - FIRST, 0)
     standin.clear_faults()
@@ -208,7 +208,7 @@ def test_a_worker_that_still_finishes_its_batch_is_not_taken_for_dead(
         in_flight(alice, lids)
         leaving.send(signal.SIGTERM)
         with quick(environment):
-            assert leaving.popen.wait(PATIENCE_SECONDS) == 0, "after its batch, longer than a dead one is waited for"
+            assert leaving.wait(PATIENCE_SECONDS) == 0, "after its batch, longer than a dead one is waited for"
             standin.clear_faults()
             ended(services, run)
 

@@ -1,17 +1,17 @@
 """What a portal's limits and troubles do to runs: they wait, look, go on; nothing is done twice."""
 
+from threading import Thread
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from b24app.errors import PortalError
-from b24app.runs.batches import Batch
 from b24app.services import Services
 from b24app.store.models import MethodThrottle, Portal, Run
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.people import Person
+from tests.processes import wait_until
 from tests.worker import work, work_until_idle
 
 ACT = "landing.landing.unpublic"
@@ -190,7 +190,8 @@ def test_a_missing_scope_inside_the_batch_is_a_failure_of_the_call(alice: Person
 def test_a_hold_by_bitrix24_stops_all_runs_and_the_next_open_lets_them_go_on(
     alice: Person, ada: Person, services: Services, standin: StandIn, many: list[int]
 ):
-    standin.fault(0, method="batch", kind="error", code="OVERLOAD_LIMIT", status=401, times=1)
+    for method in ("batch", "app.info"):  # the refusal, and the question whether it is meant
+        standin.fault(0, method=method, kind="error", code="OVERLOAD_LIMIT", status=401, times=1)
     first, second = ordered(alice, many[:5]), ordered(alice, many[5:10])
 
     work_until_idle(services)
@@ -225,13 +226,14 @@ def test_what_a_stopped_runs_lost_batch_did_is_looked_at(
     alice: Person, services: Services, standin: StandIn, many: list[int], clock: TurnableClock
 ):
     """Stopped while the batch was under way, and its answer was lost."""
+    standin.fault(0, method=ACT, kind="latency", seconds=1.0, times=2)
     standin.fault(0, method="batch", kind="reset_after", times=1)
     run = ordered(alice, many)
-    claimed, items, _ = services.executor._claim(state_of(services, run).id, lambda db, run: 10)
+    at_work = Thread(target=work, args=[services])
+    at_work.start()
+    wait_until(lambda: seen(alice, run)["counts"]["running"] == 10)
     alice.post(f"/runs/{run}/cancel")
-    with pytest.raises(PortalError) as lost:
-        services.executor._batches.work(claimed, items, False, 10)
-    services.executor._record(claimed, Batch((), lost.value, sent=len(items)))
+    at_work.join(30)
 
     work_until_idle(services)
     clock.tick(minutes=1)

@@ -21,7 +21,8 @@ EVER_WRITTEN = {
     "not_installed": "APPLICATION_NOT_FOUND", "nothing_to_bring_back": "nothing_to_bring_back",
     "operator_error": "invalid_client", "page_gone": "LANDING_NOT_EXIST", "payment_required": "PAYMENT_REQUIRED",
     "portal_closed": "PORTAL_DELETED", "portal_moved": "portal_moved", "publish_refused": "PUBLISH_REFUSED",
-    "publish_too_late": "too_late_to_publish", "rest_refused": "ACCESS_DENIED", "sign_in_again": "invalid_grant",
+    "publish_too_late": "too_late", "rest_refused": "ACCESS_DENIED", "sign_in_again": "invalid_grant",
+    "outcome_unknown": "outcome_unknown", "unpublish_too_late": "too_late",
     "throttled": "QUERY_LIMIT_EXCEEDED", "time_is_up": "time_is_up", "unavailable": "portal_unavailable",
     "unexpected": "unexpected", "user_gone": "authorization_error", "waited_too_long": "waited_too_long",
 }  # fmt: skip
@@ -69,6 +70,7 @@ def test_a_portal_that_moved_is_shown_by_its_own_words() -> None:
     assert isinstance(RecordedProblem.of(PortalMoved("elsewhere.example")).problem(), PortalMoved)
 
 
+@pytest.mark.process
 def test_the_migration_carries_class_names_over_and_back(database_url: str) -> None:
     assert alembic(database_url, "downgrade", "0003").returncode == 0
     run = _run_with(database_url, {"code": "insufficient_scope", "class": "InsufficientScope", "method": "m"})

@@ -52,7 +52,7 @@ def test_a_restart_of_the_database_in_a_batch_costs_a_pause_and_no_page(
         assert own_server.restart_if_dead()
 
         wait_until(lambda: _state(services, run) == "succeeded", PATIENCE_SECONDS)
-        assert worker.popen.poll() is None, worker.said()
+        assert worker.poll() is None, worker.said()
 
     changes = [change for change in standin.world.recorder.changes if change.portal == 0]
     assert {change.action for change in changes} == {"unpublish"}

@@ -37,6 +37,7 @@ def run(*arguments: str, cwd: Path) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -110,6 +111,7 @@ def test_several_apps_stand_in_the_file_only(tmp_path):
         options.read(["--config", str(tmp_path / "b24.toml"), "--title", "x"])
 
 
+@pytest.mark.process
 def test_two_apps_and_a_method_of_ones_own_start(tmp_path):
     (tmp_path / "lights.py").write_text(METHODS, encoding="utf-8")
     (tmp_path / "b24.toml").write_text(

@@ -16,6 +16,7 @@ from b24sandbox import StandIn
 from tests.people import Person
 from tests.processes import Web
 
+pytestmark = pytest.mark.process
 HEALTHY_SECONDS = 1.0
 HALF_OPEN = 24
 HALVES = (

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.clocks import TurnableClock
-from tests.people import Person, body_of
+from tests.people import Person, run_id_of
 
 PAGE = 351
 NO_TIMES = [
@@ -23,14 +23,14 @@ def inside(clock: TurnableClock, **span: float) -> str:
 
 @pytest.mark.parametrize("said", NO_TIMES)
 def test_a_time_in_another_form_is_refused_and_never_guessed(alice: Person, clock: TurnableClock, said: str):
-    run = body_of(alice.unpublish(352, at=inside(clock, days=1)))
+    run = run_id_of(alice.unpublish(352, at=inside(clock, days=1)))
 
     at = alice.unpublish(PAGE, at=said, zone="Europe/Berlin")
     until = alice.unpublish(PAGE, until=said, zone="Europe/Berlin")
-    moved = alice.post(f"/runs/{run}/move", {"at": said, "zone": "Europe/Berlin"})
+    moved = [alice.post(f"/runs/{run}/move", {end: said, "zone": "Europe/Berlin"}) for end in ("at", "until")]
 
-    assert [answer.status_code for answer in (at, until, moved)] == [422, 422, 422]
-    assert {answer.json["code"] for answer in (at, until, moved)} == {"invalid"}  # type: ignore[index]
+    assert [answer.status_code for answer in (at, until, *moved)] == [422] * 4
+    assert {answer.json["code"] for answer in (at, until, *moved)} == {"invalid"}  # type: ignore[index]
     assert alice.portal.page(PAGE).active
     assert [run["id"] for run in alice.read("/runs")["runs"]] == [run]
 
@@ -39,7 +39,7 @@ def test_a_time_in_another_form_is_refused_and_never_guessed(alice: Person, cloc
     "2027-03-01T10:45", "2027-03-01T10:45:30", "2027-03-01T10:45Z", "2027-03-01T10:45:30+05:45",
 ])  # fmt: skip
 def test_a_time_in_our_form_is_taken(alice: Person, said: str):
-    run = body_of(alice.unpublish(PAGE, at=said, zone="Europe/Berlin"))
+    run = run_id_of(alice.unpublish(PAGE, at=said, zone="Europe/Berlin"))
 
     assert alice.read(f"/runs/{run}")["at"].startswith("2027-03-01T")
 
@@ -79,10 +79,10 @@ def test_filters_of_the_history_take_a_day_or_a_time_and_nothing_else(alice: Per
 def test_what_is_due_is_found_by_the_day_in_the_persons_zone(alice: Person, clock: TurnableClock):
     alice.put("/preferences", {"zone": "Asia/Tokyo"})
     day = (clock() + timedelta(days=3)).date()
-    early, late = (body_of(alice.unpublish(PAGE, at=f"{day}T{time}")) for time in ("00:00", "23:59:59"))
-    body_of(alice.unpublish(PAGE, at=f"{day - timedelta(days=1)}T23:59:59"))
-    body_of(alice.unpublish(PAGE, at=f"{day + timedelta(days=1)}T00:00"))
-    now = body_of(alice.unpublish(352))
+    early, late = (run_id_of(alice.unpublish(PAGE, at=f"{day}T{time}")) for time in ("00:00", "23:59:59"))
+    run_id_of(alice.unpublish(PAGE, at=f"{day - timedelta(days=1)}T23:59:59"))
+    run_id_of(alice.unpublish(PAGE, at=f"{day + timedelta(days=1)}T00:00"))
+    now = run_id_of(alice.unpublish(352))
 
     found = alice.read(f"/runs?due_from={day}&due_to={day}")["runs"]
     morning = alice.read(f"/runs?due_from={day}T00:00&due_to={day}T12:00%2B09:00")["runs"]

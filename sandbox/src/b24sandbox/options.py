@@ -35,6 +35,11 @@ CARD = {
     "client_secret": "client_secret",
     "api_only": "api_only",
 }
+# What running a file of somebody else's can end with; each is one line for the person.
+BROKEN_FILE = (
+    ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError, OSError,
+    AssertionError, RuntimeError,
+)  # fmt: skip
 TABLES = ("port", "portals", "tls", "names", "scale", "state", "methods", "app")
 
 
@@ -177,5 +182,5 @@ def load_methods(paths: Sequence[Path]) -> None:
         sys.modules[spec.name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except BROKEN_FILE as error:
             raise WrongOption(f"--methods {path}: {type(error).__name__}: {error}") from error

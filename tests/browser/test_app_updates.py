@@ -3,15 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.app_support import (  # noqa: F401  fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    press,
-    served_fixture,
-    tab_fixture,
-)
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  fixtures
+from tests.browser.tab import Tab, press
 
 pytestmark = pytest.mark.browser
 

@@ -6,18 +6,8 @@ import json
 
 import pytest
 
-from tests.browser.app_support import (  # noqa: F401  # fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    press,
-    served_fixture,
-    settles,
-    tab_fixture,
-    tick,
-)
-from tests.browser.looking import Looker, faults_of
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.browser.accessibility import Audit, excess_width, faults_of
+from tests.browser.tab import Tab, open_dialog, settles, tick
 
 pytestmark = pytest.mark.browser
 
@@ -35,50 +25,48 @@ def test_every_view_is_accessible_and_fits(tab: Tab, alice, bob, standin, theme,
     for person in (alice, bob):
         assert person.put("/preferences", {"theme": theme}).status_code == 204
     tab.page.set_viewport_size({"width": width, "height": 760})
-    looker = Looker(theme)
+    audit = Audit(theme)
 
     frame = tab.open()
-    looker.look(frame, "pages")
+    audit.check(frame, "pages")
     tick(frame, 1, 2)
-    looker.look(frame, "selection")
-    press(frame, "#bulk .btn-soft")
-    frame.wait_for_selector("dialog[open]")
-    looker.look(frame, "schedule")
+    audit.check(frame, "selection")
+    open_dialog(frame, "#bulk .btn-soft")
+    audit.check(frame, "schedule")
     frame.fill("#until", "2020-01-01T00:00")
     frame.click("#confirm")
     frame.wait_for_selector("dialog .banner")
-    looker.look(frame, "refused order")
+    audit.check(frame, "refused order")
     frame.fill("#until", "")
     frame.click("#confirm")
     frame.wait_for_selector("#run-cancel")
-    looker.look(frame, "scheduled run")
+    audit.check(frame, "scheduled run")
 
     frame = tab.open()
     standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400)
     tick(frame, 1)
-    press(frame, "#bulk .btn-primary:not([hidden])")
-    frame.wait_for_selector("dialog[open]")
-    looker.look(frame, "confirm")
+    open_dialog(frame)
+    audit.check(frame, "confirm")
     frame.click("#confirm")
     frame.wait_for_selector("#run-retry")
-    looker.look(frame, "failed run")
+    audit.check(frame, "failed run")
     frame.click("#tabs >> text=History")
     frame.wait_for_selector(".runs")
-    looker.look(frame, "history")
+    audit.check(frame, "history")
     frame.click("#tabs >> text=Scheduled")
     frame.wait_for_selector("#tabs [aria-current] >> text=Scheduled")
-    looker.look(frame, "scheduled")
+    audit.check(frame, "scheduled")
     standin.fault(0, "*", kind="error", code="insufficient_scope", status=401, times=-1)
     frame.click("#tabs >> text=Pages")
     frame.wait_for_selector("#notices .banner")
-    looker.look(frame, "missing scope")
+    audit.check(frame, "missing scope")
     standin.clear_faults()
 
     options = json.dumps({"LID": str(standin.portals[0].pages("PAGE")[1].id), "SITE_ID": "1"})
-    looker.look(tab.open(query=f"&placement=LANDING_SETTINGS&options={options}", ready="[data-lid]"), "page settings")
-    looker.look(tab.open("reader"), "reader")
+    audit.check(tab.open(query=f"&placement=LANDING_SETTINGS&options={options}", ready="[data-lid]"), "page settings")
+    audit.check(tab.open("reader"), "reader")
 
-    assert looker.wrong == {}
+    assert audit.faults == {}
 
 
 def test_pages_of_a_browser_outside_the_portal_are_accessible(tab: Tab, served: str):
@@ -96,9 +84,8 @@ def test_no_width_scrolls_sideways(tab: Tab):
     too_wide = {}
     for width in WIDTHS:
         tab.page.set_viewport_size({"width": width, "height": 760})
-        wide, window = frame.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        if wide > window:
-            too_wide[width] = wide
+        if excess := excess_width(frame):
+            too_wide[width] = excess
 
     assert too_wide == {}
 
@@ -108,7 +95,7 @@ def test_the_frame_shows_no_scrollbar_at_1280(tab: Tab):
     tick(frame, 1)
 
     assert settles(frame, "document.documentElement.scrollHeight <= innerHeight")
-    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert excess_width(frame) == 0
 
 
 def test_titles_with_markup_in_them_stay_text(tab: Tab, portal):
@@ -119,8 +106,7 @@ def test_titles_with_markup_in_them_stay_text(tab: Tab, portal):
     frame = tab.open()
     shown = frame.locator(".pages .title bdi").all_text_contents()
     tick(frame, *range(10))
-    press(frame, "#bulk .btn-primary:not([hidden])")
-    frame.wait_for_selector("dialog[open]")
+    open_dialog(frame)
     listed = frame.locator("#dialog .listing bdi").all_text_contents()
 
     assert shown[: len(PAYLOADS)] == list(PAYLOADS)

@@ -5,21 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Frame, Route
 
-from tests.browser.app_support import (  # noqa: F401  # fixtures
-    Tab,
-    door_fixture,
-    environment_fixture,
-    press,
-    served_fixture,
-    settles,
-    tab_fixture,
-    tick,
-)
-from tests.browser.standin_support import chromium_fixture, context_fixture  # noqa: F401  # fixtures
+from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tick
 
 pytestmark = pytest.mark.browser
-
-UNPUBLISH = "#bulk .btn-primary:not([hidden])"
 
 
 def gets_the_focus(frame: Frame, wanted: str, what: str = "id") -> bool:
@@ -38,13 +26,6 @@ def watch(tab: Tab, path: str) -> list[str]:
     return seen
 
 
-def hold(tab: Tab, pattern: str) -> list[Route]:
-    """Requests of the page that go on when the test says so, in the order they came."""
-    held: list[Route] = []
-    tab.page.route(pattern, lambda route: held.append(route))
-    return held
-
-
 def test_an_ended_session_is_refreshed_and_the_order_goes_on(tab: Tab, clock, portal):
     frame = tab.open()
     tick(frame, 1, 2)
@@ -52,8 +33,7 @@ def test_an_ended_session_is_refreshed_and_the_order_goes_on(tab: Tab, clock, po
     clock.tick(hours=2)
     portal.expire("editor")
 
-    press(frame, UNPUBLISH)
-    frame.wait_for_selector("dialog[open]")
+    open_dialog(frame)
 
     assert frame.locator("#dialog input[name=lids]").count() == 2
     assert frame.locator("#notices .banner").count() == 0
@@ -133,8 +113,7 @@ def test_the_dialog_gives_the_focus_back_to_the_button_that_opened_it(tab: Tab):
 def test_after_a_run_has_begun_the_focus_is_on_its_heading(tab: Tab, portal):
     lid = portal.pages("PAGE")[1].id
     frame = tab.open()
-    press(frame, f"#act-{lid}")
-    frame.wait_for_selector("dialog[open]")
+    open_dialog(frame, f"#act-{lid}")
 
     frame.click("#confirm")
     frame.wait_for_selector("#run-undo")
@@ -149,8 +128,7 @@ def test_after_a_run_has_begun_the_focus_is_on_its_heading(tab: Tab, portal):
 def test_a_lost_answer_leaves_the_order_in_the_dialog_and_asking_again_does_not_do_it_twice(tab: Tab, standin):
     frame = tab.open()
     tick(frame, 1)
-    press(frame, UNPUBLISH)
-    frame.wait_for_selector("dialog[open]")
+    open_dialog(frame)
     keys: list[str | None] = []
 
     def lose(route: Route) -> None:
@@ -199,7 +177,7 @@ def test_a_first_look_that_fails_is_no_empty_page(tab: Tab, standin):
 
 
 def test_answers_to_other_requests_leave_a_banner_alone(tab: Tab, standin):
-    news = hold(tab, "**/news")
+    news = tab.hold("**/news")
     standin.fault(0, "*", kind="html", times=-1)
     frame = tab.open(ready="#notices .banner")
 
@@ -276,8 +254,7 @@ def test_a_banner_can_be_closed_whatever_its_button_does(tab: Tab, standin):
 def test_a_refusal_stays_explained_while_another_time_is_chosen(tab: Tab):
     frame = tab.open()
     tick(frame, 1)
-    press(frame, "#bulk .btn-soft")
-    frame.wait_for_selector("dialog[open]")
+    open_dialog(frame, "#bulk .btn-soft")
     frame.fill("#until", "2020-01-01T00:00")
     frame.click("#confirm")
     frame.wait_for_selector("dialog .banner")
@@ -295,7 +272,7 @@ def test_a_refusal_stays_explained_while_another_time_is_chosen(tab: Tab):
 
 
 def test_a_late_list_does_not_replace_the_view_opened_meanwhile(tab: Tab):
-    late = hold(tab, "**/pages")
+    late = tab.hold("**/pages")
     frame = tab.open(ready="#view [data-loading]", settled=False)
     press(frame, "#tabs [data-for=history]")
     frame.wait_for_selector("[data-tab=history]")
@@ -311,12 +288,12 @@ def test_a_late_list_does_not_replace_the_view_opened_meanwhile(tab: Tab):
 
 
 def test_a_late_failure_is_not_told_over_the_view_opened_meanwhile(tab: Tab):
-    late = hold(tab, "**/pages")
+    late = tab.hold("**/pages")
     frame = tab.open(ready="#view [data-loading]", settled=False)
     press(frame, "#tabs [data-for=history]")
     frame.wait_for_selector("[data-tab=history]")
 
-    unanswered = hold(tab, "**/preferences")
+    unanswered = tab.hold("**/preferences")
     with tab.page.expect_event("requestfailed"):
         late[0].abort()
     press(frame, "#theme")
@@ -328,7 +305,7 @@ def test_a_late_failure_is_not_told_over_the_view_opened_meanwhile(tab: Tab):
 
 
 def test_the_list_still_comes_when_the_view_opened_meanwhile_fails(tab: Tab):
-    late = hold(tab, "**/pages")
+    late = tab.hold("**/pages")
     tab.page.route("**/runs", lambda route: route.abort())
     frame = tab.open(ready="#view [data-loading]", settled=False)
     press(frame, "#tabs [data-for=history]")
@@ -343,7 +320,7 @@ def test_the_list_still_comes_when_the_view_opened_meanwhile_fails(tab: Tab):
 
 def test_a_late_dialog_does_not_cover_the_view_opened_meanwhile(tab: Tab, portal):
     frame = tab.open()
-    late = hold(tab, "**/runs/preview")
+    late = tab.hold("**/runs/preview")
     press(frame, f"#act-{portal.pages('PAGE')[1].id}")
     assert settles(frame, "document.querySelector('#grid [id^=act-]:disabled') !== null")
     press(frame, "#tabs [data-for=history]")

@@ -1,0 +1,110 @@
+"""One person's tab with the portal in it, and what a hand or a keyboard does in the app's frame."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import ConsoleMessage, Frame, Page, Route
+
+from b24sandbox import StandIn
+
+PATIENCE_SECONDS = 30.0  # a busy machine is slow; a page that works does not wait
+# A browser writes each refused request into its console by itself; that is the honest status, not a fault of ours.
+HONEST = re.compile(r"Failed to load resource")
+REPORT_VIOLATIONS = """
+window.violations = []
+const report = ({ violatedDirective, blockedURI }) => violations.push(`${violatedDirective} ${blockedURI}`)
+addEventListener('securitypolicyviolation', report)
+"""
+UNPUBLISH = "#bulk .btn-primary:not([hidden])"
+
+
+class WatchedPage:
+    """A page and its `complaints`: what no page of ours should ever say."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
+        page.add_init_script(REPORT_VIOLATIONS)
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not HONEST.search(message.text):
+            self.complaints.append(message.text)
+
+    def violations(self) -> list[str]:
+        """Breaches of the content policy in any frame."""
+        return [line for frame in self.page.frames for line in frame.evaluate("window.violations || []")]
+
+
+class Tab(WatchedPage):
+    """One person's tab with the portal in it."""
+
+    def __init__(self, page: Page, standin: StandIn) -> None:
+        super().__init__(page)
+        self.standin = standin
+
+    def open(
+        self, who: str = "editor", query: str = "", ready: str = "#grid, #view [data-heading]", *, settled: bool = True
+    ) -> Frame:
+        """The portal's page with the app in its frame, ready for use; not `settled`: its first view is on its way."""
+        portal = self.standin.portals[0]
+        self.page.goto(f"{portal.url}/?user={portal.user(who).id}{query}")
+        frame = self.frame()
+        frame.wait_for_selector(ready)
+        if settled:
+            frame.wait_for_selector("#view:not([aria-busy])", state="attached")
+        return frame
+
+    def frame(self) -> Frame:
+        """The app's frame as it is now."""
+        found = self.page.wait_for_selector("iframe")
+        frame = found.content_frame() if found else None
+        assert frame is not None
+        frame.wait_for_load_state()
+        return frame
+
+    def hold(self, pattern: str) -> list[Route]:
+        """Requests of the page that go on when the test says so, in the order they came."""
+        held: list[Route] = []
+        self.page.route(pattern, lambda route: held.append(route))
+        return held
+
+
+def tick(frame: Frame, *rows: int) -> None:
+    """Tick boxes by their place among those that can be ticked, wherever the portal has scrolled to."""
+    boxes = frame.locator("#grid input[name=lids]:not(:disabled)")
+    for row in rows:
+        boxes.nth(row).evaluate("box => box.click()")
+
+
+def press(frame: Frame, selector: str) -> None:
+    """Press a button, wherever the portal has scrolled to."""
+    frame.locator(selector).first.evaluate("button => button.click()")
+
+
+def open_dialog(frame: Frame, button: str = UNPUBLISH, ready: str = "#dialog[open]") -> None:
+    """Press a button that opens the dialog."""
+    press(frame, button)
+    frame.wait_for_selector(ready)
+
+
+def settles(frame: Frame, condition: str, seconds: float = PATIENCE_SECONDS) -> bool:
+    """Whether the expression becomes true; asked from outside, since the page's policy forbids eval."""
+    for _ in range(int(seconds * 10)):
+        if frame.evaluate(condition):
+            return True
+        frame.page.wait_for_timeout(100)
+    return False
+
+
+def tab_to(frame: Frame, selector: str, most: int = 120) -> None:
+    """Press Tab until the focus is on what the selector names."""
+    for _ in range(most):
+        frame.page.keyboard.press("Tab")
+        if frame.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"the keyboard does not reach {selector}")

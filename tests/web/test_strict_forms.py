@@ -1,0 +1,224 @@
+"""Every door takes what it says it takes: no guess, no coercion, no failure, whatever is in a field."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from b24app.domain import whole_number
+from b24app.services import Services
+from b24app.store.models import Run
+from b24sandbox import StandIn
+from tests.people import Person, run_id_of
+
+LATER = "2030-06-01T10:00:00Z"
+ODD_NUMBERS = (
+    True,
+    False,
+    1.0,
+    351.0,
+    "3_5_1",
+    "351.0",
+    " 351",
+    "+351",
+    "٣٥١",
+    "0x15f",
+    "1e3",
+    "",
+    None,
+    [351],
+    {"a": 1},
+)
+FUZZ = settings(
+    max_examples=60, derandomize=True, deadline=None, database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=20), st.sampled_from([351, "351", "unpublish", "PAGE", "now", LATER, "Europe/Riga"]),
+    st.sampled_from(["\ud800", "\0"]),
+)  # fmt: skip
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
+    [
+        "351",
+        "-1",
+        "9" * 30,
+        "unpublish",
+        "PAGE",
+        "published",
+        LATER,
+        "2026-02-30",
+        "Europe/Riga",
+        "\0",
+        "true",
+        "٣",
+        "a,b",
+    ]
+)
+
+
+def form(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of these fields with anything in them, beside a field nobody knows."""
+    return st.fixed_dictionaries({}, optional=dict.fromkeys([*names, "nobody_knows"], values))
+
+
+def query(*names: str) -> st.SearchStrategy[dict[str, str]]:
+    return st.fixed_dictionaries({}, optional=dict.fromkeys([*names, "nobody_knows"], texts))
+
+
+ORDER = ("action", "kind", "lids", "at", "until", "zone", "name", "reason", "when")
+BODIES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("POST", "/runs/preview"): ORDER,
+    ("POST", "/runs"): ORDER,
+    ("POST", "/runs/{run}/move"): ("at", "until", "zone"),
+    ("POST", "/runs/{run}/cancel"): ("at",),
+    ("POST", "/runs/{run}/retry"): ("at",),
+    ("POST", "/runs/{run}/undo"): ("at",),
+    ("POST", "/runs/{run}/takeover"): ("at",),
+    ("POST", "/news/seen"): ("as_of",),
+    ("PUT", "/preferences"): ("theme", "zone", "browser_zone", "notices"),
+}
+QUERIES: Mapping[str, tuple[str, ...]] = {
+    "/pages": ("kind", "site", "folder", "status", "main", "q", "sort", "after", "limit", "ids_only", "any_kind"),
+    "/runs": ("state", "lid", "user_id", "q", "from", "to", "due_from", "due_to", "after", "limit"),
+    "/runs/{run}": ("items", "after", "limit"),
+    "/runs/{run}.csv": ("items", "after", "limit", "format"),
+    "/runs.csv": ("state", "lid", "user_id", "from", "to", "after", "limit", "format"),
+    "/log": ("method", "user_id", "status", "from", "to", "after", "limit"),
+    "/log.csv": ("method", "user_id", "status", "from", "to", "after", "limit"),
+    "/health": ("fresh",),
+    "/news": ("as_of",),
+}
+FRAME = (
+    "AUTH_ID", "REFRESH_ID", "AUTH_EXPIRES", "member_id", "SERVER_ENDPOINT", "APPLICATION_TOKEN", "APPLICATION_SCOPE",
+    "status", "PLACEMENT", "PLACEMENT_OPTIONS", "DOMAIN", "LANG", "PROTOCOL", "APP_SID",
+)  # fmt: skip
+EVENT = (
+    "event",
+    "ts",
+    "auth[member_id]",
+    "auth[access_token]",
+    "auth[application_token]",
+    "auth[domain]",
+    "data[CLEAN]",
+)
+
+
+def orders(services: Services) -> int:
+    with services.store.begin() as db:
+        return db.scalar(select(func.count()).select_from(Run)) or 0
+
+
+@pytest.mark.parametrize("odd", ODD_NUMBERS, ids=repr)
+def test_what_is_no_number_is_no_page(alice: Person, services: Services, odd: object):
+    for path in ("/runs", "/runs/preview"):
+        answer = alice.post(path, {"action": "unpublish", "lids": [odd], "at": LATER})
+
+        assert answer.status_code == 422, answer.text
+    assert orders(services) == 0
+
+
+@pytest.mark.parametrize("odd", ["true", "3_5_1", "1.0", " 1", "٣"])
+@pytest.mark.parametrize(
+    "path", ["/pages?limit={}", "/pages?site={}", "/runs?lid={}", "/runs?limit={}", "/log?after={}"]
+)
+def test_what_is_no_number_in_a_query_is_refused(ada: Person, path: str, odd: str):
+    ada.opened()
+
+    assert ada.get(path.format(quote(odd))).status_code == 422
+
+
+@pytest.mark.parametrize("odd", [1, 1.5, True, "1700000000", 1700000000000, ["2026-01-01T00:00:00Z"]])
+def test_a_moment_is_said_as_text(alice: Person, odd: object):
+    assert alice.post("/news/seen", {"as_of": odd}).status_code == 422
+    assert alice.post("/runs", {"action": "unpublish", "lids": [351], "at": odd}).status_code == 422
+
+
+@pytest.mark.parametrize("digits", ["351", 351, "-1"])
+def test_digits_are_a_number_however_they_come(digits: object):
+    assert whole_number(digits) == int(str(digits))
+
+
+@pytest.mark.parametrize(("method", "path"), BODIES)
+def test_no_body_makes_the_app_fail(alice: Person, services: Services, method: str, path: str):
+    run = run_id_of(alice.unpublish(351, 352, at=LATER))
+    where = path.format(run=run)
+
+    @FUZZ
+    @given(form(*BODIES[method, path]))
+    def fuzz(body: dict[str, Any]) -> None:
+        answer = alice.client.open(where, method=method, json=body, headers=alice.headers())
+        assert answer.status_code < 500, (body, answer.text)
+        if path == "/runs" and answer.status_code == 201:
+            assert all(str(whole_number(lid)) for lid in body["lids"])
+
+    fuzz()
+
+
+@pytest.mark.parametrize("path", QUERIES)
+def test_no_query_makes_the_app_fail(ada: Person, path: str):
+    ada.opened()
+    where = path.format(run=run_id_of(ada.unpublish(351, 352, at=LATER)))
+
+    @FUZZ
+    @given(query(*QUERIES[path]))
+    def fuzz(sent: dict[str, str]) -> None:
+        answer = ada.client.get(where, query_string=sent, headers=ada.headers())
+        assert answer.status_code < 500, (sent, answer.text)
+
+    fuzz()
+
+
+@pytest.mark.parametrize("route", ["/app", "/install", "/session", "/events"])
+def test_no_post_in_bitrix24s_name_makes_the_app_fail(app: Flask, route: str):
+    @FUZZ
+    @given(query(*(EVENT if route == "/events" else FRAME)), query("DOMAIN", "LANG", "PROTOCOL"))
+    def fuzz(sent: dict[str, str], around: dict[str, str]) -> None:
+        answer = app.test_client().post(route, data=sent, query_string=around)
+        assert answer.status_code in (400, 403, 413, 415), (sent, answer.text)
+
+    fuzz()
+
+
+PROFILES = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("ID", "NAME", "LAST_NAME", "ADMIN", "TIME_ZONE", "PERSONAL_GENDER"), values)
+)
+
+
+def test_no_profile_makes_an_opening_fail(app: Flask, standin: StandIn, ada: Person):
+    person = Person(app, standin.portals[0], "editor")
+
+    @settings(FUZZ, max_examples=40)
+    @given(PROFILES)
+    def fuzz(profile: dict[str, Any]) -> None:
+        standin.fault(0, "profile", kind="wrong_field", field="result", value=profile)
+        with app.extensions["sundown"].store.begin() as db:
+            db.connection().exec_driver_sql("update users set opened_at = null")
+        assert person.open().status_code == 200, profile
+        standin.clear_faults()
+
+    fuzz()
+
+
+def test_a_form_in_chunks_over_its_limit_is_refused(app: Flask, ada: Person):
+    path, sent = ada.frame()
+    body = "&".join(f"{name}={value}" for name, value in sent.items()).encode() + b"&junk=" + b"x" * 70_000
+
+    answer = app.test_client().post(
+        path, input_stream=io.BytesIO(body), content_type="application/x-www-form-urlencoded",
+        environ_base={"wsgi.input_terminated": True},
+    )  # fmt: skip
+
+    assert answer.status_code == 413
