@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from b24sandbox import StandIn
+from b24sandbox import PortalHandle, StandIn
 from b24sandbox.state.snapshot import StateFileError
 
 ROOT = Path(__file__).parents[2]
@@ -308,6 +308,33 @@ def test_a_state_file_outlives_a_restart(tmp_path):
 
 
 @pytest.mark.parametrize("portal", ["x", True, 1.5, {"a": 1}, ""])
+def test_what_apps_have_made_outlives_a_restart_too(tmp_path):
+    def call(portal: PortalHandle, method: str, **params: object) -> Any:
+        token = portal.tokens("admin")["access_token"]
+        answer = requests.post(portal.endpoint + method, json={**params, "auth": token}, timeout=10).json()
+        return answer.get("total", answer["result"])
+
+    scope, path = ["crm", "bizproc", "im"], tmp_path / "state.json"
+    robot = {"CODE": "a", "HANDLER": "http://127.0.0.1:9/x", "NAME": "n", "PROPERTIES": {"a": {"Name": "A"}}}
+    with StandIn.start(state_file=path, scope=scope) as first:
+        portal = first.portals[0]
+        portal.finish_install()
+        call(portal, "bizproc.robot.add", **robot)
+        call(portal, "event.bind", event="ONCRMDEALADD", event_type="offline")
+        call(portal, "crm.deal.add", fields={"TITLE": "Oak"})
+        call(portal, "im.notify.system.add", USER_ID=7, MESSAGE="x")
+        portal.fire(portal.add_rule("a", a=1))
+
+    with StandIn.start(state_file=path, scope=scope) as second:
+        portal = second.portals[0]
+
+        assert (call(portal, "crm.deal.list"), call(portal, "event.offline.list")) == (1, 1)
+        assert [each.message for each in portal.notices("editor")] == ["x"]
+        assert portal.robots() == ["a"]
+        assert portal.fire(portal.state.rules[0].id) is not None
+        assert len(portal.workflows()) == 2
+
+
 def test_a_portal_that_is_no_index_is_refused_in_words(standin, portal):
     answer = requests.post(f"{standin.control}/tokens", json={"portal": portal, "user": 7}, timeout=10)
 
