@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from b24sandbox import StandIn
+from b24sandbox import PortalHandle, StandIn
 from b24sandbox.state.snapshot import StateFileError
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +79,33 @@ def test_pages_are_made_and_changed(control, portal, editor):
     assert len(editor("landing.landing.getList", params={"select": ["ID"], "filter": {"ID": lids}})) == 3
 
 
+def test_sites_are_made_with_a_main_page_each(control, portal, editor):
+    made = control("/sites", n=2, type="KNOWLEDGE", title="Manual")
+
+    rows = editor("landing.site.getList", scope="KNOWLEDGE", params={"filter": {"ID": made}})
+    assert [row["TITLE"] for row in rows] == [f"Manual {number}" for number in made]
+    assert [portal.page(int(row["LANDING_ID_INDEX"])).active for row in rows] == [True, True]
+
+
+def test_a_webhook_may_have_fewer_scopes(control, session):
+    url = control("/webhook", user="reader", scopes=["landing"])["webhook"]
+
+    assert session.post(f"{url}profile", timeout=10).json()["result"]["ID"] == "9"
+    assert session.post(f"{url}crm.deal.list", timeout=10).json()["error"] == "insufficient_scope"
+    assert session.post(f"{url}landing.site.getList", timeout=10).status_code == 200
+
+
+def test_notices_and_the_system_user_are_told(control, portal, admin, session, standin):
+    portal.scope(["im"])
+    admin.tokens = portal.tokens("admin")
+    admin("im.notify.system.add", USER_ID=7, MESSAGE="x")
+
+    told = session.get(f"{standin.control}/notices?user=editor", timeout=10).json()["notices"]
+    assert [(each["user"], each["message"]) for each in told] == [(7, "x")]
+    assert control("/user-ready", to="http://127.0.0.1:9/") == {"sent": 1}
+    assert portal.system_user.full_name == standin.world.application.title
+
+
 def test_rights_and_people(control, portal, editor):
     control("/rights", portal=0, user=7, site=3, rights=["read"])
     assert editor.error("landing.landing.unpublic", lid=351) == (400, "ACCESS_DENIED")
@@ -111,6 +138,16 @@ def test_switches_describe_themselves(control, portal):
         ("/tokens", {"portal": 0, "user": 99}, 404),
         ("/pages", {"portal": 0, "n": 0}, 400),
         ("/world", {"rotation": "x"}, 400),
+        ("/world", {"rotatoin": "grace"}, 400),
+        ("/world", {"app_url": "nonsense"}, 400),
+        ("/world", {"app_url": ""}, 400),
+        ("/world", {"app_url": "http://127.0.0.1:port"}, 400),
+        ("/world", {"redirect_uri": "/back"}, 400),
+        ("/sites", {"n": 0}, 400),
+        ("/sites", {"type": "BLOG"}, 400),
+        ("/rule/remove", {"rule": 1}, 404),
+        ("/fire", {"rule": 1}, 404),
+        ("/open", {"link": "/marketplace/app/stranger/"}, 400),
         ("/nowhere", {"x": 1}, 404),
         ("/tokens", {"portal": "first", "user": 1}, 400),
         ("/tokens", {"portal": 0, "user": [7]}, 400),
@@ -268,6 +305,33 @@ def test_a_state_file_outlives_a_restart(tmp_path):
         assert (portal.page(351).active, portal.installed) == (False, True)
         assert portal.state.rights[7][3] == ["read"]
         assert portal.state.switches.dialect == "docs"
+
+
+def test_what_apps_have_made_outlives_a_restart_too(tmp_path):
+    def call(portal: PortalHandle, method: str, **params: object) -> Any:
+        token = portal.tokens("admin")["access_token"]
+        answer = requests.post(portal.endpoint + method, json={**params, "auth": token}, timeout=10).json()
+        return answer.get("total", answer["result"])
+
+    scope, path = ["crm", "bizproc", "im"], tmp_path / "state.json"
+    robot = {"CODE": "a", "HANDLER": "http://127.0.0.1:9/x", "NAME": "n", "PROPERTIES": {"a": {"Name": "A"}}}
+    with StandIn.start(state_file=path, scope=scope) as first:
+        portal = first.portals[0]
+        portal.finish_install()
+        call(portal, "bizproc.robot.add", **robot)
+        call(portal, "event.bind", event="ONCRMDEALADD", event_type="offline")
+        call(portal, "crm.deal.add", fields={"TITLE": "Oak"})
+        call(portal, "im.notify.system.add", USER_ID=7, MESSAGE="x")
+        portal.fire(portal.add_rule("a", a=1))
+
+    with StandIn.start(state_file=path, scope=scope) as second:
+        portal = second.portals[0]
+
+        assert (call(portal, "crm.deal.list"), call(portal, "event.offline.list")) == (1, 1)
+        assert [each.message for each in portal.notices("editor")] == ["x"]
+        assert portal.robots() == ["a"]
+        assert portal.fire(portal.state.rules[0].id) is not None
+        assert len(portal.workflows()) == 2
 
 
 @pytest.mark.parametrize("portal", ["x", True, 1.5, {"a": 1}, ""])

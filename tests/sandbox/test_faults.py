@@ -167,3 +167,14 @@ def test_an_authorization_server_that_is_down(standin, tokens):
     standin.world.oauth_down = True
 
     assert tokens(grant_type="refresh_token", refresh_token="x").status_code == 502
+
+
+def test_several_methods_stand_with_commas_and_commands_may_be_spared(standin, editor, portal):
+    standin.fault(0, "profile, landing.landing.*", kind="error", code="ODD", whole=True)
+
+    maps = editor.batch({"a": f"{METHOD}?lid=351", "b": "profile"})
+    refused = editor.error(METHOD, lid=352)
+
+    assert maps["result"]["a"] is True
+    assert refused == (400, "ODD")
+    assert editor.error("profile") == (200, "")
