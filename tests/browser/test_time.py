@@ -57,15 +57,14 @@ def test_the_same_order_is_asked_about_before_it_is_placed_again(tab: Tab, alice
     alice.unpublish(page.id, at=at)
     frame = tab.open()
     frame.locator(f"#p{page.id}").evaluate("box => box.click()")
-    press(frame, "#bulk .btn-soft:not([hidden])")
-    frame.wait_for_selector("#at")
+    open_dialog(frame, "#bulk .btn-soft", "#at")
 
     frame.fill("#at", at)
     frame.dispatch_event("#at", "change")
     frame.wait_for_selector("#once-more")
     press(frame, "#confirm")
     still_asked = frame.locator("#once-more").is_visible()
-    frame.check("#once-more")
+    press(frame, "#once-more")
     press(frame, "#confirm")
     frame.wait_for_selector("#run-title")
 
