@@ -11,8 +11,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.standin_support import (  # noqa: F401  # fixtures
     ProbeApp,
     app_frame,
-    chromium_fixture,
-    context_fixture,
     page_fixture,
     probe_fixture,
     probe_server_fixture,
