@@ -32,6 +32,7 @@ from b24app.store.models import (
 from b24sandbox import PortalHandle, StandIn
 from b24sandbox.protocol import events as sandbox_events
 from tests.people import Person
+from tests.portals.test_lock_order import deadlocks
 from tests.worker import work_until_idle
 
 Form = dict[str, str]
@@ -389,6 +390,7 @@ def test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out(
     alice: Person, history: str, remove, services: Services
 ):
     """A batch's record holds the portal and then its run; the removal takes them in the same order."""
+    before = deadlocks(services)
     with ThreadPoolExecutor(1) as threads:
         with services.store.begin() as db:
             hold_portal(db, alice.portal.member_id)
@@ -401,6 +403,7 @@ def test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out(
         answer = removal.result()
 
     assert answer.status_code == 200
+    assert deadlocks(services) == before, "a repeat would hide one"
     with services.store.begin() as db:
         assert not db.scalars(select(Run).where(Run.state == RunState.SCHEDULED)).all()
 
