@@ -25,7 +25,6 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--disable-site-isolation-trials",  # a process of its own for each frame costs more than what the test does
 ]
 LOOK_SECONDS, ALL_THE_SAME_SECONDS = 0.1, 5.0
 
