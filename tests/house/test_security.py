@@ -9,7 +9,6 @@ from dev.mutants import DEFENCES, Defence
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-AT_LEAST = 29  # threats that have a defence
 TEST = re.compile(r"`(tests/\S+?\.py|\w+\.py)?::(test_\w+)`")
 FILE = re.compile(r"`((?:b24app|tests|dev|bench|assets|sandbox|templates)/[\w./-]+\.\w+)`")
 
@@ -45,12 +44,12 @@ def named(text: str) -> list[str]:
     return tests
 
 
-def test_every_threat_has_its_section_in_order_and_the_first_without_a_gap() -> None:
+def test_every_threat_has_its_section_in_order_and_without_a_gap() -> None:
     numbers = [number for number, _ in SECTIONS]
 
-    assert numbers == sorted(set(numbers), key=place)
-    assert numbers[:28] == [*(str(number) for number in range(1, 28)), "27b"]
-    assert len(numbers) >= AT_LEAST
+    without_notices = [*range(1, 35), 36]  # 35 is about notices, which are not sent yet
+
+    assert numbers == sorted([*map(str, without_notices), "27b"], key=place)
 
 
 @pytest.mark.parametrize(("number", "text"), SECTIONS, ids=[number for number, _ in SECTIONS])
