@@ -221,7 +221,7 @@ def problems() -> list[str]:
 
 
 def _lines(error: ValidationError) -> list[str]:
-    """A line for each fault, in the order of the contract: what commands share stands in a class of its own, and last."""
+    """A line for each fault; what commands share stands in classes of its own and comes last."""
     shared = {*Keys.model_fields, *Retention.model_fields}
     faults = error.errors(include_url=False, include_input=False)
     return [_line(fault) for fault in sorted(faults, key=lambda fault: bool(shared.intersection(fault["loc"])))]

@@ -66,6 +66,7 @@ class Recorder:
     changes: list[Change] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     _n: int = 0
+    _cleared: int = 0  # number of the last call before the clearing: what of them is still under way counts no more
     _in_flight: Counter[int | str] = field(default_factory=Counter)
     _most: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,7 +86,7 @@ class Recorder:
     def end(self, call: Call, now: float, status: int, code: str | None = None) -> None:
         with self._lock:
             call.end, call.status, call.code = now, status, code
-            if call.batch is None:
+            if call.batch is None and call.n > self._cleared:
                 self._in_flight[call.portal] -= 1
 
     def changed(self, portal: int, lid: int, action: str, user: int, effective: bool, now: float) -> None:
@@ -135,6 +136,8 @@ class Recorder:
             self.changes.clear()
             self.sent.clear()
             self._most.clear()
+            self._in_flight.clear()
+            self._cleared = self._n
 
 
 def excerpt(text: str | bytes) -> str:
