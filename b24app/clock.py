@@ -37,9 +37,9 @@ class SharedClock:
 
     def __call__(self) -> datetime:
         now = self._machine()
-        if self._is_old(now) and self._measuring.acquire(blocking=self._ahead is None):
+        if self._is_old(now) and self._measuring.acquire(blocking=self._is_useless(now)):
             try:
-                if self._is_old(now):
+                if self._is_old(self._machine()):
                     self._measure()
             finally:
                 self._measuring.release()
@@ -48,6 +48,11 @@ class SharedClock:
     def _is_old(self, now: datetime) -> bool:
         """Also where the machine's clock was set back or forth meanwhile."""
         return self._measured_at is None or not timedelta() <= now - self._measured_at < MEASURED_FOR
+
+    def _is_useless(self, now: datetime) -> bool:
+        """Whether the last difference cannot bridge the time of a new measurement, which is waited for then."""
+        measured_at = self._measured_at
+        return self._ahead is None or measured_at is None or not timedelta() <= now - measured_at < 2 * MEASURED_FOR
 
     def _measure(self) -> None:
         asked_at = self._machine()

@@ -12,6 +12,7 @@
     │   ├── NotPossibleNow       409
     │   ├── IdempotencyKeyReused            422                  an Idempotency-Key with another body
     │   ├── TooManyOrders        429                  the portal's quota of open orders or of pages a day is used up
+    │   ├── AppBusy              503                  transient; every connection to the database is in use
     │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
     │       ├── TooLate                               waits: a person decides whether it is still wanted
     │       │   ├── PublishTooLate
@@ -192,6 +193,16 @@ class TooManyOrders(Problem):
     title = N_("Your portal has ordered as much as it can for now")
     detail = N_("There is a limit to what one portal may order. Nothing was ordered.")
     remedy = N_("Wait until some of it is done, or cancel what is no longer wanted, and order again.")
+
+
+class AppBusy(Problem):
+    """All connections to our database are in use; nothing was asked of anybody."""
+
+    key = "app_busy"
+    code, status, fixable_by, transient = "app_busy", 503, YOU, True
+    title = N_("The app is busy answering others")
+    detail = N_("Many requests are under way, and there was no room for this one. Nothing was done.")
+    remedy = N_("Wait a moment and try again.")
 
 
 class Overtaken(Problem):

@@ -13,8 +13,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from b24app import config, deadline, log, services
 from b24app.cli import b24, is_asked_for
-from b24app.errors import BadForm, PortalBusy
+from b24app.errors import AppBusy, BadForm, PortalBusy
 from b24app.services import Services
+from b24app.store.db import NoConnection
 from b24app.web import (
     events,
     exports,
@@ -78,12 +79,18 @@ def _register(app: Flask, built: Services) -> None:
     provide(app, built)
     app.before_request(_begin_request)
     problems.register(app)
+    app.register_error_handler(NoConnection, _refuse_for_now)
     translation.register(app)
     app.jinja_env.globals["asset"] = asset
     for part in BLUEPRINTS:
         app.register_blueprint(part.blueprint)
     app.after_request(_finish_headers)
     app.cli.add_command(b24)
+
+
+def _refuse_for_now(_full: NoConnection) -> Response:
+    """No connection to the database was free in time."""
+    return problems.refuse(AppBusy(retry_after=RETRY_SECONDS))
 
 
 def _begin_request() -> None:

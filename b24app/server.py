@@ -14,7 +14,6 @@ The claim is not proven here: who lies in it waits in another queue, and is refu
 """
 
 import base64
-import errno
 import json
 import re
 import selectors
@@ -35,14 +34,16 @@ WAIT_SECONDS = 5.0  # for a thread
 LINGER_SECONDS = 2.0  # for the client to take what was answered before the connection goes
 TICK_SECONDS = 0.25
 MOST_HEAD, MOST_BODY = 64 * 1024, 256 * 1024  # of a longer body the app sees the head, which is enough to refuse it
-MOST_READING, MOST_BYTES = 500, 32 * 1024 * 1024
+MOST_DIGITS = 15  # of a length
+MOST_READING = 500
+MOST_BYTES, SMALL = 32 * 1024 * 1024, 16 * 1024  # of requests being read, and of those read; a small one is taken
 CROWDED = 0.9  # of the connections a process may have
 RESERVED = {"/healthz": "ops", "/readyz": "ops", "/metrics": "ops", "/events": "events"}
 RESERVED_THREADS = 2  # of each kind
 OPENINGS = ("/app", "/install", "/session", "/oauth/callback")  # nobody is proven yet: all of them are one party
 AT_ONCE, SHARE_OF_FREE = 4, 0.5
 BEARER = re.compile(rb"\r\nauthorization:[ \t]*bearer[ \t]+[\w-]+\.([\w-]{1,2000})\.", re.IGNORECASE)
-LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
+LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
 CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
 EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 MEMBER = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -95,13 +96,22 @@ class Arriving:
         self._chunk = self._head + 4
         return True
 
+    def cut_body(self) -> None:
+        """Keep the head alone, which is enough to refuse it."""
+        self.is_cut = True
+        if self._head >= 0:
+            del self.data[self._head + 4 :]
+
     def _read_head(self) -> bool:
         self._head = self.data.find(b"\r\n\r\n")
         if self._head < 0:
             return False
         head = bytes(self.data[: self._head + 2])
         length = LENGTH.search(head)
-        self._length = int(length[1]) if length else 0
+        if length is None:
+            self._length = 0
+        else:
+            self._length = int(length[1]) if len(length[1]) <= MOST_DIGITS else MOST_BODY + 1
         if CODING.search(head):
             self._length, self._chunk = None, self._head + 4
         return True
@@ -134,10 +144,8 @@ class Arriving:
 class ClientSocket(socket.socket):
     """A client's connection whose request the main loop has read; a thread finds it here as if it came now.
 
-    What a thread still has to wait for, such as the rest of a body that is to be refused, is there in time or never.
+    For a thread nothing comes after that: of a request that was cut, to be refused, it finds an early end.
     """
-
-    _ends = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -146,25 +154,14 @@ class ClientSocket(socket.socket):
         self.no_place = False  # it waited in vain
 
     def setblocking(self, flag: bool, /) -> None:
-        """gunicorn calls it when a thread takes the connection: the time for this request begins."""
-        self._ends = time.monotonic() + REQUEST_SECONDS
+        """gunicorn calls it when a thread takes the connection: the client has so long to take what is sent."""
         super().settimeout(REQUEST_SECONDS if flag else 0)
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """What was read before; then as usual, within what is left of the time."""
-        if self.request.data:
-            part = bytes(self.request.data[:size])
-            del self.request.data[:size]
-            return part
-        if self.gettimeout() != 0:
-            left = self._ends - time.monotonic()
-            if left <= 0:
-                raise ConnectionResetError(errno.ECONNRESET, "the request took too long")
-            super().settimeout(left)
-        try:
-            return super().recv(size, flags)
-        except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "the request took too long") from None
+        """What was read before, then the end: no thread waits for a client."""
+        part = bytes(self.request.data[:size])
+        del self.request.data[:size]
+        return part
 
     def receive(self) -> int:
         """Read what has come, for the main loop: how much; 0 at the end. Raises OSError."""
@@ -244,6 +241,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         self.lingering: dict[socket.socket, float] = {}
         self.queue = Queue(self.cfg.threads)
         self.parties: dict[Any, str] = {}
+        self.held: dict[Any, tuple[str, int]] = {}  # lane and bytes of each request that waits or is answered
+        self.held_bytes: dict[str, int] = {}
         self.looked_at = 0.0
         self.reserved: dict[str, ThreadPoolExecutor] = {}
 
@@ -280,7 +279,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self.give_up(next(iter(self.reading)))
 
     def on_readable(self, conn: Any, sock: ClientSocket) -> None:
-        """More of a request has come."""
+        """More of a request has come; or had, before another event of the same moment made the loop give it up."""
+        if conn not in self.reading:
+            return
         try:
             if not sock.receive():
                 self.give_up(conn)
@@ -299,7 +300,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def stop_reading(self, conn: Any) -> None:
         """The loop has no more to do with this connection."""
-        del self.reading[conn]
+        self.reading.pop(conn, None)
         with suppress(OSError, KeyError, ValueError):
             self.poller.unregister(conn.sock)
 
@@ -317,11 +318,26 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         target = head.partition(b" ")[2].partition(b" ")[0]
         path = target.partition(b"?")[0].decode("latin-1")
         conn.sock.waited, conn.sock.no_place = 0.0, False
-        if path in RESERVED:
-            self.submit(self.reserved[RESERVED[path]], conn)
+        lane = RESERVED.get(path, "")
+        if not self.has_room(lane, conn):
+            conn.sock.no_place = True
+            self.submit(self.reserved["refusals"], conn)
+        elif lane:
+            self.submit(self.reserved[lane], conn)
         else:
             self.queue.put(party_of(head, path), conn)
             self.start_waiting()
+
+    def has_room(self, lane: str, conn: Any) -> bool:
+        """Whether one more request can be kept until it is answered. One that cannot loses its body, to be refused."""
+        request = conn.sock.request
+        size, held = len(request.data), self.held_bytes.get(lane, 0)
+        if size > SMALL and held + size > MOST_BYTES:
+            request.cut_body()
+            return False
+        self.held[conn] = lane, size
+        self.held_bytes[lane] = held + size
+        return True
 
     def start_waiting(self) -> None:
         """Give threads to those whose turn it is."""
@@ -338,6 +354,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
         """A thread is done with a connection: keep it for the next request, or let the client take what it got."""
+        lane, size = self.held.pop(conn, ("", 0))
+        self.held_bytes[lane] = self.held_bytes.get(lane, 0) - size
         party = self.parties.pop(conn, None)
         if party is not None:
             self.queue.done(party)

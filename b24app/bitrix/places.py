@@ -147,6 +147,8 @@ class Breakers:
     def _timed_out(self, host: str) -> None:
         with self._guard:
             health = self._unwell.setdefault(host, _Health())
+            while len(self._unwell) > MOST_PARTIES:
+                del self._unwell[next(iter(self._unwell))]
             health.timeouts += 1
             health.probing = False
             if health.timeouts < TIMEOUTS_IN_A_ROW:
@@ -154,8 +156,6 @@ class Breakers:
             health.closed_until = self._now() + health.pause
             log.warning("host_left_alone", host=host, seconds=health.pause)
             health.pause = min(2 * health.pause, LONGEST_PAUSE_SECONDS)
-            while len(self._unwell) > MOST_PARTIES:
-                del self._unwell[next(iter(self._unwell))]
 
     def _probe_ended(self, host: str) -> None:
         with self._guard, suppress(KeyError):

@@ -66,8 +66,9 @@ def pages_now(throttle: MethodThrottle | None, now: datetime, most: int) -> int:
     by_time = min(AIM_SECONDS / max(throttle.mean, 0.001), MOST_SECONDS / max(throttle.slowest, 0.001))
     pages = max(1, min(int(by_time), most))
     each = throttle.operating_each or (throttle.mean if throttle.mean >= COUNTED_FROM else None)
-    if throttle.operating_limit is not None and each:
-        pages = min(pages, math.ceil((throttle.operating_limit - used(throttle, now)) / each))
+    spent = used(throttle, now)
+    if throttle.operating_limit is not None and each and spent > 0:  # who used nothing has one page at least
+        pages = min(pages, math.ceil((throttle.operating_limit - spent) / each))
     return max(pages, 0)
 
 
@@ -112,11 +113,13 @@ def observe_cut(throttle: MethodThrottle, commands: int) -> None:
 
 
 def observe_limit(throttle: MethodThrottle, now: datetime) -> None:
-    """The portal refused more operating time: its limit is what was used until now, less the page that went over."""
+    """The portal refused more operating time: its limit is what was used until now, less the page that went over; but
+    never less than one page.
+    """
     spent = used(throttle, now)
     if spent > 0:
         over = throttle.operating_each or throttle.slowest or 0.0
-        throttle.operating_limit = min(throttle.operating_limit or spent, max(spent - over, 0.0))
+        throttle.operating_limit = max(min(throttle.operating_limit or spent, spent - over), over)
 
 
 def used(throttle: MethodThrottle, now: datetime) -> float:

@@ -17,6 +17,7 @@ import structlog
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, QueuePool, create_engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from b24app.deadline import remaining
@@ -32,6 +33,7 @@ LOCK_SECONDS = 15
 # Who waits for a row must outlast whoever was frozen while holding it, so the lock's time is the longer one.
 SESSION_OPTIONS = f"-c idle_in_transaction_session_timeout=12s -c lock_timeout={LOCK_SECONDS}s -c timezone=UTC"
 HELD = {"key_share": True}  # FOR NO KEY UPDATE: does not stop rows elsewhere that only name this one
+NoConnection = PoolTimeout  # none of the pool was free in time: neither a DBAPIError nor Python's TimeoutError
 PASSING = ("40P01", "55P03", "40001")  # deadlock, lock time-out, serialization: nothing was written, so do it again
 TRIES, LONGEST_SECONDS, PAUSE_SECONDS = 5, 20.0, 0.05
 KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "connect_timeout": 10}

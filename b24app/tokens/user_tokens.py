@@ -40,7 +40,7 @@ from b24app.errors import (
     error_for,
 )
 from b24app.request_log import acting
-from b24app.store.db import HELD, Store, hurry, repeated
+from b24app.store.db import HELD, NoConnection, Store, hurry, repeated
 from b24app.store.models import Portal, User, UserToken, VerifiedToken
 from b24app.store.vault import CannotOpen, Place, Vault, fingerprint
 from b24app.tokens.credentials import Credentials
@@ -280,9 +280,10 @@ class Tokens:
                 stored = self._opened(row, portal)
                 verdict = self._exchange(user, row, portal)
                 self._write(row, verdict)
-        except DBAPIError as taken:  # the row was held for too long: by somebody else, or by us
+        except (DBAPIError, NoConnection) as taken:  # the row or the pool was held for too long: by others, or by us
             if verdict is None:
-                raise _busy(user, look_again=taken.connection_invalidated) from taken
+                lost = isinstance(taken, DBAPIError) and taken.connection_invalidated
+                raise _busy(user, look_again=lost) from taken
             return self._write_late(user, spent, verdict)
         return self._followed(user, stored, verdict)
 

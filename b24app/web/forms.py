@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Annotated, Any, TypeVar
 
 from flask import request
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -27,12 +28,17 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 def read_chunked(limit: int) -> None:
     """Have a body that came in chunks whole, as if its length had been said. Raises BadForm 413 for a longer one:
-    Werkzeug would cut it at the limit and go on with what is left.
+    Werkzeug would cut it at the limit and go on with what is left. Raises BadForm 400 for what is not in chunks.
     """
     if request.environ.get("CONTENT_LENGTH") or not request.environ.get("wsgi.input_terminated"):
         return
-    got = request.environ["wsgi.input"].read(limit + 1)
-    if len(got) > limit:
+    try:
+        got = request.environ["wsgi.input"].read(limit + 1)
+    except ParseException:
+        raise BadForm(status=400, detail=DETAIL_BY_STATUS[400]) from None
+    except OSError:  # it ends early: the server read no more of it
+        got = None
+    if got is None or len(got) > limit:
         raise BadForm(status=413, detail=DETAIL_BY_STATUS[413])
     request.environ["wsgi.input"] = BytesIO(got)
     request.environ["CONTENT_LENGTH"] = str(len(got))

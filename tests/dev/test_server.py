@@ -2,6 +2,7 @@
 
 import base64
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -12,6 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn
+
+from b24app import server as web_server
 
 pytestmark = pytest.mark.process
 
@@ -34,6 +40,11 @@ HALVES = {
     "half a header": b"POST / HTTP/1.1\r\nHost: x\r\nX-Half: ",
     "half a body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhalf",
     "half a chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+}
+CUT = {
+    "a length of many digits": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1" + b"0" * 15 + b"\r\n\r\nhalf",
+    "a chunk's line without an end": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 1025,
+    "a head without an end": b"POST / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 9000,
 }
 
 
@@ -78,6 +89,70 @@ def test_half_open_requests_do_not_hold_the_threads(port: int, kind: str):
             client.sendall(HALVES[kind])
 
         assert ask(port).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("kind", CUT)
+def test_a_request_that_is_cut_ends_at_once(port: int, kind: str):
+    with socket.create_connection(("127.0.0.1", port), timeout=SOON) as client:
+        began = time.monotonic()
+        client.sendall(CUT[kind])
+        while client.recv(4096):
+            pass
+
+        assert time.monotonic() - began < LIMIT
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[web_server.Worker]:
+    """A worker whose loop is turned by hand, and that reads one request at a time."""
+    monkeypatch.setattr(web_server, "MOST_READING", 1)
+    settings = Config()
+    made = web_server.Worker(1, os.getpid(), [], None, 30, settings, Logger(settings))
+    made.poller = selectors.DefaultSelector()
+    made.method_queue.init()
+    made.tpool = made.get_thread_pool()
+    yield made
+    for conn in made.reading:
+        conn.close()
+    made.poller.close()
+    made.method_queue.close()
+    made.tmp.close()
+
+
+def test_a_reader_that_was_given_up_is_not_read_in_the_same_turn(worker: web_server.Worker):
+    with ExitStack() as clients:
+        for _ in range(2):
+            ours, theirs = socket.socketpair()
+            clients.enter_context(theirs).sendall(b"GET / HT")
+            worker.nr_conns += 1
+            if worker.reading:
+                came = worker.poller.select(SOON)
+            worker.enqueue_req(TConn(worker.cfg, ours, ("", 0), ("", 0)))
+
+        for key, _ in came:
+            key.data(key.fileobj)
+
+        assert len(worker.reading) == worker.nr_conns == 1
+
+
+def test_bodies_that_wait_for_a_thread_have_a_bound(worker: web_server.Worker, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(web_server, "MOST_BYTES", 100_000)
+    head = b"POST /runs HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+    conns = []
+    for ours in socket.socketpair():
+        conn = TConn(worker.cfg, ours, ("", 0), ("", 0))
+        conn.sock = web_server.ClientSocket(fileno=conn.sock.detach())
+        conn.sock.request.take(head + b"x" * 60_000)
+        assert conn.sock.request.is_whole()
+        conns.append(conn)
+    first, second = conns
+
+    assert worker.has_room("", first)
+    assert not worker.has_room("", second)
+    assert bytes(second.sock.request.data) == head
+    assert worker.has_room("events", second), "of each lane its own"
+    for conn in conns:
+        conn.sock.close()
 
 
 def test_trickling_in_gains_no_time(port: int):

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 from flask import Flask
@@ -120,6 +122,31 @@ def test_a_machine_whose_clock_jumps_is_measured_anew(turned: Turned, shared: Cl
     turned.now += jump
 
     assert shared() == turned.database
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-5), timedelta(hours=5)])
+def test_after_a_jump_every_thread_waits_for_the_measurement(jump: timedelta):
+    turned, asked, answer = Turned(), Event(), Event()
+
+    def ask() -> datetime:
+        if turned.asked:
+            asked.set()
+            assert answer.wait(10)
+        turned.asked += 1
+        return turned.database
+
+    shared = SharedClock(ask, turned.machine)
+    shared()
+    turned.now += jump
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(shared)
+        assert asked.wait(10)
+        second = threads.submit(shared)
+        time.sleep(0.1)
+        answer.set()
+
+        assert first.result(10) == second.result(10) == turned.database
+    assert turned.asked == 2
 
 
 def test_while_the_database_is_away_the_last_difference_holds(turned: Turned, shared: Clock):

@@ -161,3 +161,22 @@ def test_the_window_frees_what_left_it_and_no_more():
     assert throttle.pages_now(known, later, MOST) == 0
     assert throttle.free_at(known, later) == NOON + timedelta(minutes=10, seconds=1)
     assert throttle.pages_now(known, throttle.free_at(known, later), MOST) == 10
+
+
+@pytest.mark.parametrize("stored", [None, 0.0])
+def test_a_refusal_after_one_page_never_stops_the_work_for_good(stored: float | None):
+    known = fresh()
+    known.operating_limit = stored
+    throttle.observe(known, cost(2.0, commands=1, operating=2.0), NOON)
+    throttle.observe_limit(known, NOON)
+
+    assert known.operating_limit == 2.0
+    assert throttle.pages_now(known, NOON + throttle.WINDOW + timedelta(minutes=1), MOST) > 0
+
+
+def test_a_limit_of_nothing_that_was_stored_before_lets_one_page_try():
+    known = fresh()
+    known.mean = known.slowest = known.operating_each = 2.0
+    known.operating_limit = 0.0
+
+    assert throttle.pages_now(known, NOON, MOST) > 0

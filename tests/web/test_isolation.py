@@ -250,3 +250,20 @@ def test_a_body_over_the_limit_is_refused_at_once_and_never_cut(web: Web, alice:
 
     assert answer.status_code == 413
     assert answer.json()["code"] == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "status"),
+    [(b"1" * 1025, 413), (b"5\r\nhello\r\nFFFFFF\r\nhal", 413), (b"zz\r\nhello\r\n0\r\n\r\n", 400)],
+)
+def test_chunks_that_cannot_be_read_are_refused_at_once(web: Web, chunks: bytes, status: int):
+    port = int(web.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        began = time.monotonic()
+        client.sendall(b"POST /runs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+        heard = b""
+        while part := client.recv(65536):
+            heard += part
+
+    assert heard.startswith(b"HTTP/1.1 %d " % status)
+    assert time.monotonic() - began < 5

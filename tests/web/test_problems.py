@@ -1,5 +1,6 @@
 """Each row of the contract's table of errors, met through the web: status, code, who, shape; and the same for htmx."""
 
+from contextlib import ExitStack
 from html import unescape
 from typing import Any
 
@@ -7,7 +8,10 @@ import pytest
 from sqlalchemy import func, select, text
 from werkzeug.test import TestResponse
 
+from b24app.domain import UserRef
+from b24app.errors import Unavailable
 from b24app.services import Services
+from b24app.store.db import OVERFLOW, POOL, HurriedPool
 from b24app.store.models import Run
 from b24sandbox import StandIn
 from tests.people import Person
@@ -56,6 +60,25 @@ def problem_of(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
 def runs_kept(services: Services) -> int:
     with services.store.begin() as db:
         return db.scalar(select(func.count()).select_from(Run)) or 0
+
+
+# --- what we cannot do now -----------------------------------------------------------------------------------------
+
+
+def test_without_a_free_connection_to_the_database_it_says_come_again(alice: Person, services: Services):
+    pool = services.store.engine.pool
+    assert isinstance(pool, HurriedPool)
+    pool._timeout = 0.1
+    with ExitStack() as taken:
+        for _ in range(POOL + OVERFLOW):
+            taken.enter_context(services.store.engine.connect())
+        told = problem_of(alice.get("/runs"), 503, "app_busy")
+        with pytest.raises(Unavailable) as caught:
+            services.tokens.renew(UserRef(alice.portal.member_id, alice.user_id), spent="spent")
+
+    assert told["retry_after"] > 0
+    assert not caught.value.maybe_done
+    assert alice.get("/runs").status_code == 200
 
 
 # --- what Bitrix24 refuses -----------------------------------------------------------------------------------------
