@@ -53,6 +53,7 @@ class RunState(StrEnum):
 
 
 FINAL_STATES = frozenset({RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
+UNKNOWN_SITE = 0  # of a page that is still to be changed and whose site nobody has read yet
 OPEN_STATES = frozenset(RunState) - FINAL_STATES
 
 

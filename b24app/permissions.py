@@ -12,7 +12,7 @@ import structlog
 
 from b24app.bitrix import landing
 from b24app.clock import Clock
-from b24app.domain import Actor, Kind, UserRef
+from b24app.domain import UNKNOWN_SITE, Actor, Kind, UserRef
 from b24app.errors import NotAllowed, PortalError
 from b24app.expiring import ExpiringCache
 from b24app.store.models import Run
@@ -52,8 +52,26 @@ class Permissions:
         self.require_administrator(actor)
 
     def require_publish(self, actor: Actor, run: Run, sites: Collection[int]) -> None:
-        """Takeover: the right to publish on all of the run's sites."""
-        if not self._publishes_on(actor, run, sites):
+        """Takeover: the right to publish on all of the run's sites. Where one is unknown, the asker or an administrator
+        only.
+        """
+        if UNKNOWN_SITE in sites and run.created_by != actor.user_id:
+            self.require_administrator(actor)
+            return
+        known = [site for site in sites if site != UNKNOWN_SITE]
+        if (known or not sites) and not self._publishes_on(actor, run, known):
+            raise NotAllowed()
+
+    def require_some_publish(self, actor: Actor, run: Run, sites: Collection[int]) -> None:
+        """Retry and undo: the right to publish on at least one of the run's sites; Bitrix24 decides page by page. What
+        cannot be asked stops nobody: nothing is done with more than the actor's own rights.
+        """
+        places = [(run.kind, site) for site in sites if site != UNKNOWN_SITE]
+        known = self._known(actor, places)
+        if len(places) < len(sites) or not places or any("public" in codes for codes in known.values()):
+            return
+        asked = self._asked(actor, places, REQUESTS)
+        if len(asked) == len(places) and not any("public" in codes for codes in asked.values()):
             raise NotAllowed()
 
     def readable_sites(self, actor: Actor, run: Run, sites: Collection[int]) -> frozenset[int] | None:
@@ -72,6 +90,8 @@ class Permissions:
         """Whether this person may publish on all of the run's sites. What was refused before is asked again: who was
         given the right a moment ago need not wait.
         """
+        if UNKNOWN_SITE in sites:
+            return False
         places = [(run.kind, site) for site in sites]
         known = self._known(actor, places)
         if not all("public" in known.get(place, NONE) for place in places):

@@ -15,7 +15,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NoReturn
 from uuid import UUID
 
 import structlog
@@ -125,6 +124,7 @@ class Executor:
         except PortalError as error:
             if not is_over():
                 self._take_back(claim.run, error)
+                return
             acted = Batch((), error)
         batch: Batch | None = acted
         if acted.problem is not None:
@@ -136,10 +136,15 @@ class Executor:
         else:
             self._record(claim, batch)
 
-    def _take_back(self, run: Run, error: PortalError) -> NoReturn:
+    def _take_back(self, run: Run, error: PortalError) -> None:
+        """Raises `error`, unless a worker has recorded the run meanwhile."""
+        if self._discard(run):
+            raise error
+
+    @repeated
+    def _discard(self, run: Run) -> bool:
         with self._store.begin() as db:
-            discard(db, run.id)
-        raise error
+            return discard(db, run.id, run.step)
 
     def _after_failed_call(self, run: Run, items: Sequence[RunItem], error: PortalError) -> Batch | None:
         """What to say of a call that failed: a batch, or None when nobody can know yet."""
@@ -153,9 +158,10 @@ class Executor:
             looked = self._batches.look(run, items, LOOK_SECONDS)
         except PortalError:
             return None
-        done = [outcomes.seen_done(run, item, looked.get(item.lid)) for item in items]
+        done = [outcomes.after_lost_answer(run, item, looked.get(item.lid)) for item in items]
         return Batch([result for result in done if result]) if all(done) else Batch((), error)
 
+    @repeated
     def _hand_over(self, run: Run) -> None:
         with self._store.begin() as db:
             self._queue.step(db, run.id, run.member_id)
@@ -284,7 +290,7 @@ class Executor:
             results = [outcomes.unknown(item) for item in sent_ones]
         else:
             results = [
-                outcomes.seen_done(run, item, looked.get(item.lid))
+                outcomes.after_lost_answer(run, item, looked.get(item.lid))
                 or outcomes.result(item, ItemState.CANCELLED, looked.get(item.lid))
                 for item in sent_ones
             ]

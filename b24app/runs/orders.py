@@ -283,6 +283,16 @@ class Orders:
     def _again(
         self, actor: Actor, run_id: UUID, which: ItemState, readable: Collection[int] | None, *, undo: bool
     ) -> UUID:
+        again, is_one_page_now = self._write_again(actor, run_id, which, readable, undo=undo)
+        if is_one_page_now:
+            self._executor.run_now(again)
+        return again
+
+    @repeated
+    def _write_again(
+        self, actor: Actor, run_id: UUID, which: ItemState, readable: Collection[int] | None, *, undo: bool
+    ) -> tuple[UUID, bool]:
+        """The new run, and whether it is done while the person waits."""
         now = self._clock()
         with self._store.begin() as db:
             self._hold_open(db, actor)
@@ -308,9 +318,7 @@ class Orders:
             if order.is_one_page_now:
                 run.state, run.started_at = RunState.RUNNING, now
             self._write(db, actor, run, items, order)
-        if order.is_one_page_now:
-            self._executor.run_now(run.id)
-        return run.id
+        return run.id, order.is_one_page_now
 
     def _until_the_same_end(self, run: Run, order: Order, halves: Halves, now: datetime) -> Order:
         """The retry of a "down until" joins its return while that is to come, and gets one of its own where it ended
@@ -324,11 +332,13 @@ class Orders:
                 detail=N_("Its pages were to be back by now. Nothing was changed."),
                 remedy=N_("Give a new order if it is still wanted."),
             )
-        run.until, run.until_wall, run.zone = old.until, old.until_wall, old.zone
+        # The return's own wall time and zone: the two ends may have been moved in different zones.
+        wall, zone = (back.at_wall, back.zone) if back is not None else (None, old.zone)
+        run.until, run.until_wall, run.zone = old.until, wall, zone
         if back is not None and back.state is RunState.SCHEDULED:
             run.returns_run = back.id
             return order
-        return replace(order, until=ScheduledTime(old.until, old.until_wall), zone=old.zone)
+        return replace(order, until=ScheduledTime(old.until, wall), zone=zone)
 
 
 def _item(position: int, lid: int, page: Page | None, read_at: datetime) -> RunItem:

@@ -137,7 +137,7 @@ def decide(run: Run, item: RunItem, now: PageState | None) -> Result | None:
     """After a look: what needs no request any more, or None for what is still to be done."""
     if now is None:
         return result(item, ItemState.FAILED, None, **recorded(PageGone()))
-    if item.state is ItemState.RUNNING and (done := seen_done(run, item, now)):
+    if item.state is ItemState.RUNNING and (done := after_lost_answer(run, item, now)):
         return done
     if now.active == _wanted(run):
         return result(item, ItemState.SKIPPED, now, code=ALREADY_SO)
@@ -158,6 +158,20 @@ def seen_done(run: Run, item: RunItem, now: PageState | None) -> Result | None:
     if now.modified_by not in (run.acting_as, run.created_by, None):
         return None
     return replace(result(item, ItemState.SUCCEEDED, now, after=kept(now)), before=item.before)
+
+
+def after_lost_answer(run: Run, item: RunItem, now: PageState | None) -> Result | None:
+    """What a look tells of a request whose answer was lost; None where it did nothing.
+
+    Somebody may have edited the page after it. Of a run with a return that must not make the page one that was so
+    before: the return is to look at it.
+    """
+    done = seen_done(run, item, now)
+    if done is not None or run.returns_run is None or now is None or not was_read(item):
+        return done
+    if now.active is not _wanted(run) or (item.before or {}).get("active") is _wanted(run):
+        return None
+    return replace(unknown(item), after=kept(now))
 
 
 def outcome(

@@ -5,12 +5,12 @@ scope that was withdrawn, a user who left. What it finds is written on the run a
 asker and for those who can take over. It changes nothing else: at its time the run still runs as the asker.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from b24app.bitrix import landing
 from b24app.bitrix.rest import result_of
@@ -51,22 +51,29 @@ class Preflight:
             self.look_at(asker)
         return len(askers)
 
-    def recovered(self) -> list[UserRef]:
+    def recovered(self) -> Iterator[UserRef]:
         """Askers whose runs wait and could go on now, because what held them up has ended without anybody's doing.
 
-        A withdrawn scope may be back, a closed portal open. One request an asker; none where the token is dead.
+        A withdrawn scope may be back, a closed portal open. One request an asker; none where the token is dead. Who was
+        asked longest ago comes first, so that a few who never answer do not take all the time.
         """
+        began = self._clock()
         query = (
             select(Run.member_id, Run.acting_as)
             .join(Portal, Portal.member_id == Run.member_id)
             .where(Run.state == RunState.WAITING, Portal.uninstalled_at.is_(None), Portal.suspended_code.is_(None))
             .where(~Run.stopped_by(PublishTooLate), ~Run.stopped_by(UnpublishTooLate))
             .group_by(Run.member_id, Run.acting_as)
-            .order_by(func.min(Run.waiting_since))
+            .order_by(func.min(Run.checked_at).nulls_first(), func.min(Run.waiting_since))
         )
         with self._store.begin() as db:
             askers = [UserRef(member_id, user_id) for member_id, user_id in db.execute(query.limit(ASKERS_AT_ONCE))]
-        return [asker for asker in askers if self._can_work(asker)]
+        for asker in askers:
+            if self._clock() - began > ENOUGH:
+                return
+            self._note_attempt(_of(asker, RunState.WAITING))
+            if self._can_work(asker):
+                yield asker
 
     def _can_work(self, asker: UserRef) -> bool:
         try:
@@ -98,14 +105,16 @@ class Preflight:
         try:
             rights = self._rights(asker, {(run.kind, site) for run in runs for site in sites.get(run.id, ())})
         except PortalError as refused:
-            if not refused.transient:
+            if refused.transient:
+                self._note_attempt((Run.id.in_([run.id for run in runs]), Run.state == RunState.SCHEDULED))
+            else:
                 self._write(dict.fromkeys((run.id for run in runs), refused))
             return
         self._write({run.id: _lack(run, sites.get(run.id, ()), rights) for run in runs})
 
     def _plans(self, asker: UserRef) -> tuple[list[Run], dict[UUID, list[int]]]:
         """The asker's scheduled runs, and the sites whose pages are in each, as far as they are known."""
-        mine = (Run.member_id == asker.member_id, Run.acting_as == asker.user_id, Run.state == RunState.SCHEDULED)
+        mine = _of(asker, RunState.SCHEDULED)
         with self._store.begin() as db:
             runs = list(db.scalars(select(Run).where(*mine)))
             known = select(RunItem.run_id, RunItem.site_id).join(Run, Run.id == RunItem.run_id)
@@ -129,6 +138,14 @@ class Preflight:
         return found
 
     @repeated
+    def _note_attempt(self, runs: Iterable[ColumnElement[bool]]) -> None:
+        """Asked, whatever comes of it: the next look begins with others."""
+        held = select(Run.id).where(*runs).order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)
+        with self._store.begin() as db:
+            ids = db.scalars(held).all()
+            db.execute(update(Run).where(Run.id.in_(ids)).values(checked_at=self._clock()))
+
+    @repeated
     def _write(self, doubts: Mapping[UUID, PortalError | None]) -> None:
         now = self._clock()
         mine = select(Run).where(Run.id.in_(doubts), Run.state == RunState.SCHEDULED)
@@ -142,6 +159,10 @@ class Preflight:
                 elif doubt is not None:
                     log.info("run_in_doubt", run=str(run.id), code=doubt.code)
                 db.execute(update(Run).where(Run.id == run.id).values(doubt=doubt, checked_at=now))
+
+
+def _of(asker: UserRef, state: RunState) -> tuple[ColumnElement[bool], ...]:
+    return Run.member_id == asker.member_id, Run.acting_as == asker.user_id, Run.state == state
 
 
 def _lack(run: Run, sites: Iterable[int], rights: Rights) -> PortalError | None:

@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.domain import OPEN_STATES, Action, Actor, ItemState, Kind, RunState
+from b24app.domain import OPEN_STATES, UNKNOWN_SITE, Action, Actor, ItemState, Kind, RunState
 from b24app.runs.states import IS_UNDOING, can_be_done, is_settling, is_undone, run_of
+from b24app.runs.windows import TO_COME
 from b24app.store.db import Store
 from b24app.store.models import Run, RunItem
 
@@ -137,6 +138,26 @@ class RunQueries:
                     found[run_id].add(site)
         return {run_id: frozenset(sites) for run_id, sites in found.items()}
 
+    def sites_to_steer(self, actor: Actor, run_id: UUID, *, whole: bool = False) -> tuple[Run, frozenset[int]]:
+        """Whose order it is to steer, and the sites of its pages; UNKNOWN_SITE among them where that of a page which is
+        still to be changed is not known.
+
+        whole  the window as a whole, with the order that began it, though the run may be a retry that joined it
+        """
+        with self._store.begin() as db:
+            run = run_of(db, actor, run_id)
+            ids = {run.id, run.undoes or run.id}
+            if whole:
+                first, ids = _window(db, actor, run)
+            else:
+                first = run
+            rows = db.execute(select(RunItem.lid, RunItem.site_id, RunItem.state).where(RunItem.run_id.in_(ids))).all()
+        known = {lid for lid, site, _ in rows if site is not None}
+        sites = {site for _, site, _ in rows if site is not None}
+        if any(state in TO_COME and lid not in known for lid, _, state in rows):
+            sites.add(UNKNOWN_SITE)
+        return first, frozenset(sites)
+
     def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
         """Runs of the portal, newest first, without items; and where the next screen begins."""
         with self._store.begin() as db:
@@ -222,6 +243,15 @@ class RunQueries:
         with self._store.begin() as db:
             run = run_of(db, actor, run_id, lock=True)
             run.seen_by = sorted({*run.seen_by, actor.user_id})
+
+
+def _window(db: Session, actor: Actor, run: Run) -> tuple[Run, set[UUID]]:
+    """The order that began the run's window, and the ids of all runs of it."""
+    back_id = run.returns_run or run.id
+    both = or_(Run.id == back_id, Run.returns_run == back_id)
+    order = (Run.returns_run.is_(None), Run.created_at, Run.id)
+    runs = db.scalars(select(Run).where(Run.member_id == actor.member_id, both).order_by(*order)).all()
+    return next(iter(runs), run), {each.id for each in runs} | {run.id, run.undoes or run.id}
 
 
 def _count(run_id: UUID) -> Select[int]:

@@ -6,6 +6,7 @@ nothing is done at all. What its return brings back is told in `windows`.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from b24app import zones
 from b24app.clock import Clock
 from b24app.domain import ItemState, RunState
-from b24app.errors import BothTimesPast, NothingToBringBack, TimeIsUp, WaitedTooLong
+from b24app.errors import BothTimesPast, NotFound, NothingToBringBack, TimeIsUp, WaitedTooLong
 from b24app.runs import windows
 from b24app.runs.local_time import nearest
 from b24app.runs.outcomes import result, unknown, was_read
@@ -58,13 +59,14 @@ class Schedule:
             if run is None:
                 return
             if run.state is RunState.SCHEDULED and run.at is not None and run.at > now:
-                self._wake(db, run, run.at - now)
+                self._queue.begin(db, run.id, at=self._after(db, run.at - now))
                 return
             due = (Run.member_id == run.member_id, Run.state == RunState.SCHEDULED, Run.at <= now)
             runs = list(db.scalars(select(Run.id).where(*due).order_by(Run.at, Run.is_return, Run.created_at)))
         for each in runs:
-            if self._begin_due(each, now):
-                return
+            with suppress(NotFound):  # gone meanwhile
+                if self._begin_due(each, now):
+                    return
 
     @repeated
     def _begin_due(self, run_id: UUID, now: datetime) -> bool:
@@ -92,7 +94,8 @@ class Schedule:
                 end(db, first, RunState.CANCELLED, now, TimeIsUp if _has_changed(db, first) else BothTimesPast)
         sent = _in_flight(db, halves.firsts)
         if sent and back.at is not None and now - back.at < IN_FLIGHT_AT_MOST:
-            self._wake(db, back, IN_FLIGHT)
+            # One job in place of any other: every job that comes by here would add one more.
+            self._queue.begin_instead(db, back.id, at=self._after(db, IN_FLIGHT))
             return False
         for first, items in sent.items():
             lost = [unknown(item) if was_read(item) else result(item, ItemState.CANCELLED, None) for item in items]
@@ -104,10 +107,10 @@ class Schedule:
         _learn_titles(db, back)
         return True
 
-    def _wake(self, db: Session, run: Run, span: timedelta) -> None:
-        """Look again after `span`: not before the run's time by either clock, the worker's or the database's."""
+    def _after(self, db: Session, span: timedelta) -> datetime:
+        """When to look again: after `span` by either clock, the worker's and the database's."""
         by_database: datetime = db.scalars(select(func.clock_timestamp() + span)).one()
-        self._queue.begin(db, run.id, at=max(by_database, self._clock() + span))
+        return max(by_database, self._clock() + span)
 
     @repeated
     def wake_forgotten(self) -> int:
@@ -134,7 +137,11 @@ class Schedule:
                 )
             ).all()
         moved = [run_id for run_id, at, wall, zone in local if at and wall and zone and at != _meant(wall, zone, at)]
-        return sum(self._follow(run_id) for run_id in moved)
+        followed = 0
+        for run_id in moved:
+            with suppress(NotFound):
+                followed += self._follow(run_id)
+        return followed
 
     @repeated
     def _follow(self, run_id: UUID) -> bool:
@@ -158,7 +165,8 @@ class Schedule:
             tired = select(Run.id).where(Run.state == RunState.WAITING, Run.waiting_since < now - PATIENCE)
             ids = list(db.scalars(tired.limit(MANY)))
         for run_id in ids:
-            self._give_up(run_id, now)
+            with suppress(NotFound):
+                self._give_up(run_id, now)
         return len(ids)
 
     @repeated
@@ -172,7 +180,7 @@ class Schedule:
             why = {"code": WaitedTooLong.code, "problem": WaitedTooLong.key}
             db.execute(update(RunItem).where(*left).values(state=ItemState.FAILED, **why))
             end(db, run, RunState.FAILED, now)
-            if halves.back is not None and not halves.is_return:
+            if halves.back is not None and all(first.state.is_final for first in halves.firsts):
                 drop_idle_return(db, halves.back, now)
             log.info("run_given_up", run=str(run.id))
 

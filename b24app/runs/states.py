@@ -78,6 +78,11 @@ class Halves:
         return self.run is self.back
 
     @property
+    def is_joined(self) -> bool:
+        """The run is a retry that joined the return of another."""
+        return not self.is_return and self.run is not self.first
+
+    @property
     def open(self) -> list[Run]:
         """The halves that have not ended."""
         return [run for run in (*self.firsts, self.back) if run is not None and not run.state.is_final]
@@ -86,20 +91,19 @@ class Halves:
 def pair(db: Session, run_id: UUID) -> Halves:
     """The run and what belongs to it: the return it has, or what it is the return of.
 
-    Always locked in one order, firsts before their return, so that two who meet here never wait for each other.
+    Always locked in the order of `lock_runs`, so that two who meet here never wait for each other. Raises NotFound.
     """
     back_id = select(Run.returns_run).where(Run.id == run_id).scalar_subquery()
     both = or_(Run.id == run_id, Run.returns_run == run_id, Run.id == back_id, Run.returns_run == back_id)
-    query = (
-        select(Run)
-        .where(both)
-        .order_by(Run.returns_run.is_(None), Run.created_at, Run.id)
-        .with_for_update(key_share=True)
-    )
+    query = select(Run).where(both).order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)
     found = db.scalars(query.execution_options(populate_existing=True)).all()
-    run = next(each for each in found if each.id == run_id)
+    run = next((each for each in found if each.id == run_id), None)
+    if run is None:  # it went while we waited for it
+        raise NotFound()
     ends_it = run.returns_run or run.id
-    firsts = [each for each in found if each.returns_run == ends_it]
+    firsts = sorted(
+        (each for each in found if each.returns_run == ends_it), key=lambda each: (each.created_at, each.id)
+    )
     return Halves(run, firsts or [run], next((each for each in found if firsts and each.id == ends_it), None))
 
 
@@ -121,12 +125,21 @@ def drop_idle_return(db: Session, back: Run, now: datetime) -> None:
         end(db, back, RunState.CANCELLED, now, NothingToBringBack)
 
 
-def discard(db: Session, run_id: UUID) -> None:
-    """Take back a run whose only call failed as a call: nothing was done, so nothing is kept, nor its return."""
-    run = pair(db, run_id)
-    if run.back is not None and run.first is run.run:  # a retry only joined the return of another run
-        db.execute(delete(Run).where(Run.id == run.back.id))
+def discard(db: Session, run_id: UUID, step: int) -> bool:
+    """Take back a run whose only call failed as a call: nothing was done, so nothing is kept, nor its return.
+
+    False when somebody else has recorded this step meanwhile: then it is theirs.
+    """
+    try:
+        halves = pair(db, run_id)
+    except NotFound:
+        return True
+    if halves.run.step != step:
+        return False
+    if halves.back is not None and not halves.is_joined:
+        db.execute(delete(Run).where(Run.id == halves.back.id))
     db.execute(delete(Run).where(Run.id == run_id))
+    return True
 
 
 def is_undone(db: Session, run: Run) -> bool:
@@ -163,8 +176,11 @@ def may_change_hands(run: Run, user_id: int) -> bool:
 
 
 def hand_over(halves: Halves, actor: Actor, now: datetime) -> None:
-    """The run and its other half go on as the actor, who knows how late it is and wants it all the same."""
-    for run in halves.open:
+    """The run and its other half go on as the actor, who knows how late it is and wants it all the same.
+
+    A retry that joined another's return goes on alone: the return is over more than the retry's pages.
+    """
+    for run in [halves.run] if halves.is_joined else halves.open:
         run.acting_as, run.acting_name, run.doubt = actor.user_id, actor.name, None
     if is_too_late(halves.run, now):
         halves.run.decided_by, halves.run.decided_at = actor.user_id, now

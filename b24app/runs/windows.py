@@ -98,9 +98,18 @@ def open_over(db: Session, run: Run, live: Mapping[int, bool]) -> None:
 
 
 def close_over(db: Session, run: Run, lids: Collection[int]) -> None:
-    """The run did not change these pages after all: its window is not over them."""
+    """The run did not change these pages after all: its window is not over them, unless another run of the same
+    window changed them or may have.
+    """
     if run.returns_run is not None and lids:
-        untouched = (RunItem.run_id == run.returns_run, RunItem.lid.in_(lids), RunItem.state == ItemState.PENDING)
+        by_another = (
+            select(RunItem.lid)
+            .join(Run, Run.id == RunItem.run_id)
+            .where(Run.returns_run == run.returns_run, Run.id != run.id, RunItem.lid.in_(lids))
+            .where(or_(RunItem.state == ItemState.SUCCEEDED, RunItem.code == UNKNOWN))
+        )
+        left = set(lids) - set(db.scalars(by_another))
+        untouched = (RunItem.run_id == run.returns_run, RunItem.lid.in_(left), RunItem.state == ItemState.PENDING)
         db.execute(update(RunItem).where(*untouched).values(baseline=None, expected=None))
 
 
@@ -123,8 +132,10 @@ def record(db: Session, run: Run, results: Iterable[Result]) -> None:
             expected = _left(run, by_lid[lid]) if lid in changed else None
         else:
             expected = _opened_in(others, run, by_lid[lid])
+        edited = by_lid[lid].code == UNKNOWN and by_lid[lid].after is not None  # by somebody else: others know better
         for each in windows:
-            each.item.expected = expected or each.item.expected
+            if not edited or each.back.id == run.returns_run:
+                each.item.expected = expected or each.item.expected
 
 
 def _opened_in(others: Sequence[Window], run: Run, done: Result) -> dict[str, Any] | None:

@@ -225,7 +225,7 @@ def one(run_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:run_id>/cancel")
 def cancel(run_id: UUID) -> Response:
-    services().permissions.require_steering(g.actor, services().runs.get(g.actor, run_id), _sites(run_id))
+    services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id))
     services().orders.cancel(g.actor, run_id)
     return _answer(run_id, 200)
 
@@ -234,8 +234,7 @@ def cancel(run_id: UUID) -> Response:
 def move(run_id: UUID) -> Response:
     form = read(MoveForm, body())
     zone = g.actor.zone if form.zone is None else form.zone
-    run = services().runs.get(g.actor, run_id)
-    services().permissions.require_steering(g.actor, run, _sites(run_id))
+    services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id, whole=True))
     now = services().clock()
     at, until = (None if said is None else moment(said, zone, now) for said in (form.at, form.until))
     if at is None and until is None:
@@ -247,23 +246,30 @@ def move(run_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:run_id>/retry")
 def retry(run_id: UUID) -> Response:
-    return _answer(services().orders.retry(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
+    return _answer(services().orders.retry(g.actor, run_id, _readable(_to_repeat(run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/undo")
 def undo(run_id: UUID) -> Response:
-    return _answer(services().orders.undo(g.actor, run_id, _readable(services().runs.get(g.actor, run_id))), 201)
+    return _answer(services().orders.undo(g.actor, run_id, _readable(_to_repeat(run_id))), 201)
 
 
 @blueprint.post("/<uuid:run_id>/takeover")
 def takeover(run_id: UUID) -> Response:
-    services().permissions.require_publish(g.actor, services().runs.get(g.actor, run_id), _sites(run_id))
+    services().permissions.require_publish(g.actor, *services().runs.sites_to_steer(g.actor, run_id))
     services().waiting.take_over(g.actor, run_id)
     return _answer(run_id, 200)
 
 
 def _sites(run_id: UUID) -> frozenset[int]:
     return services().runs.sites_of(g.actor, run_id)
+
+
+def _to_repeat(run_id: UUID) -> Run:
+    """The run, for somebody who may retry or undo it. Raises NotAllowed."""
+    run = services().runs.get(g.actor, run_id)
+    services().permissions.require_some_publish(g.actor, run, _sites(run_id))
+    return run
 
 
 def _readable(run: Run) -> frozenset[int] | None:

@@ -1,11 +1,13 @@
 """One page now: what happens at the portal, what is answered, what is kept."""
 
 from threading import Thread
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
 
+from b24app.errors import NotFound
+from b24app.runs.states import discard, pair
 from b24app.services import Services
 from b24sandbox import PortalHandle, StandIn
 from tests.people import Person, body_of
@@ -175,6 +177,24 @@ def test_a_failure_of_the_call_is_a_problem_and_no_run_is_kept(
     assert alice.portal.page(PAGE).active
     if status not in (401,) and code != "user_access_error":
         assert body_of(alice.get("/runs"))["runs"] == []
+
+
+def test_a_run_that_somebody_recorded_meanwhile_is_not_taken_back(alice: Person, services: Services):
+    run = UUID(body_of(alice.unpublish(PAGE))["id"])
+
+    with services.store.begin() as db:
+        step = pair(db, run).run.step
+        taken_back = discard(db, run, step - 1)
+
+    assert not taken_back
+    assert alice.get(f"/runs/{run}").status_code == 200
+
+
+def test_a_run_that_went_while_somebody_waited_for_it_is_not_found(services: Services):
+    with services.store.begin() as db, pytest.raises(NotFound):
+        pair(db, uuid4())
+    with services.store.begin() as db:
+        assert discard(db, uuid4(), 0)
 
 
 def test_a_missing_scope_names_the_scope_and_does_not_renew(alice: Person, standin: StandIn):

@@ -1,11 +1,15 @@
 """The contract's table "who may": each verb by each kind of person, on a run over two sites that Alice ordered."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from b24app.domain import RunState
+from b24app.services import Services
+from b24app.store.models import RunItem
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.conftest import Turn, Work
@@ -78,6 +82,23 @@ def test_who_may_steer(
         assert state(alice, run) == (RunState.WAITING if verb == "takeover" else RunState.SCHEDULED)
 
 
+@pytest.mark.parametrize(("who", "status"), [("publisher", NO), ("administrator", YES)])
+def test_a_page_of_an_unknown_site_is_nobodys_to_take_over_but_an_administrators(
+    alice: Person, app: Flask, standin: StandIn, services: Services, work: Work, who: str, status: int
+):
+    run = ordered(alice)
+    standin.fault(0, method="batch", kind="error", code="insufficient_scope", status=401, times=-1)
+    work()
+    standin.clear_faults()
+    with services.store.begin() as db:
+        unread = (RunItem.run_id == UUID(run), RunItem.lid == IN_SHOP)
+        db.execute(update(RunItem).where(*unread).values(site_id=None))
+
+    answer = person(who, app, standin, alice).post(f"/runs/{run}/takeover")
+
+    assert answer.status_code == status, answer.text
+
+
 @pytest.mark.parametrize("who", PEOPLE)
 def test_everybody_of_the_portal_sees_the_run_and_items_of_sites_they_read(
     alice: Person, app: Flask, standin: StandIn, work: Work, who: str
@@ -98,8 +119,8 @@ def test_everybody_of_the_portal_sees_the_run_and_items_of_sites_they_read(
     assert as_file.count("\n") == 1 + len(shown)
 
 
-@pytest.mark.parametrize("who", PEOPLE)
-def test_anybody_may_undo_and_bitrix24_decides_page_by_page(
+@pytest.mark.parametrize("who", ["asker", "administrator", "publisher", "publisher_of_one"])
+def test_who_may_publish_somewhere_undoes_and_bitrix24_decides_page_by_page(
     alice: Person, app: Flask, standin: StandIn, work: Work, who: str
 ):
     run = ordered(alice)
@@ -112,11 +133,30 @@ def test_anybody_may_undo_and_bitrix24_decides_page_by_page(
     assert answer.status_code == 201
     assert answer.json
     assert answer.json["acting_as"]["user_id"] == asker.user_id
-    may = {"publisher_of_one": [ON_MAIN], "reader": [], "blind": []}.get(who, [ON_MAIN, IN_SHOP])
+    may = [ON_MAIN] if who == "publisher_of_one" else [ON_MAIN, IN_SHOP]
     assert [lid for lid in (ON_MAIN, IN_SHOP) if standin.portals[0].page(lid).active] == may
 
 
-@pytest.mark.parametrize("who", ["asker", "publisher", "reader"])
+@pytest.mark.parametrize("verb", ["undo", "retry"])
+@pytest.mark.parametrize("who", ["reader", "blind"])
+def test_who_may_publish_nowhere_in_a_run_neither_undoes_nor_retries_it(
+    alice: Person, app: Flask, standin: StandIn, work: Work, who: str, verb: str
+):
+    alice.portal.rights("editor", 5, ["read"])
+    run = ordered(alice)
+    work()
+    asker = person(who, app, standin, alice)
+
+    answer = asker.post(f"/runs/{run}/{verb}")
+    work()
+
+    assert answer.status_code == NO
+    assert answer.json
+    assert answer.json["code"] == "not_allowed"
+    assert [standin.portals[0].page(lid).active for lid in (ON_MAIN, IN_SHOP)] == [False, True]
+
+
+@pytest.mark.parametrize("who", ["asker", "publisher", "publisher_of_one"])
 def test_anybody_may_retry_what_failed_with_rights_of_their_own(
     alice: Person, app: Flask, standin: StandIn, work: Work, who: str
 ):
@@ -193,14 +233,15 @@ def test_a_right_taken_away_before_the_time_fails_the_page_with_the_reason(
     assert alice.portal.page(IN_SHOP).active
 
 
-def test_an_undo_by_a_colleague_shows_no_more_than_the_run_did(alice: Person, bob: Person):
+def test_an_undo_by_a_colleague_shows_no_more_than_the_run_did(alice: Person, bob: Person, work: Work):
     """The new run is the colleague's own, and still names no page of a site they cannot read."""
-    run = alice.unpublish(ON_MAIN).json
-    assert run
+    run = ordered(alice)
+    work()
     title = alice.portal.page(ON_MAIN).title
     alice.portal.rights(bob.user_id, 3, [])
+    alice.portal.rights(bob.user_id, 5, ["read", "public"])
 
-    again = bob.post(f"/runs/{run['id']}/undo")
+    again = bob.post(f"/runs/{run}/undo")
 
     assert again.status_code == 201
     assert again.json

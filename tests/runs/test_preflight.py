@@ -162,6 +162,21 @@ def test_a_portal_that_does_not_answer_raises_no_doubt(
     assert news(alice.opened())["doubtful"] == []
 
 
+def test_an_asker_who_was_not_answered_lets_others_come_first(
+    alice: Person, services: Services, clock: TurnableClock, turn: Turn, standin: StandIn
+):
+    scheduled(alice, clock, days=5)
+    turn(days=1)
+    standin.fault(0, "batch", kind="html", status=502, times=9)
+
+    asked = [services.preflight.check_upcoming() for _ in range(2)]
+
+    standin.clear_faults()
+    assert asked == [1, 0]
+    turn(days=1)
+    assert services.preflight.check_upcoming() == 1
+
+
 def test_a_run_that_waits_goes_on_by_itself_when_the_cause_has_ended(
     ada: Person, alice: Person, services: Services, clock: TurnableClock, turn: Turn, work: Work
 ):
@@ -169,12 +184,12 @@ def test_a_run_that_waits_goes_on_by_itself_when_the_cause_has_ended(
     take_scope(alice)
     turn(hours=2, seconds=1)
     work()
-    assert services.preflight.recovered() == []
+    assert list(services.preflight.recovered()) == []
     alice.portal.scope(["landing"])
     turn(hours=1)  # tokens know of a granted scope from their next renewal on
 
     asker = UserRef(alice.portal.member_id, alice.user_id)
-    assert services.preflight.recovered() == [asker]
+    assert list(services.preflight.recovered()) == [asker]
     services.waiting.resume_for(asker)
     work()
 

@@ -4,11 +4,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from threading import Thread
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from alembic import command
+from sqlalchemy import text, update
 
+from b24app.domain import ItemState
 from b24app.services import Services
+from b24app.store.models import RunItem
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.conftest import Turn
@@ -17,7 +22,7 @@ from tests.people import Person
 from tests.processes import wait_until
 from tests.worker import pump
 
-PAGE, OTHER = 351, 352
+PAGE, OTHER, IN_SHOP = 351, 352, 411  # the last in another site
 BEFORE_WINDOWS = "0008"  # the migration before them
 ACT = "landing.landing.unpublic"
 Go = Callable[..., None]
@@ -340,6 +345,124 @@ def test_pages_whose_state_nobody_knows_are_looked_at_and_brought_back(
 
     assert is_up(alice)
     assert is_up(alice, OTHER)
+
+
+def test_pages_come_back_though_a_retry_met_them_already_down(
+    alice: Person, ada: Person, standin: StandIn, go: Go, window
+):
+    """Nobody knew whether they went down; the person tries again before their end."""
+    first = window(alice, 3, 9, PAGE, OTHER)
+    standin.fault(0, method="batch", kind="reset_after", times=1)
+    go(hours=3)
+    shown(ada.opened().post(f"/runs/{first['id']}/cancel"))
+    alice.portal.expire_refresh(alice.user_id)
+    go(minutes=10)
+    assert [item["code"] for item in run(ada, first["id"])["items"]] == ["outcome_unknown"] * 2
+
+    again = shown(alice.opened().post(f"/runs/{first['id']}/retry"))
+    go(seconds=1)
+
+    assert [item["code"] for item in run(alice, again["id"])["items"]] == ["already_so"] * 2
+    go(hours=6)
+    assert is_up(alice)
+    assert is_up(alice, OTHER)
+
+
+def test_a_lost_answer_and_a_colleagues_edit_are_told_at_the_end(alice: Person, standin: StandIn, go: Go, window):
+    """The page went down and was edited before anybody looked: it is not taken for one that was down before."""
+    first = window(alice, 3, 9, PAGE, OTHER)
+    standin.fault(0, method="batch", kind="reset_after", times=1)
+    go(hours=3)
+    assert [item["state"] for item in run(alice, first["id"])["items"]] == ["running"] * 2
+    alice.portal.change_page(PAGE, modified_by=1, modified_at=standin.world.clock.now())
+    go(minutes=10)
+
+    assert [item["code"] for item in run(alice, first["id"])["items"]] == ["outcome_unknown", None]
+    go(hours=6)
+    assert [item["code"] for item in back_of(alice, first)["items"]] == ["changed_since", None]
+    assert is_up(alice, OTHER)
+
+
+def refused_on_one_site(alice: Person, go: Go, window) -> dict[str, Any]:
+    """A window over pages of two sites that has begun on one of them only."""
+    site = alice.portal.page(PAGE).site_id
+    alice.portal.rights(alice.user_id, site, ["read"])
+    first = window(alice, 3, 9, PAGE, IN_SHOP)
+    go(hours=3)
+    assert run(alice, first["id"])["state"] == "partial"
+    alice.portal.rights(alice.user_id, site, ["read", "public"])
+    return first
+
+
+def test_who_retried_a_part_does_not_move_the_end_of_the_whole(
+    alice: Person, bob: Person, clock: TurnableClock, go: Go, window
+):
+    first = refused_on_one_site(alice, go, window)
+    bob.portal.rights(bob.user_id, alice.portal.page(PAGE).site_id, ["read", "public"])
+    bob.portal.rights(bob.user_id, alice.portal.page(IN_SHOP).site_id, ["read"])
+    again = shown(bob.opened().post(f"/runs/{first['id']}/retry"))
+    later = {"until": (clock() + timedelta(hours=90)).isoformat(timespec="seconds")}
+
+    refused, allowed = (person.post(f"/runs/{again['id']}/move", later).status_code for person in (bob, alice))
+
+    assert (refused, allowed) == (403, 200)
+
+
+def test_a_takeover_of_a_joined_retry_leaves_the_return_to_its_asker(
+    alice: Person, ada: Person, bob: Person, go: Go, window
+):
+    site = alice.portal.page(PAGE).site_id
+    alice.portal.rights(alice.user_id, site, ["read"])
+    first = window(alice, 3, 9, PAGE, OTHER)
+    go(hours=3)
+    bob.portal.rights(bob.user_id, site, ["read", "public"])
+    again = shown(bob.opened().post(f"/runs/{first['id']}/retry"))
+    bob.portal.expire_refresh(bob.user_id)
+    go(hours=2)
+    assert run(ada, again["id"])["state"] == "waiting"
+
+    taken = shown(ada.opened().post(f"/runs/{again['id']}/takeover"))
+
+    assert taken["acting_as"]["user_id"] == ada.user_id
+    assert back_of(ada, first)["acting_as"]["user_id"] == alice.user_id
+
+
+def test_looks_at_a_return_that_waits_for_a_batch_do_not_add_up(
+    alice: Person, services: Services, turn: Turn, go: Go, window
+):
+    first = window(alice, 3, 9, PAGE, OTHER)
+    go(hours=3)
+    with services.store.begin() as db:
+        sent = {"state": ItemState.RUNNING, "before": {"active": True, "read_at": services.clock().isoformat()}}
+        db.execute(update(RunItem).where(RunItem.run_id == UUID(first["id"])).values(sent))
+    turn(hours=6, seconds=2)
+
+    for _ in range(3):
+        services.schedule.begin(UUID(first["returns_run"]))
+
+    jobs = text("select count(*) from procrastinate_jobs where status = 'todo' and args->>'run' = :run")
+    with services.store.begin() as db:
+        assert db.scalar(jobs, {"run": first["returns_run"]}) == 1
+
+
+def test_a_retry_keeps_the_end_in_the_zone_it_was_said_in(alice: Person, go: Go, clock: TurnableClock):
+    site = alice.portal.page(PAGE).site_id
+    alice.portal.rights(alice.user_id, site, ["read"])
+
+    def wall(hours: float, zone: str) -> str:
+        return f"{(clock() + timedelta(hours=hours)).astimezone(ZoneInfo(zone)):%Y-%m-%dT%H:%M}"
+
+    berlin, tokyo = "Europe/Berlin", "Asia/Tokyo"
+    times = {"at": wall(2, berlin), "until": wall(9, berlin), "zone": berlin}
+    first = shown(alice.opened().order("unpublish", PAGE, OTHER, **times))
+    shown(alice.post(f"/runs/{first['id']}/move", {"at": wall(3, tokyo), "zone": tokyo}))
+    go(hours=3)
+    assert run(alice, first["id"])["zone"] == tokyo
+    alice.portal.rights(alice.user_id, site, ["read", "public"])
+
+    again = shown(alice.post(f"/runs/{first['id']}/retry"))
+
+    assert (again["zone"], again["until"]) == (berlin, first["until"])
 
 
 @pytest.mark.parametrize("lids", [(PAGE,), (PAGE, OTHER)])
