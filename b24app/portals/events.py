@@ -20,7 +20,17 @@ from b24app.bitrix.forms import TOKEN, EventPost
 from b24app.clock import Clock
 from b24app.deadline import within
 from b24app.domain import read_id
-from b24app.errors import AuthorizationUnavailable, ForbiddenAddress, Forged, PaymentRequired, PortalError, Unavailable
+from b24app.errors import (
+    AuthorizationUnavailable,
+    Blocked,
+    ForbiddenAddress,
+    Forged,
+    KeyMissing,
+    OperatorError,
+    PaymentRequired,
+    PortalError,
+    Problem,
+)
 from b24app.portals.inbox import Inbox, Later, Received
 from b24app.portals.installs import Grant, Installs, matches_application_token
 from b24app.portals.removal import Removal
@@ -88,7 +98,7 @@ class InstallEvents:
             self._inbox.put(self._proven_user_ready(post, address))
         elif self._has_secret(post):
             if post.event in self._works:
-                self._inbox.put(_received(post), newest_only=post.event == UNINSTALL)
+                self._inbox.put(_received(post), merge=True)
         elif post.event in (INSTALL, UPDATE) and post.auth.access_token and post.auth.application_token:
             self._prove(_claim(post, address), post)
             self._inbox.put(replace(_received(post), secret=_tokens_of(post)))
@@ -143,7 +153,10 @@ class InstallEvents:
         """Carry an event of the inbox out, if it is due. What fails is due again after a while, each time a longer one;
         so is what a killed worker left.
         """
-        event = self._inbox.begin(event_id)
+        try:
+            event = self._inbox.begin(event_id)
+        except KeyMissing:
+            return
         if event is None:
             return
         try:
@@ -152,10 +165,10 @@ class InstallEvents:
             log.warning("event_not_done_yet", event_name=event.event, member_id=event.member_id, code=failed.code)
             return
         if later is None:
-            self._inbox.done(event.id)
+            self._inbox.done(event)
             log.info("event_done", event_name=event.event, member_id=event.member_id)
         else:
-            self._inbox.put_off(event.id, later)
+            self._inbox.put_off(event, later)
 
     def _portal_of(self, event: Received) -> Portal | None:
         """The portal, if it is open and the event is of its present installation."""
@@ -168,19 +181,10 @@ class InstallEvents:
     # --- installed, updated, paid ----------------------------------------------------------------------------------
 
     def _install(self, event: Received) -> Later | None:
-        if event.secret is None:
-            self._note_installed(event)
-            return None
-        return self._adopt(event)
-
-    @repeated
-    def _note_installed(self, event: Received) -> None:
-        """Removals of before it are too old from now on."""
-        with self._store.begin() as db:
-            portal = db.get(Portal, event.member_id, with_for_update=HELD)
-            if portal is not None and portal.is_open and event.ts:
-                said = min(datetime.fromtimestamp(event.ts, UTC), self._clock())
-                portal.installed_at = max(portal.installed_at, said)
+        """Without a proven token it changes nothing: each employee can forge one, and a later moment of installation
+        would make a removal that waits too old. An administrator's installing sets the moment.
+        """
+        return None if event.secret is None else self._adopt(event)
 
     def _update(self, event: Received) -> Later | None:
         if event.secret is not None:
@@ -206,9 +210,10 @@ class InstallEvents:
         claim = TokenClaim(said["access"], event.member_id, said["domain"], said["server"], None)
         try:
             self._installs.adopt(claim, Grant(said["access"], said["refresh"], said["application_token"]))
-        except Unavailable:
-            raise
         except (Forged, ForbiddenAddress, PortalError) as refused:
+            began = event.received_at or self._clock()
+            if _may_pass(refused) and self._clock() < began + PARKED:
+                raise
             log.warning("event_not_taken", event_name=event.event, member_id=event.member_id, code=refused.code)
         return None
 
@@ -258,8 +263,7 @@ class InstallEvents:
         if self._portal_of(event) is None:
             return None
         if event.deadline is not None and not self._status.is_announced(event.member_id):
-            self._drop(event)  # somebody has shown meanwhile that the app is there
-            return None
+            event = replace(event, deadline=None)  # somebody has shown meanwhile that the app was there
         found = self._status.presence(event.member_id)
         if found is Presence.REMOVED:
             self._carry_out(event)
@@ -295,6 +299,11 @@ class InstallEvents:
             count(db, FALSE_REMOVALS)
 
 
+def _may_pass(refused: Problem) -> bool:
+    """It says nothing of the event, and may be over when it is tried again."""
+    return refused.transient or isinstance(refused, PaymentRequired | Blocked | OperatorError)
+
+
 def _received(post: EventPost) -> Received:
     values = {name: post.values[name][:64] for name in KEPT_VALUES if name in post.values}
     return Received(post.event, post.auth.member_id, post.ts, post.digest, values)
@@ -321,7 +330,8 @@ def _refused(post: EventPost) -> Forged:
 def _moment(event: Received) -> datetime | None:
     """When the portal put the event in its queue, or when it came where it does not say; to the end of that second."""
     if event.ts:
-        return datetime.fromtimestamp(event.ts, UTC) + timedelta(seconds=1)
+        said = datetime.fromtimestamp(event.ts, UTC)
+        return min(said, event.received_at or said) + timedelta(seconds=1)
     return event.received_at
 
 

@@ -26,6 +26,7 @@ from b24app.errors import (
     PortalClosed,
     PortalError,
     RestRefused,
+    Unavailable,
 )
 from b24app.portals.bindings import EVENTS, listed_events
 from b24app.portals.installs import Installs
@@ -158,7 +159,9 @@ class PortalHealth:
     def _clear(self, actor: Actor) -> str | None:
         """Bitrix24 has just answered, so the portal is not suspended; lists every process kept are read anew."""
         with self._store.begin() as db:
-            portal = db.get_one(Portal, actor.member_id, with_for_update=HELD, populate_existing=True)
+            portal = db.get(Portal, actor.member_id, with_for_update=HELD, populate_existing=True)
+            if portal is None:  # it was removed a moment ago
+                raise Unavailable("portal_changed")
             cleared = portal.suspended_code
             clear(portal)
             portal.pages_version += 1

@@ -8,16 +8,16 @@ the row is gone, and only its digest is remembered, so that the same post is not
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
-from b24app.errors import TooManyAttempts
+from b24app.errors import KeyMissing, TooManyAttempts
 from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import InboxEvent
 from b24app.store.one_time import mark_once
@@ -29,7 +29,8 @@ log = structlog.get_logger()
 REMEMBERED = timedelta(days=1)  # an identical post after that is older than any installation it could harm
 PAUSES = tuple(timedelta(seconds=each) for each in (15, 60, 300, 900, 3600))  # after work that failed, each longer
 MANY = 200
-MOST_ALIKE = 20  # of one kind from one portal: each employee knows the secret that proves them
+MOST_ALIKE = 20  # of one kind from one portal, each with tokens of its own
+MILDER = {"CLEAN": "0", "PAYMENT_EXPIRED": "N"}  # what counts where two posts of one kind say different things
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ class Inbox:
         self._clock = clock
 
     @repeated
-    def put(self, received: Received, *, newest_only: bool = False) -> bool:
+    def put(self, received: Received, *, merge: bool = False) -> bool:
         """Write an event down with its job; False when the very same post is here or was done.
 
-        newest_only  it takes the place of an earlier one of its kind from the same portal, and its deadline
+        merge  an earlier one of its kind from the same portal that still waits stands for both: each employee knows
+               the secret that proves them, so one post must neither end another's wait nor crowd it out
         Raises TooManyAttempts when a portal has more events here than any real one sends.
         """
         now = self._clock()
@@ -82,17 +84,19 @@ class Inbox:
         with self._store.begin() as db:
             if not mark_once(db, received.digest, now + REMEMBERED):
                 return False
-            deadlines: list[datetime] = []
-            if newest_only:
-                gone = db.scalars(delete(InboxEvent).where(*same).returning(InboxEvent.deadline))
-                deadlines = [deadline for deadline in gone if deadline is not None]
+            received = replace(received, ts=min(received.ts, int(now.timestamp())))  # nothing happens in the future
+            if merge:
+                alike = select(InboxEvent).where(*same, InboxEvent.sealed.is_(None)).order_by(InboxEvent.id).limit(1)
+                earlier = db.scalars(alike.with_for_update(key_share=True)).first()
+                if earlier is not None:
+                    self._merge(db, earlier, received, now)
+                    return True
             elif (db.scalar(select(func.count()).where(*same)) or 0) >= MOST_ALIKE:
                 raise TooManyAttempts()
             sealed = received.secret and self._vault.seal(json.dumps(received.secret), place_of_event(received.digest))
             row = InboxEvent(
                 digest=received.digest, member_id=received.member_id, event=received.event, ts=received.ts,
                 values=dict(received.values), sealed=sealed or None, received_at=now, due_at=now,
-                deadline=min(deadlines, default=None),
             )  # fmt: skip
             db.add(row)
             db.flush()
@@ -100,9 +104,31 @@ class Inbox:
         log.info("event_received", event_name=received.event, member_id=received.member_id)
         return True
 
+    def _merge(self, db: Session, row: InboxEvent, received: Received, now: datetime) -> None:
+        """The row goes on for both: of the later moment, with the milder word of the two; what was found out stays.
+
+        Its digest changes, so that whoever works on what it said before does not end it (`done`).
+        """
+        later = (received.ts or int(now.timestamp())) >= (row.ts or int(row.received_at.timestamp()))
+        first, second = (row.values, received.values) if later else (received.values, row.values)
+        values = {**first, **second}
+        for name, milder in MILDER.items():
+            said = {each.get(name, milder) for each in (first, second)}
+            if len(said) > 1:
+                values[name] = milder
+        if later:
+            row.ts, row.received_at = received.ts, now
+        elif values == row.values:
+            return
+        row.values, row.digest = values, received.digest
+        if row.contradicted == 0:  # else it keeps its turn: asked at once, a lagging server would contradict it again
+            row.due_at = now
+            if not events_with_jobs(db, [row.id]):
+                self._queue.work_event(db, row.id, row.member_id)
+        log.info("event_merged", event_name=row.event, member_id=row.member_id)
+
     @repeated
-    def begin(self, event_id: int) -> Received | None:
-        """The event, if it is due, and put off: should this work come to nothing, it is due again after a while."""
+    def _begin(self, event_id: int) -> tuple[Received, bytes | None] | None:
         now = self._clock()
         with self._store.begin() as db:
             row = db.get(InboxEvent, event_id, with_for_update=HELD)
@@ -110,39 +136,48 @@ class Inbox:
                 return None
             row.attempts += 1
             row.due_at = now + PAUSES[min(row.attempts, len(PAUSES)) - 1]
-            return Received(
+            event = Received(
                 event=row.event, member_id=row.member_id, ts=row.ts, digest=row.digest, values=row.values,
-                secret=self._opened(row), id=row.id, received_at=row.received_at, contradicted=row.contradicted,
-                deadline=row.deadline,
+                id=row.id, received_at=row.received_at, contradicted=row.contradicted, deadline=row.deadline,
             )  # fmt: skip
+            return event, row.sealed
 
-    def _opened(self, row: InboxEvent) -> Mapping[str, Any] | None:
-        """The tokens that came with it; None when none did, or no key opens them any more."""
-        if row.sealed is None:
+    def begin(self, event_id: int) -> Received | None:
+        """The event, if it is due, and put off: should this work come to nothing, it is due again after a while.
+
+        Raises KeyMissing when no key opens what came with it: it is kept until the key is back.
+        """
+        begun = self._begin(event_id)
+        if begun is None:
             return None
+        event, sealed = begun
+        return event if sealed is None else replace(event, secret=self._opened(event, sealed))
+
+    def _opened(self, event: Received, sealed: bytes) -> Mapping[str, Any]:
+        """The tokens that came with it."""
         try:
-            found: Mapping[str, Any] = json.loads(self._vault.open(row.sealed, place_of_event(row.digest)))
+            found: Mapping[str, Any] = json.loads(self._vault.open(sealed, place_of_event(event.digest)))
         except CannotOpen as closed:
-            log.critical("event_cannot_be_opened", event=row.id, reason=str(closed))
-            return None
+            log.critical("event_cannot_be_opened", event_id=event.id, reason=str(closed),
+                         remedy="put the key back into TOKEN_KEYS; `flask b24 doctor` counts them")  # fmt: skip
+            raise KeyMissing() from None
         return found
 
     @repeated
-    def put_off(self, event_id: int, later: Later) -> None:
-        """It is to be looked at again at a time of its own, not because something failed."""
+    def put_off(self, event: Received, later: Later) -> None:
+        """It is to be looked at again at a time of its own, not because something failed; at once where another post
+        has changed what it says.
+        """
+        due_at = case((InboxEvent.digest == event.digest, later.at), else_=InboxEvent.due_at)
+        new = {"due_at": due_at, "attempts": 0, "contradicted": later.contradicted, "deadline": later.deadline}
         with self._store.begin() as db:
-            found = update(InboxEvent).where(InboxEvent.id == event_id)
-            db.execute(
-                found.values(
-                    due_at=later.at, attempts=0, contradicted=later.contradicted, deadline=later.deadline
-                )
-            )  # fmt: skip
+            db.execute(update(InboxEvent).where(InboxEvent.id == event.id).values(new))
 
     @repeated
-    def done(self, event_id: int) -> None:
-        """Nothing is left to do for it."""
+    def done(self, event: Received) -> None:
+        """Nothing is left to do for it, unless another post has changed what it says meanwhile."""
         with self._store.begin() as db:
-            db.execute(delete(InboxEvent).where(InboxEvent.id == event_id))
+            db.execute(delete(InboxEvent).where(InboxEvent.id == event.id, InboxEvent.digest == event.digest))
 
     @repeated
     def requeue_due(self) -> int:

@@ -87,6 +87,7 @@ class Grant:
     refresh: str | None = field(repr=False)
     application_token: str | None = field(default=None, repr=False)
     lang: str | None = None
+    server: str | None = None  # the authorization server that vouched for it
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ class Installs:
     def sign_in(self, began: Standing, proven: Verification, pair: TokenPair, lang: str) -> Opening:
         """As `open`, for a person who signed in outside the frame and whose fresh pair was proven."""
         grant = Grant(pair.access, pair.refresh, lang=lang)
-        opening = self._unless_overtaken(lambda: self._welcome(began, proven, grant, installing=False), tries=1)
-        return self._completed(opening)
+        return self._unless_overtaken(
+            lambda: self._completed(self._welcome(began, proven, grant, installing=False)), tries=1
+        )
 
     def adopt(self, claim: TokenClaim, grant: Grant) -> Opening:
         """As `open`, for what ONAPPINSTALL or ONAPPUPDATE brought; who it is from is asked live in any case."""
@@ -143,6 +145,9 @@ class Installs:
 
     def bind(self, user: UserRef) -> Outcomes:
         """Bind events and placement anew for somebody who may; what came of each."""
+        return self._unless_overtaken(lambda: self._bind(user), tries=1)
+
+    def _bind(self, user: UserRef) -> Outcomes:
         with self._store.begin() as db:
             opening = _opening(db.get_one(Portal, user.member_id), db.get_one(User, (user.member_id, user.user_id)))
         answers = self._asked(opening, bind=True)
@@ -205,15 +210,16 @@ class Installs:
     ) -> Opening:
         """Remember the person and their pair; then what only an administrator may change, if they are one.
 
-        ask  ask the portal who this is, also where nothing seems to need it
+        ask  ask the portal who this is, also where nothing seems to need it; raise its PortalError if it says nothing
         """
+        grant = replace(grant, server=proven.server)
         if began.is_closed:
-            began = self._reopen(began, proven, grant)
+            began = self._reopen(began, proven, grant, strict=ask)
         opening, is_to_be_asked = self._admit(began, proven, grant)
         if grant.refresh:
             self._keep_pair(opening, grant.access, grant.refresh, proven.info)
         if installing or ask or is_to_be_asked:
-            return self._looked_after(opening, grant, installing=installing)
+            return self._looked_after(opening, grant, installing=installing, strict=ask)
         return opening
 
     @repeated
@@ -229,18 +235,22 @@ class Installs:
             self._keep_proof(db, grant.access, info)
             is_stranger = self._is_due(user) or user.refused_code is not None
             is_news = portal.suspended_code is not None or _brings_another_secret(portal, grant)
+            is_news = is_news or portal.oauth_server != proven.server
             return _opening(portal, user), is_stranger or (user.is_admin and is_news)
 
     def _portal(self, db: Session, began: Standing, proven: Verification) -> Portal:
         """The portal's row, held and brought up to date; made when this is its first time."""
         info = proven.info
         facts = {
-            "domain": info.domain, "client_endpoint": info.client_endpoint, "oauth_server": proven.server,
-            "scope": ",".join(info.scope), "status": info.status, "app_version": info.version,
+            "domain": info.domain, "client_endpoint": info.client_endpoint, "scope": ",".join(info.scope),
+            "status": info.status, "app_version": info.version,
         }  # fmt: skip
         if began.epoch is None:
             # A portal that was erased and comes back must not revive a session of before: its epochs begin anywhere.
-            new = {"member_id": info.member_id, "installed_at": self._clock(), "epoch": secrets.randbits(EPOCH_BITS)}
+            new = {
+                "member_id": info.member_id, "installed_at": self._clock(), "epoch": secrets.randbits(EPOCH_BITS),
+                "oauth_server": proven.server,  # later an administrator's: each person posts the name of one
+            }  # fmt: skip
             db.execute(insert(Portal).values({**new, **facts}).on_conflict_do_nothing())
         portal = db.get(Portal, info.member_id, with_for_update=HELD, populate_existing=True)
         if portal is None or not portal.is_open or began.epoch not in (None, portal.epoch):
@@ -265,12 +275,12 @@ class Installs:
         except IntegrityError:  # the person was forgotten
             raise Overtaken from None
 
-    def _reopen(self, began: Standing, proven: Verification, grant: Grant) -> Standing:
+    def _reopen(self, began: Standing, proven: Verification, grant: Grant, *, strict: bool) -> Standing:
         """The app was removed here and is installed again, says the authorization server: an administrator begins the
         new installation, once the earlier one's people are gone. Raises NotInstalled for anybody else.
         """
         member_id = proven.info.member_id
-        if not self._tokens.is_administrator(proven.info.client_endpoint, grant.access):
+        if not self._tokens.is_administrator(proven.info.client_endpoint, grant.access, strict=strict):
             raise NotInstalled(
                 "reinstall_not_confirmed",
                 detail=N_(
@@ -299,13 +309,15 @@ class Installs:
             if portal.epoch != began.epoch or portal.is_open:
                 raise Overtaken
             self._begin_installation(db, portal)
+            portal.to_be_erased = False  # the year of its history may have ended since it was looked at
             return Standing(portal.epoch)
 
     def _begin_installation(self, db: Session, portal: Portal) -> None:
-        """The app was installed anew: sessions, proofs, bindings and the events' secret of before are over."""
+        """The app was installed anew: sessions, proofs and bindings of before are over. The events' secret stays until
+        an administrator brings another: a removal has already ended it, and without one no event would be proven.
+        """
         db.execute(delete(VerifiedToken).where(VerifiedToken.member_id == portal.member_id))
         portal.installed_at, portal.uninstalled_at, portal.bound_to = self._clock(), None, None
-        portal.application_token_sha256 = None
         portal.epoch += 1
         clear(portal)
 
@@ -320,9 +332,14 @@ class Installs:
 
     # --- asking the portal, and what an administrator may change ---------------------------------------------------
 
-    def _looked_after(self, opening: Opening, grant: Grant, *, installing: bool) -> Opening:
-        """Ask who this is, bind for the installer, and note all that comes of it."""
+    def _looked_after(self, opening: Opening, grant: Grant, *, installing: bool, strict: bool = False) -> Opening:
+        """Ask who this is, bind for the installer, and note all that comes of it.
+
+        strict  raise the PortalError for which the portal did not say whether it is an administrator
+        """
         answers = self._asked(opening, bind=installing)
+        if strict and isinstance(unsaid := answers["admin"], PortalError):
+            raise unsaid
         opening = self._note(opening, answers, grant, installing=installing)
         if not installing:
             return opening
@@ -364,18 +381,19 @@ class Installs:
         self, db: Session, portal: Portal, answers: Answers, grant: Grant | None, *, installing: bool
     ) -> None:
         """An administrator was proven, and the portal itself has just answered them."""
-        if grant is not None and says_not_installed(
-            portal.suspended_code
-        ):  # a removal, and the reinstall after it, never heard of
+        is_anew = grant is not None and says_not_installed(portal.suspended_code)
+        if is_anew:  # a removal, and the reinstall after it, never heard of
             self._begin_installation(db, portal)
         elif portal.suspended_code is not None:
             log.warning("portal_resumed", member_id=portal.member_id, code=portal.suspended_code)
             clear(portal)
         if grant is not None and grant.application_token and _brings_another_secret(portal, grant):
-            if portal.application_token_sha256 is not None:
+            if portal.application_token_sha256 is not None and not is_anew:
                 log.warning("application_token_changed", member_id=portal.member_id)
                 self._begin_installation(db, portal)
             portal.application_token_sha256 = fingerprint(grant.application_token)
+        if grant is not None and grant.server:
+            portal.oauth_server = grant.server
         if installing:
             portal.installed_at = self._clock()
         if bindings.BOUND in answers and bindings.all_bound(bindings.outcomes(self._app_url, answers)):

@@ -132,7 +132,7 @@ class Removal:
         """True while there is more."""
         with self._store.begin() as db:
             portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)
-            if portal is None or not portal.to_be_erased:
+            if portal is None or portal.is_open or not portal.to_be_erased:
                 return False
             runs = db.scalars(select(Run.id).where(Run.member_id == member_id).limit(PORTION)).all()
             if not runs:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.clock import Clock
@@ -25,21 +25,25 @@ from b24app.errors import (
     ExpiredToken,
     NotGenuine,
     NotInstalled,
+    OperatorError,
     PaymentRequired,
     PortalError,
     SignInAgain,
+    Unavailable,
     UserGone,
 )
 from b24app.portals.removal import Removal
 from b24app.runs.waiting import OF_THE_PORTAL, WaitingRuns
 from b24app.store.db import HELD, Store, repeated
-from b24app.store.models import Portal, UserToken
+from b24app.store.models import InboxEvent, Portal, User, UserToken
 from b24app.tokens.stops import says_not_installed
 from b24app.tokens.user_tokens import Tokens
 
 log = structlog.get_logger()
 
-ANNOUNCED = "removal_announced"  # ours: a removal that nobody can be asked about; only the inbox and an open end it
+# Ours: a removal that nobody can be asked about. While it waits in the inbox, only that and an open end it.
+ANNOUNCED = "removal_announced"
+REMOVAL_EVENT, RENEWAL = "ONAPPUNINSTALL", "oauth.token"
 PAUSES = tuple(timedelta(minutes=each) for each in (1, 2, 5, 15, 30, 60, 120, 240, 360))
 GONE_AFTER = timedelta(days=30)
 NOBODY_LEFT = (ExpiredToken, SignInAgain, UserGone, AppNotAllowed)  # this person's token is of no use
@@ -96,12 +100,23 @@ class PortalStatus:
 
     def ask_stopped(self) -> int:
         """Ask the stopped portals whose turn it is; how many go on."""
-        stopped = (Portal.suspended_code.is_not(None), Portal.suspended_code != ANNOUNCED)
-        due = select(Portal.member_id).where(*stopped, Portal.uninstalled_at.is_(None))
+        mine = (InboxEvent.member_id == Portal.member_id, InboxEvent.event == REMOVAL_EVENT)
+        waits = select(InboxEvent.id).where(*mine).exists()
+        lost = and_(Portal.suspended_code == ANNOUNCED, Portal.ask_again_at.is_(None), ~waits)
+        due = and_(Portal.ask_again_at <= self._clock(), or_(Portal.suspended_code != ANNOUNCED, ~waits))
+        stopped = (Portal.suspended_code.is_not(None), Portal.uninstalled_at.is_(None), or_(due, lost))
+        turn = select(Portal.member_id).where(*stopped).order_by(Portal.ask_again_at).limit(PORTALS_AT_ONCE)
         with self._store.begin() as db:
-            turn = due.where(Portal.ask_again_at <= self._clock()).order_by(Portal.ask_again_at).limit(PORTALS_AT_ONCE)
             portals = db.scalars(turn).all()
-        return sum(self.ask(member_id) for member_id in portals)
+        return sum(self._ask_one(member_id) for member_id in portals)
+
+    def _ask_one(self, member_id: str) -> bool:
+        """As `ask`; that one portal cannot be asked about now keeps no other waiting."""
+        try:
+            return self.ask(member_id)
+        except PortalError as unheard:
+            log.warning("portal_not_asked", member_id=member_id, code=unheard.code)
+            return False
 
     def ask(self, member_id: str) -> bool:
         """Ask one stopped portal now, unless it was asked a moment ago; True when its work goes on."""
@@ -115,7 +130,7 @@ class PortalStatus:
         if isinstance(said, PaymentRequired | Blocked):
             self._note(member_id, said)
         elif isinstance(said, (NotInstalled, *NOBODY_LEFT)):
-            self._close_if_gone(member_id)
+            self._close_if_gone(member_id, said)
         return False
 
     @repeated
@@ -128,32 +143,45 @@ class PortalStatus:
                 portal.ask_again_at = self._clock() + PAUSES[min(portal.asked_times, len(PAUSES) - 1)]
 
     def _said(self, member_id: str) -> PortalError | None:
-        """What the portal answers the first person whose token lives; None for a good answer."""
+        """What the portal answers the first person whose token lives; None for a good answer. What a renewal is told
+        is passed over: nobody has proven whose refresh token it is (threat 28).
+        """
         said: PortalError = SignInAgain()
-        for user in self._people(member_id, PEOPLE_ASKED):
+        answers = 0
+        for user in self._people(member_id, MOST_WITNESSES):
             try:
                 self._tokens.call(user, "app.info", timeout=SECONDS)
             except PortalError as refused:
+                if refused.method == RENEWAL and not isinstance(refused, Unavailable):
+                    if isinstance(refused, NotInstalled):
+                        said = refused  # only a reason to ask the authorization server
+                    continue
                 said = refused
+                answers += 1
                 if refused.transient or isinstance(refused, NotInstalled | PaymentRequired | Blocked):
                     return refused
+                if answers == PEOPLE_ASKED:
+                    return said
             else:
                 return None
         return said
 
     def _people(self, member_id: str, most: int) -> list[UserRef]:
-        """Whose tokens live, as far as we know: the freshest first."""
+        """Whose tokens live, as far as we know: the freshest first, and last those whom Bitrix24 refused."""
         mine = (UserToken.member_id == member_id, UserToken.dead_code.is_(None))
-        query = select(UserToken.user_id).where(*mine).order_by(UserToken.expires_at.desc()).limit(most)
+        person = and_(User.member_id == UserToken.member_id, User.user_id == UserToken.user_id)
+        order = (User.refused_code.is_not(None), UserToken.expires_at.desc())
+        query = select(UserToken.user_id).outerjoin(User, person).where(*mine).order_by(*order).limit(most)
         with self._store.begin() as db:
             return [UserRef(member_id, user_id) for user_id in db.scalars(query)]
 
     @repeated
     def _note(self, member_id: str, said: PortalError) -> None:
         """The portal still stands still, perhaps for another reason by now."""
+        kept = (None, said.code) if isinstance(said, NotInstalled) else (None, ANNOUNCED, said.code)
         with self._store.begin() as db:
             portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)
-            if portal is not None and portal.suspended_code not in (None, ANNOUNCED, said.code):
+            if portal is not None and portal.suspended_code not in kept:
                 portal.suspended_code, portal.suspended_at = said.code, self._clock()
 
     @repeated
@@ -168,12 +196,20 @@ class PortalStatus:
             self._waiting.resume_in(db, member_id, OF_THE_PORTAL)
         return True
 
-    def _close_if_gone(self, member_id: str) -> None:
+    def _close_if_gone(self, member_id: str, said: PortalError) -> None:
+        """Close what has been gone for long. A portal that stood still for another reason and was removed meanwhile is
+        noted as such, once the authorization server confirms it.
+        """
         with self._store.begin() as db:
             portal = db.get(Portal, member_id)
-        if portal is None or portal.suspended_at is None or not says_not_installed(portal.suspended_code):
+        if portal is None or portal.suspended_at is None:
             return
-        if portal.suspended_code == ANNOUNCED or portal.suspended_at > self._clock() - GONE_AFTER:
+        if portal.suspended_code == ANNOUNCED or not says_not_installed(portal.suspended_code):
+            is_known = isinstance(said, NotInstalled) and says_not_installed(said.code)
+            if is_known and self.presence(member_id) is Presence.REMOVED:
+                self._note(member_id, said)
+            return
+        if portal.suspended_at > self._clock() - GONE_AFTER:
             return
         if self.presence(member_id) is not Presence.INSTALLED:
             log.warning("portal_gone", member_id=member_id, since=portal.suspended_at.isoformat())
@@ -196,7 +232,9 @@ class PortalStatus:
             except NOBODY_LEFT:
                 continue
             except PortalError as unheard:  # an unpaid app or a setting of ours, too, is no word on the app's removal
-                silent = unheard
+                unheeded = unheard.transient or isinstance(unheard, PaymentRequired | Blocked | OperatorError)
+                if unheeded or unheard.method != RENEWAL:
+                    silent = unheard
             else:
                 if found is Presence.INSTALLED:
                     self._lately.note("installed", member_id)

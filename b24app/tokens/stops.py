@@ -53,17 +53,16 @@ class Stops:
 
     def hinted(self, member_id: str, access: Credentials) -> bool:
         """A renewal was told that the app is not installed. That proves nothing, but the access token of the pair was
-        proven once: true when the portal and the authorization server both say the same to it, and work has stopped.
+        proven once: true when the portal and the authorization server both say the same to it, and work has stopped;
+        where it has stopped before, when the portal says so to it.
         """
-        if self._is_stopped(member_id):
-            return True
         try:
             self._rest.call(access.endpoint, access.token, "app.info", timeout=SECONDS)
         except NotInstalled as said:
             self.judge(member_id, access, said)
             return not said.transient
-        except PortalError:
-            return False
+        except PortalError as refused:  # a stopped portal that cannot be heard leaves the pair as it is
+            return refused.transient and self._is_stopped(member_id)
         return False
 
     def _is_stopped(self, member_id: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from b24app.bitrix.oauth import AuthorizationServers
@@ -61,7 +61,8 @@ class SystemUser:
     def remember(self, pair: SystemPair) -> bool:
         """Keep the pair of a portal that is known and open; an older one than the stored is left aside.
 
-        False when it was not kept; never for somebody who is known as a person of the portal.
+        False when it was not kept; never for somebody who is known as a person of the portal, nor for another user than
+        the one whose pair lives.
         """
         with self._store.begin() as db:
             portal = db.get(Portal, pair.member_id)
@@ -75,7 +76,8 @@ class SystemUser:
             }  # fmt: skip
             kept = insert(SystemToken).values(row)
             newer = SystemToken.expires_at <= kept.excluded.expires_at
-            kept = kept.on_conflict_do_update(index_elements=["member_id"], set_=row, where=newer)
+            same = or_(SystemToken.user_id == pair.user_id, SystemToken.dead_code.is_not(None))
+            kept = kept.on_conflict_do_update(index_elements=["member_id"], set_=row, where=and_(newer, same))
             return db.scalar(kept.returning(SystemToken.member_id)) is not None
 
     def is_known(self, member_id: str) -> bool:

@@ -94,15 +94,18 @@ class Tokens:
         """Up to 50 commands in one request; a command's failure is its value, a failure of the call is raised."""
         return self._as(user, lambda access: self._rest.batch(access.endpoint, access.token, commands, timeout=timeout))
 
-    def is_administrator(self, endpoint: str, access_token: str) -> bool:
+    def is_administrator(self, endpoint: str, access_token: str, *, strict: bool = False) -> bool:
         """What the portal says now of the owner of a proven token that is not stored; False when it says nothing.
 
+        strict  raise the PortalError instead, where it says nothing
         Not in the log of requests, which is of people the app knows.
         """
         try:
             return self._rest.call(endpoint, access_token, "user.admin", timeout=10).result is True
         except PortalError as refused:
             log.warning("administrator_unknown", code=refused.code)
+            if strict:
+                raise
             return False
 
     def _as(self, user: UserRef, ask: Callable[[Credentials], T]) -> T:
