@@ -126,7 +126,7 @@ DEFENCES = (
     ),
     Defence(
         "a removed portal begins again with an administrator", "b24app/portals/installs.py",
-        "if not self._tokens.is_administrator(proven.info.client_endpoint, grant.access):", "if False:",
+        "if not self._tokens.is_administrator(proven.info.client_endpoint, grant.access, strict=strict):", "if False:",
         (f"{SPEAKS}::test_a_clerk_does_not_reopen_a_removed_portal",),
     ),
     Defence(
@@ -258,7 +258,7 @@ DEFENCES = (
     ),
     Defence(
         "epochs of an erased portal do not come again", "b24app/portals/installs.py",
-        '"epoch": secrets.randbits(EPOCH_BITS)}', '"epoch": 1}',
+        '"epoch": secrets.randbits(EPOCH_BITS),', '"epoch": 1,',
         (f"{LIFE}::test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back",),
     ),
     Defence(
@@ -389,7 +389,7 @@ DEFENCES = (
         (f"{ISOLATION}::test_a_hanging_portal_and_half_open_posts_hold_up_nobody_else",),
     ),
     Defence(
-        "health has threads of its own", "b24app/server.py", "if path in RESERVED:", "if False:",
+        "health has threads of its own", "b24app/server.py", 'lane = RESERVED.get(path, "")', 'lane = ""',
         (f"{ISOLATION}::test_a_hanging_authorization_server_holds_up_nobody_with_a_living_token",),
     ),
     Defence(
@@ -441,7 +441,8 @@ DEFENCES = (
         ("tests/web/test_strict_forms.py::test_what_is_no_number_is_no_page",),
     ),
     Defence(
-        "a body in chunks is never cut", "b24app/web/forms.py", "if len(got) > limit:", "if False:",
+        "a body in chunks is never cut", "b24app/web/forms.py",
+        "if got is None or len(got) > limit:", "if got is None:",
         (
             f"{ISOLATION}::test_a_body_over_the_limit_is_refused_at_once_and_never_cut",
         ),
