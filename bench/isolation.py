@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import requests
 
 from b24app.store import embedded
+from bench.open_and_act import environment_of
 from tests.databases import migrate
 from tests.processes import Web
 
@@ -185,15 +186,6 @@ def standin() -> Iterator[StandIn]:
             yield StandIn(json.loads(process.stdout.readline()))
         finally:
             process.terminate()
-
-
-def environment_of(said: Mapping[str, Any], database: str) -> dict[str, str]:
-    """Settings of the app against the stand-in."""
-    return {
-        "B24_CLIENT_ID": said["client_id"], "B24_CLIENT_SECRET": said["client_secret"], "B24_OAUTH_URL": said["oauth"],
-        "APP_URL": "http://127.0.0.1:8100", "DATABASE_URL": database, "SECRET_KEY": "k" * 48, "TOKEN_KEYS": "d" * 43,
-        "B24_ALLOW_INSECURE_PORTALS": "1", "LOG_LEVEL": "WARNING", "TRUSTED_PROXIES": "0",
-    }  # fmt: skip
 
 
 def measure(web: Web, portals: StandIn) -> tuple[Clicks, dict[str, float]]:

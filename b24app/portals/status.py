@@ -33,10 +33,10 @@ from b24app.errors import (
     UserGone,
 )
 from b24app.portals.removal import Removal
-from b24app.runs.waiting import OF_THE_PORTAL, WaitingRuns
+from b24app.runs.waiting import WaitingRuns
 from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import InboxEvent, Portal, User, UserToken
-from b24app.tokens.stops import says_not_installed
+from b24app.tokens.stops import STOPPING, says_not_installed
 from b24app.tokens.user_tokens import Tokens
 
 log = structlog.get_logger()
@@ -193,7 +193,7 @@ class PortalStatus:
                 return False
             log.warning("portal_resumed", member_id=member_id, code=portal.suspended_code)
             clear(portal)
-            self._waiting.resume_in(db, member_id, OF_THE_PORTAL)
+            self._waiting.resume_in(db, member_id, STOPPING)
         return True
 
     def _close_if_gone(self, member_id: str, said: PortalError) -> None:

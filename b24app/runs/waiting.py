@@ -16,15 +16,15 @@ from sqlalchemy.orm import Session
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.clock import Clock
 from b24app.domain import Actor, RunState, UserRef
-from b24app.errors import Blocked, KeyMissing, NotInstalled, NotPossibleNow, OperatorError, PaymentRequired, PortalError
+from b24app.errors import KeyMissing, NotPossibleNow, OperatorError, PortalError
 from b24app.runs.states import hand_over, lock_runs, may_change_hands, pair, run_of, waits_for_a_decision
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run
 from b24app.store.queue import Queue
+from b24app.tokens.stops import STOPPING
 from b24app.tokens.user_tokens import Tokens
 
 log = structlog.get_logger()
-OF_THE_PORTAL = (Blocked, NotInstalled, PaymentRequired)  # end all work of a portal, once they are confirmed
 ASKED_OFTEN = timedelta(hours=1)  # from the beginning of the wait; after that the look ahead asks each hour
 ASKED_AT_ONCE, SECONDS = 20, 10
 
@@ -51,7 +51,7 @@ class WaitingRuns:
             waiting = db.scalars(query).all()
             self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
             if portal.suspended_code is None:
-                for cause in OF_THE_PORTAL:
+                for cause in STOPPING:
                     self._resume_waiting(db, user.member_id, cause)
             doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
             db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
@@ -105,7 +105,7 @@ class Recovery:
     def resume(self) -> int:
         """Let runs go on whose cause has ended; how many."""
         resumed = self._resume_after(OperatorError, self._accepted()) + self._resume_after(KeyMissing, self._opening())
-        return resumed + sum(self._resume_after(cause, self._answering(cause)) for cause in OF_THE_PORTAL)
+        return resumed + sum(self._resume_after(cause, self._answering(cause)) for cause in STOPPING)
 
     def _resume_after(self, cause: type[PortalError], portals: Iterable[str]) -> int:
         resumed = sum(self._waiting.resume_portal(member_id, cause) for member_id in portals)

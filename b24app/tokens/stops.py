@@ -23,7 +23,7 @@ from b24app.store.models import Portal
 from b24app.tokens.credentials import Credentials
 
 log = structlog.get_logger()
-STOPPING = (NotInstalled, PaymentRequired, Blocked)
+STOPPING = (NotInstalled, PaymentRequired, Blocked)  # end all work of a portal, once they are confirmed
 FIRST_PAUSE = timedelta(minutes=1)  # until a stopped portal is asked again for the first time
 DOUBT_LASTS = timedelta(seconds=30)  # in which a portal whose refusal was not confirmed is not asked about again
 MOST_DOUBTS = 1000
