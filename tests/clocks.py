@@ -1,6 +1,8 @@
-"""Clocks a test can turn."""
+"""Clocks a test can turn, and the wait for what is about to happen."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 
 
 class TurnableClock:
@@ -26,3 +28,11 @@ class StandingClock(TurnableClock):
 
     def __call__(self) -> datetime:
         return self.began + self.ahead
+
+
+def until(happened: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for what another thread is about to do."""
+    end = monotonic() + seconds
+    while not happened():
+        assert monotonic() < end
+        sleep(0.005)

@@ -2,9 +2,10 @@
 
 A portal that hangs holds whoever asks it. Two rules keep the others served. Each party has few places: so many calls at
 once, and a short wait for one of them. And who holds much while little is free gets no more: one party may hold at most
-half of the threads that are still free, so ten hanging portals together leave room for the eleventh. A party that let
-several calls in a row run into their limit is not asked at all for a growing while, except by one call that looks
-whether it is well again.
+half of the threads that are still free, so ten hanging portals together leave room for the eleventh. Where many share a
+party, as strangers do, each of them may wait with one call, so that a crowd of one of them leaves room to the others.
+A party that let several calls in a row run into their limit is not asked at all for a growing while, except by one call
+that looks whether it is well again.
 
 A party is a portal by its host, an authorization server, or the strangers whose posts are to be proven. A worker has
 neither rule: it does one batch a portal at a time, with growing pauses of its own.
@@ -43,32 +44,55 @@ class Places:
         self._changed = threading.Condition()
         self._at_work: dict[str, int] = {}
         self._held: dict[str, int] = {}  # at work or waiting
+        self._waiting: set[tuple[str, str]] = set()  # members of a party that wait with a call
 
     @contextmanager
-    def hold(self, party: str, at_once: int | None = None) -> Iterator[None]:
+    def hold(self, party: str, at_once: int | None = None, member: str | None = None) -> Iterator[None]:
         """Have one of the party's places for the block.
 
+        member  who of those that share the party asks: while all places are taken, each of them waits with one call
         Raises PortalBusy when there is none in time, and at once where more who wait would leave no thread for others.
         """
         if self._threads is None:
             yield
             return
-        self._enter(party, at_once or self._at_once)
+        self._enter(party, at_once or self._at_once, member)
         try:
             yield
         finally:
             self._leave(party)
 
-    def _enter(self, party: str, at_once: int) -> None:
+    def waiting(self, party: str) -> int:
+        """How many calls to this party wait for a place."""
+        with self._changed:
+            return self._held.get(party, 0) - self._at_work.get(party, 0)
+
+    def _enter(self, party: str, at_once: int, member: str | None) -> None:
         patience = remaining(self._patience)
         with self._changed:
             if not self._may_hold_one_more(party):
                 raise _busy(party)
             self._held[party] = self._held.get(party, 0) + 1
-            if not self._changed.wait_for(lambda: self._at_work.get(party, 0) < at_once, patience):
+            if not self._find_place(party, at_once, member, patience):
                 _less(self._held, party)
                 raise _busy(party)
             self._at_work[party] = self._at_work.get(party, 0) + 1
+
+    def _find_place(self, party: str, at_once: int, member: str | None, patience: float) -> bool:
+        def is_free() -> bool:
+            return self._at_work.get(party, 0) < at_once
+
+        if is_free():
+            return True
+        if member is None:
+            return self._changed.wait_for(is_free, patience)
+        if (party, member) in self._waiting:
+            return False
+        self._waiting.add((party, member))
+        try:
+            return self._changed.wait_for(is_free, patience)
+        finally:
+            self._waiting.discard((party, member))
 
     def _may_hold_one_more(self, party: str) -> bool:
         free = (self._threads or 0) - sum(self._held.values())

@@ -6,8 +6,8 @@ of the address, those of the two networks around it. A question that finds its p
 really open the app cost nothing, however many sit behind one address. Buckets fill by themselves.
 
 There is no bucket for everybody: it would be a switch by which three networks lock out all the others. Instead only so
-many questions are asked at once, and a network from which this very portal was proven before pays from no bucket and
-has places of its own.
+many questions are asked at once, and a network may wait with one more. A network from which this very portal was proven
+before pays from no bucket and has places of its own.
 
 The decision: each process keeps its own count, in memory of a fixed size. Several processes allow as many times as
 much, which is still a bound; a count they share would cost a write in the database for every forged post. What is
@@ -77,16 +77,16 @@ class RateLimiter:
         buckets = [] if known else [(self._slot(name), rate) for name, rate in buckets_of(address, about)]
         if not self._take(buckets):
             raise TooManyAttempts(retry_after=PAUSE_SECONDS)
-        with self._place(KNOWN if known else STRANGERS):
+        with self._place(KNOWN if known else STRANGERS, network_of(address)):
             yield
         self._give_back(buckets)
         self._proven.put(here, True, self._clock(), PROVEN_LASTS)
 
     @contextmanager
-    def _place(self, party: str) -> Iterator[None]:
+    def _place(self, party: str, network: str) -> Iterator[None]:
         entered = False
         try:
-            with self._places.hold(party):
+            with self._places.hold(party, member=network if party == STRANGERS else None):
                 entered = True
                 yield
         except PortalBusy as full:

@@ -1,6 +1,5 @@
 """Installation and removal by events in a real envelope: forged, late, lost, repeated; and what is left of a portal."""
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -30,6 +29,7 @@ from b24app.store.models import (
 )
 from b24sandbox import PortalHandle, StandIn
 from b24sandbox.protocol import events as sandbox_events
+from tests.clocks import until
 from tests.people import Person
 from tests.portals.test_lock_order import deadlocks
 from tests.worker import work_until_idle
@@ -92,14 +92,6 @@ def portal_row(services: Services, portal: PortalHandle) -> Portal | None:
 def secret_of(services: Services, portal: PortalHandle) -> str | None:
     row = portal_row(services, portal)
     return row.application_token_sha256 if row else None
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for what is about to happen."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def everything(services: Services) -> str:

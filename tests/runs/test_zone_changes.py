@@ -177,9 +177,9 @@ def test_after_eleven_months_with_living_tokens_the_run_still_goes(
     instant = clock().replace(microsecond=0) + timedelta(days=330)
     run = body_of(alice.unpublish(PAGE, at=instant.isoformat(timespec="seconds")))
 
-    while clock() < instant - timedelta(days=8):
-        turn(days=7, hours=1)
-        services.preflight.check_upcoming()  # weekly, it also keeps the asker's token from dying unused
+    while clock() < instant - timedelta(days=31):
+        turn(days=30, hours=1)
+        services.preflight.check_upcoming()  # it also keeps the asker's token from dying unused
         work()
     turn(until=instant + timedelta(seconds=1))
     work()

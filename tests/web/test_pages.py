@@ -1,17 +1,15 @@
 """GET /pages: what a person may see, in which kinds, with which rights; searched, in screens, quick, theirs alone."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
 from itertools import pairwise
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import TurnableClock, until
 from tests.people import Person, run_id_of
 
 MEMBERS = {
@@ -31,13 +29,6 @@ PAYLOADS = [
 def listed(person: Person, query: str = "") -> dict[str, Any]:
     body: dict[str, Any] = person.read(f"/pages?limit=100&{query}")
     return body
-
-
-def until(happened: Callable[[], bool]) -> None:
-    end = monotonic() + 10
-    while not happened():
-        assert monotonic() < end
-        sleep(0.005)
 
 
 def lids(body: dict[str, Any]) -> list[int]:
