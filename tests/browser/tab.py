@@ -55,6 +55,7 @@ class Tab(WatchedPage):
         self.page.goto(f"{portal.url}/?user={portal.user(who).id}{query}")
         frame = self.frame()
         frame.wait_for_selector(ready)
+        frame.wait_for_selector("#tabs a[href]", state="attached")  # the script listens
         if settled:
             frame.wait_for_selector("#view:not([aria-busy])", state="attached")
         return frame
