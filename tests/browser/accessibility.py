@@ -1,15 +1,39 @@
-"""How a view is looked at: axe for WCAG A and AA, nothing wider than its window, no scrollbar at 1280 px."""
+"""How a view is looked at: axe for WCAG A and AA, nothing wider than its window, no scrollbar at 1280 px.
+
+A view is looked at where the test stands, in each width and theme, and left as it was: walking there for each of them
+would cost far more than the look. A theme changes colours alone, so its second one is asked about contrast only.
+"""
 
 from __future__ import annotations
 
-from axe_playwright_python.sync_playwright import Axe
+from collections.abc import Sequence
+from functools import cache
+
+from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Frame
 
 from tests.browser.tab import settles
 
-DESK_WIDTH = 1280
+Rules = dict[str, object]
+DESK_WIDTH, PHONE_WIDTH = 1280, 390
+THEMES = ("light", "dark")
 NO_SCROLLBAR = "document.documentElement.scrollHeight <= innerHeight"
-WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+WCAG: Rules = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+CONTRAST: Rules = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+SHOW_THEME = "theme => { document.documentElement.dataset.theme = theme }"
+CHANGE_COLOURS_AT_ONCE = """() => {
+  const sheet = new CSSStyleSheet()
+  sheet.replaceSync('* { transition: none !important }')
+  document.adoptedStyleSheets = [sheet]
+}"""
+AXE = """options => axe.run(document, options).then(({ violations }) =>
+  violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`)))"""
+
+
+@cache
+def axe_source() -> str:
+    """The checker, as it is given to a frame once."""
+    return AXE_FILE_PATH.read_text(encoding="utf-8")
 
 
 def excess_width(frame: Frame) -> int:
@@ -18,30 +42,53 @@ def excess_width(frame: Frame) -> int:
     return max(0, int(wide) - int(window))
 
 
+def violations(frame: Frame, rules: Rules = WCAG) -> list[str]:
+    """What axe finds against these rules, a short line each."""
+    if not frame.evaluate("'axe' in window"):
+        frame.evaluate(axe_source())
+    found: list[str] = frame.evaluate(AXE, {"runOnly": rules, "resultTypes": ["violations"]})
+    return found
+
+
 def faults_of(frame: Frame) -> list[str]:
     """Violations of WCAG A and AA as short lines, and whether the frame is wider than its window."""
-    found = Axe().run(frame, options=WCAG).response["violations"]
-    lines = [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
     excess = excess_width(frame)
-    return [*lines, *([f"{excess} px wider than its window"] if excess else [])]
+    return [*violations(frame), *([f"{excess} px wider than its window"] if excess else [])]
 
 
 class Audit:
     """Collects what is wrong with each view on the way."""
 
-    def __init__(self, theme: str) -> None:
-        self.theme = theme
+    def __init__(self, widths: Sequence[int] = (DESK_WIDTH, PHONE_WIDTH)) -> None:
+        self.widths = widths
         self.faults: dict[str, list[str]] = {}
 
     def check(self, frame: Frame, view: str) -> None:
-        """Look at the view as it is now."""
-        assert frame.evaluate("document.documentElement.dataset.theme") == self.theme
-        frame.page.mouse.move(0, 0)
+        """Look at the view as it is now, in each width and theme."""
+        page, began = frame.page, frame.evaluate("document.documentElement.dataset.theme")
+        before = page.viewport_size or {"width": DESK_WIDTH, "height": 760}
+        page.mouse.move(0, 0)
+        frame.evaluate(CHANGE_COLOURS_AT_ONCE)
         frame.wait_for_selector("#view.htmx-request, #grid.htmx-request", state="detached")
-        frame.page.wait_for_timeout(200)  # what was dimmed meanwhile comes back
-        faults = faults_of(frame)
-        size = frame.page.viewport_size
-        if size and size["width"] >= DESK_WIDTH and not settles(frame, NO_SCROLLBAR, seconds=5):
-            faults.append("a scrollbar in the frame")
+        for width in self.widths:
+            page.set_viewport_size({"width": width, "height": before["height"]})
+            self._note(f"{view} at {width}", self._fit(frame, width))
+            self._note(f"{view} at {width}", violations(frame))
+            for theme in THEMES:
+                if theme != began:
+                    frame.evaluate(SHOW_THEME, theme)
+                    self._note(f"{view} at {width}, {theme}", violations(frame, CONTRAST))
+            frame.evaluate(SHOW_THEME, began)
+        page.set_viewport_size(before)
+
+    def _fit(self, frame: Frame, width: int) -> list[str]:
+        frame.page.wait_for_timeout(200)  # dimmed parts come back, and the portal gives the frame its height
+        excess = excess_width(frame)
+        wide = [f"{excess} px wider than its window"] if excess else []
+        if width >= DESK_WIDTH and not settles(frame, NO_SCROLLBAR, seconds=5):
+            wide.append("a scrollbar in the frame")
+        return wide
+
+    def _note(self, view: str, faults: list[str]) -> None:
         if faults:
-            self.faults[view] = faults
+            self.faults.setdefault(view, []).extend(faults)

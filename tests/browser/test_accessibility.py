@@ -19,13 +19,8 @@ PAYLOADS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_every_view_is_accessible_and_fits(tab: Tab, alice, bob, standin, theme, width):
-    for person in (alice, bob):
-        assert person.put("/preferences", {"theme": theme}).status_code == 204
-    tab.page.set_viewport_size({"width": width, "height": 760})
-    audit = Audit(theme)
+def test_every_view_is_accessible_and_fits(tab: Tab, alice, bob, standin):
+    audit = Audit()
 
     frame = tab.open()
     audit.check(frame, "pages")
