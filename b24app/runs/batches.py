@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
-from b24app.bitrix.rest import Answer, Command
+from b24app.bitrix.rest import Answer, Command, Timing
 from b24app.domain import ItemState
 from b24app.errors import PortalError, Unavailable
 from b24app.runs import outcomes, throttle
@@ -80,10 +80,23 @@ class Batches:
                 stopped[item.position] = error
             else:
                 results.append(replace(result, site=sites.get(result.site_id or 0)))
-        acts = [answers[f"c{item.lid}"] for item in items]
-        timings = [answer.timing for answer in acts if isinstance(answer, Answer)]
+        course = _course(answers[name] for name in commands)[-len(items) :]
+        timings = [timing for timing in course if timing is not None]
         cost = throttle.measured(timings, len(items), wall) if timings else None
         return replace(_unread(_stopped(results, stopped, items), answers["after"], cost), seen=after)
+
+
+def _course(answers: Iterable[Answer | PortalError]) -> list[Timing | None]:
+    """How long each command took, in the order in which the portal carried them out; None of one that failed."""
+    course: list[Timing | None] = []
+    earlier: float | None = None
+    for answer in answers:
+        if isinstance(answer, PortalError):
+            course.append(None)
+            continue
+        course.append(answer.timing.after(earlier))
+        earlier = answer.timing.finish or earlier
+    return course
 
 
 def _stopped(results: list[Result], stopped: dict[int, PortalError], items: Sequence[RunItem]) -> Batch:

@@ -26,7 +26,7 @@ from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.clock import Clock
 from b24app.deadline import is_over, within
-from b24app.domain import ItemState, RunState, UserRef
+from b24app.domain import ItemState, RunState
 from b24app.errors import (
     AccessDenied,
     AppNotAllowed,
@@ -42,6 +42,7 @@ from b24app.errors import (
 from b24app.pages import may
 from b24app.runs import outcomes, throttle, windows
 from b24app.runs.batches import Batch, Batches
+from b24app.runs.items import set_state, tell_lists, write_readings, write_results
 from b24app.runs.outcomes import Result
 from b24app.runs.states import (
     NOBODY,
@@ -245,8 +246,7 @@ class Executor:
             current = db.get(Run, run.id, with_for_update=HELD, populate_existing=True)
             if current is None or current.state not in MOVING or is_past_its_end(current, now):
                 return False
-            values = [{"run_id": run.id, "position": number, "before": before} for number, before in readings.items()]
-            db.execute(update(RunItem), values)
+            write_readings(db, run.id, readings)
             windows.open_over(db, run, {item.lid: looked[item.lid].active for item in items})
         for item in items:
             item.before = readings[item.position]
@@ -342,10 +342,7 @@ class Executor:
             if not claim.items and not claim.left:
                 return claim
             run.state, run.started_at = RunState.RUNNING, run.started_at or now
-            sent = update(RunItem).where(
-                RunItem.run_id == run_id, RunItem.position.in_([i.position for i in claim.items])
-            )
-            db.execute(sent.values(state=ItemState.RUNNING), execution_options={"synchronize_session": False})
+            set_state(db, run_id, (item.position for item in claim.items), ItemState.RUNNING)
             known = {item.lid: item.before or {} for item in claim.items if not outcomes.needs_look(run, item, now)}
             live = {lid: bool(before["active"]) for lid, before in known.items()}
             windows.open_over(db, run, {lid: up for lid, up in live.items() if up is not windows.wants_live(run)})
@@ -387,20 +384,19 @@ class Executor:
             open_again = [each.position for each in batch.results if each.lid in contested]
             batch = replace(batch, results=results, refused=[*batch.refused, *open_again])
             if batch.results:
-                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
-                db.execute(update(Run).where(Run.id == run.id).values(worked_at=now))
+                write_results(db, run.id, batch.results)
             if batch.refused:
-                back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
-                again = update(RunItem).where(RunItem.run_id == run.id, RunItem.position.in_(batch.refused))
-                db.execute(again.values(state=back))
+                set_state(db, run.id, batch.refused, ItemState.CANCELLED if moved.is_final else ItemState.PENDING)
             self._keep_readings(db, claim, batch, now)
             windows.close_over(db, run, [item.lid for item in claim.items if item.position in batch.refused])
             if row.created_by != NOBODY:
                 windows.record(db, run, batch.results)
             self._observe(db, run, batch)
-            if any(result.state is ItemState.SUCCEEDED for result in batch.results):
-                _pages_changed(db, run.acting_user)
+            tell_lists(db, run, batch.results, now)
             fresh = db.get_one(Run, run.id, populate_existing=True)
+            fresh.tally = None
+            if batch.results:
+                fresh.worked_at = now
             if batch.problem is not None:
                 self._interrupt(db, fresh, batch.problem)
             elif contested and not fresh.state.is_final:
@@ -411,12 +407,7 @@ class Executor:
     def _keep_readings(self, db: Session, claim: NextBatch, batch: Batch, now: datetime) -> None:
         """What was read along of the next batch's pages."""
         seen = [(item.position, batch.seen[item.lid]) for item in claim.following if item.lid in batch.seen]
-        values = [
-            {"run_id": claim.run.id, "position": position, "before": outcomes.reading(state, now)}
-            for position, state in seen
-        ]
-        if values:
-            db.execute(update(RunItem), values)
+        write_readings(db, claim.run.id, {position: outcomes.reading(state, now) for position, state in seen})
 
     def _is_the_pages_fault(self, db: Session, run: Run) -> bool:
         """The portal answered again and again that these pages fail: another page of the run went well, or it was tried
@@ -513,10 +504,6 @@ def _in_flight(db: Session, run: Run) -> bool:
     return db.scalar(sent.limit(1)) is not None
 
 
-def _pages_changed(db: Session, user: UserRef) -> None:
-    db.execute(update(Portal).where(Portal.member_id == user.member_id).values(pages_version=Portal.pages_version + 1))
-
-
 def _finish(db: Session, run: Run, now: datetime) -> None:
     """The state the items add up to."""
     query = select(RunItem.state, func.count()).where(RunItem.run_id == run.id).group_by(RunItem.state)
@@ -528,3 +515,4 @@ def _finish(db: Session, run: Run, now: datetime) -> None:
     else:
         run.state = RunState.PARTIAL if good else RunState.FAILED
     run.finished_at, run.problem = now, None
+    run.tally = {state.value: number for state, number in counts.items()}

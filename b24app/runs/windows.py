@@ -67,7 +67,8 @@ def over(db: Session, member_id: str, lids: Collection[int]) -> dict[int, list[W
         select(RunItem, Run)
         .join(Run, Run.id == RunItem.run_id)
         .outerjoin(first, first.id == Run.undoes)
-        .where(RunItem.lid.in_(lids), RunItem.baseline.is_not(None), RunItem.state.in_(TO_COME))
+        .where(RunItem.member_id == member_id, RunItem.lid.in_(lids))
+        .where(RunItem.baseline.is_not(None), RunItem.state.in_(TO_COME))
         .where(Run.member_id == member_id, Run.is_return, Run.state.in_(OPEN_STATES))
         .order_by(func.coalesce(first.started_at, Run.created_at), Run.created_at)
     )
@@ -179,7 +180,8 @@ def has_to_return(db: Session, back: Run) -> bool:
     in_another = (
         select(other.position)
         .join(other_back, other_back.id == other.run_id)
-        .where(other.lid == RunItem.lid, other.run_id != back.id, other.baseline.is_not(None), other.state.in_(TO_COME))
+        .where(other.member_id == back.member_id, other.lid == RunItem.lid, other.run_id != back.id)
+        .where(other.baseline.is_not(None), other.state.in_(TO_COME))
         .where(other_back.member_id == back.member_id, other_back.is_return, other_back.state.in_(OPEN_STATES))
     )
     asks = or_(RunItem.baseline.is_(wants_live(back)), RunItem.kept_by.is_not(None), in_another.exists())
@@ -223,8 +225,8 @@ def contested(db: Session, run: Run, results: Iterable[Result]) -> set[int]:
     opposed = (
         select(RunItem.lid)
         .join(Run, Run.id == RunItem.run_id)
-        .where(Run.member_id == run.member_id, Run.action != run.action, RunItem.state == ItemState.RUNNING)
-        .where(Run.state == RunState.RUNNING, Run.problem.is_(None), RunItem.lid.in_(met))
+        .where(RunItem.member_id == run.member_id, RunItem.lid.in_(met), RunItem.state == ItemState.RUNNING)
+        .where(Run.action != run.action, Run.state == RunState.RUNNING, Run.problem.is_(None))
     )
     return set(db.scalars(opposed))
 
@@ -236,8 +238,8 @@ def about_to_be_held(db: Session, back: Run, lids: Collection[int], now: datetim
     others = (
         select(RunItem.lid)
         .join(Run, Run.id == RunItem.run_id)
-        .where(Run.member_id == back.member_id, Run.state.in_((RunState.QUEUED, RunState.RUNNING)))
+        .where(RunItem.member_id == back.member_id, RunItem.lid.in_(lids), RunItem.state.in_(TO_COME))
+        .where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)))
         .where(Run.action != back.action, ~Run.is_return, Run.problem.is_(None))
-        .where(RunItem.state.in_(TO_COME), RunItem.lid.in_(lids))
     )
     return set(db.scalars(others))
