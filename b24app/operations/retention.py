@@ -66,7 +66,7 @@ class Retention:
         """Let all of the log go that is due; how many calls."""
         return _until_none(self._calls, math.inf)
 
-    def _queries(self) -> Iterator[Select[Any]]:
+    def _queries(self) -> Iterator[Select[*tuple[Any, ...]]]:
         yield self._old_runs()
         yield self._idle_people()
         yield self._dead_tokens()
@@ -74,7 +74,7 @@ class Retention:
 
     # --- what goes ---------------------------------------------------------------------------------------------------
 
-    def _old_runs(self) -> Select[Any]:
+    def _old_runs(self) -> Select[*tuple[Any, ...]]:
         """Ended long ago. Of a window both halves go when both have."""
         other = aliased(Run)
         recent = or_(other.state.in_(OPEN_STATES), other.finished_at >= self.kept_since)
@@ -82,7 +82,7 @@ class Retention:
         alone = [~select(other.id).where(half, recent).exists() for half in halves]
         return select(Run.id).where(Run.finished_at < self.kept_since, *alone).order_by(Run.finished_at)
 
-    def _idle_people(self) -> Select[Any]:
+    def _idle_people(self) -> Select[*tuple[Any, ...]]:
         """In no run, and not seen since; of whom that is not known, only those without a token, which says more."""
         token = and_(UserToken.member_id == User.member_id, UserToken.user_id == User.user_id)
         unseen = and_(User.opened_at.is_(None), ~select(UserToken.user_id).where(token).exists())
@@ -92,12 +92,12 @@ class Retention:
         absent = or_(User.opened_at < self.kept_since, unseen)
         return select(User.member_id, User.user_id).where(absent, *(~run.exists() for run in (ordered, acts, decided)))
 
-    def _dead_tokens(self) -> Select[Any]:
+    def _dead_tokens(self) -> Select[*tuple[Any, ...]]:
         """Whose pair is older than any that can be renewed."""
         old = UserToken.obtained_at < self._clock() - DEAD_AFTER
         return select(UserToken.member_id, UserToken.user_id).where(old)
 
-    def _old_calls(self) -> Select[Any]:
+    def _old_calls(self) -> Select[*tuple[Any, ...]]:
         old = ApiCall.at < self._clock() - timedelta(days=self._api_log_days)
         return select(ApiCall.id).where(old).order_by(ApiCall.at)
 
@@ -142,7 +142,7 @@ def months_before(moment: datetime, months: int) -> datetime:
     return moment.replace(year=year, month=month, day=min(moment.day, monthrange(year, month)[1]))
 
 
-def _free(query: Select[Any], table: type[Base], most: int) -> Select[Any]:
+def _free(query: Select[*tuple[Any, ...]], table: type[Base], most: int) -> Select[Any]:
     """Some of those rows that nobody holds, held from here on."""
     return query.limit(most).with_for_update(of=table, skip_locked=True)
 

@@ -21,6 +21,15 @@ from b24app.tokens.user_tokens import Tokens
 
 
 @dataclass(frozen=True)
+class Following:
+    """A page of the batch after, to be read along."""
+
+    position: int
+    lid: int
+    site: str
+
+
+@dataclass(frozen=True)
 class Batch:
     """Results of one batch; `problem` when a failure of the call stopped the rest."""
 
@@ -39,7 +48,7 @@ class Batches:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def look(self, run: Run, items: Sequence[RunItem], seconds: float) -> dict[int, PageState]:
+    def look(self, run: Run, items: Sequence[RunItem | Following], seconds: float) -> dict[int, PageState]:
         """The items' pages as they are now."""
         command = _read(run, items)
         answer = self._tokens.call(run.acting_user, command.method, command.params, timeout=seconds)
@@ -52,8 +61,8 @@ class Batches:
         return {int(key[1:]): landing.read_rights(run.kind, answer) for key, answer in answers.items()}
 
     def act(
-        self, run: Run, items: Sequence[RunItem], looked: Mapping[int, PageState] | None, following: Sequence[RunItem],
-        seconds: float,
+        self, run: Run, items: Sequence[RunItem], looked: Mapping[int, PageState] | None,
+        following: Sequence[Following], seconds: float,
     ) -> Batch:  # fmt: skip
         """Act on the items. Raises a PortalError when the request as a whole failed.
 
@@ -121,7 +130,7 @@ def _unread(batch: Batch, after: Answer | PortalError, cost: Measured | None) ->
     return replace(batch, results=known, problem=batch.problem or lost, unwell=(), cost=cost)
 
 
-def _read(run: Run, items: Sequence[RunItem]) -> Command:
+def _read(run: Run, items: Sequence[RunItem | Following]) -> Command:
     """The pages of the items; their addresses only where the order was written without having seen the page."""
     lids = [item.lid for item in items]
     return landing.pages(run.kind, limit=len(items), lids=lids, urls=any(not item.site for item in items))

@@ -41,7 +41,7 @@ from b24app.errors import (
 )
 from b24app.pages import may
 from b24app.runs import outcomes, throttle, windows
-from b24app.runs.batches import Batch, Batches
+from b24app.runs.batches import Batch, Batches, Following
 from b24app.runs.items import set_state, tell_lists, write_readings, write_results
 from b24app.runs.outcomes import Result
 from b24app.runs.states import (
@@ -78,7 +78,7 @@ class NextBatch:
 
     run: Run
     items: Sequence[RunItem] = ()
-    following: Sequence[RunItem] = ()  # those of the batch after, to be read along
+    following: Sequence[Following] = ()  # those of the batch after, to be read along
     left: Sequence[Result] = ()  # what a return leaves as it is: known without any request
 
     @staticmethod
@@ -330,15 +330,15 @@ class Executor:
                 log.info("run_waits_for_a_decision", run=str(run.id), late=late_by(run, now).total_seconds())
                 return NextBatch(run)
             left = select(RunItem).where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
-            if not db.scalar(left.with_only_columns(func.count())):
+            first = left.order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
+            most = pages(db, run)
+            found = list(db.scalars(first.limit(max(most, 1))))
+            if not found:
                 _finish(db, run, now)
                 return NextBatch(run)
-            most = pages(db, run)
             if not most:
                 return NextBatch(run)
-            first = left.order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
-            found = list(db.scalars(first.limit(most + BATCH_PAGES)))
-            claim = self._chosen(db, run, found[:most], found[most:])
+            claim = self._chosen(db, run, found, self._following(db, found[-1]))
             if not claim.items and not claim.left:
                 return claim
             run.state, run.started_at = RunState.RUNNING, run.started_at or now
@@ -348,9 +348,14 @@ class Executor:
             windows.open_over(db, run, {lid: up for lid, up in live.items() if up is not windows.wants_live(run)})
             return claim
 
-    def _chosen(self, db: Session, run: Run, items: list[RunItem], following: list[RunItem]) -> NextBatch:
+    def _following(self, db: Session, last: RunItem) -> list[Following]:
+        """The pages of the batch after, as far as they have yet to be sent."""
+        columns = select(RunItem.position, RunItem.lid, RunItem.site).where(RunItem.run_id == last.run_id)
+        behind = columns.where(RunItem.position > last.position, RunItem.state == ItemState.PENDING)
+        return [Following(*row) for row in db.execute(behind.order_by(RunItem.position).limit(BATCH_PAGES))]
+
+    def _chosen(self, db: Session, run: Run, items: list[RunItem], following: list[Following]) -> NextBatch:
         """The items to work on now. A return leaves some as they are, and waits for who is just about to hold some."""
-        following = [item for item in following if item.state is ItemState.PENDING]
         if not run.is_return:
             return NextBatch(run, items, following)
         now = self._clock()
@@ -402,7 +407,7 @@ class Executor:
             elif contested and not fresh.state.is_final:
                 self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
             elif not fresh.state.is_final:
-                self._go_on(db, fresh)
+                self._go_on(db, fresh, more=bool(claim.following))
 
     def _keep_readings(self, db: Session, claim: NextBatch, batch: Batch, now: datetime) -> None:
         """What was read along of the next batch's pages."""
@@ -421,10 +426,11 @@ class Executor:
         query = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state.in_(good)).limit(1)
         return db.scalar(query) is not None
 
-    def _go_on(self, db: Session, run: Run) -> None:
+    def _go_on(self, db: Session, run: Run, *, more: bool) -> None:
+        """The next batch, or the end; `more` where it is known that there is one."""
         run.tries, run.problem, run.waiting_since = 0, None, None
-        left = select(func.count()).select_from(RunItem).where(RunItem.run_id == run.id, RunItem.state.in_(OPEN))
-        if db.scalar(left):
+        left = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state.in_(OPEN)).limit(1)
+        if more or db.scalar(left) is not None:
             self._queue.step(db, run.id, run.member_id)
         else:
             _finish(db, run, self._clock())
@@ -488,9 +494,12 @@ class Executor:
             throttle.observe_cut(known, batch.sent)
 
     def _throttle(self, db: Session, run: Run) -> MethodThrottle:
-        row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
-        db.execute(insert(MethodThrottle).values(row).on_conflict_do_nothing())
-        return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=HELD, populate_existing=True)
+        key = (run.member_id, landing.METHODS[run.action])
+        known = db.get(MethodThrottle, key, with_for_update=HELD, populate_existing=True)
+        if known is None:
+            db.execute(insert(MethodThrottle).values(member_id=key[0], method=key[1]).on_conflict_do_nothing())
+            known = db.get_one(MethodThrottle, key, with_for_update=HELD, populate_existing=True)
+        return known
 
 
 def _without_people(batch: Batch) -> Batch:

@@ -17,6 +17,7 @@ from b24app.domain import Action, ItemState
 from b24app.runs.outcomes import UNKNOWN, Result
 from b24app.store.models import PageChange, Portal, Run
 
+SWEPT_EVERY = 8  # changes of a portal
 CHANGES_KEPT = timedelta(minutes=3)  # longer than any list of pages is used
 # What was not learnt is left as it was; an item that did not fail has neither code nor problem any more.
 RESULTS = text(
@@ -61,10 +62,12 @@ def tell_lists(db: Session, run: Run, results: Iterable[Result], now: datetime) 
     if not changed:
         return
     portal = update(Portal).where(Portal.member_id == run.member_id).values(pages_version=Portal.pages_version + 1)
-    version = db.scalar(portal.returning(Portal.pages_version))
+    version = db.execute(portal.returning(Portal.pages_version)).scalar_one()
     if any(each.after is None or each.code == UNKNOWN for each in changed):
         return
-    db.execute(delete(PageChange).where(PageChange.member_id == run.member_id, PageChange.at < now - CHANGES_KEPT))
+    if version % SWEPT_EVERY == 0:
+        old = PageChange.at < now - CHANGES_KEPT
+        db.execute(delete(PageChange).where(PageChange.member_id == run.member_id, old))
     pages = {str(each.lid): _change(run, each) for each in changed}
     db.execute(insert(PageChange).values(member_id=run.member_id, version=version, at=now, pages=pages))
 

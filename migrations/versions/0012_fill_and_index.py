@@ -24,12 +24,12 @@ NEXT = sa.text(
     "select max(id::text) from (select id from runs where id > cast(:after as uuid) order by id limit :many) r"
 )
 FILL = sa.text(
-    "with some as ("
+    "with portion as ("
     " select i.run_id, i.position, r.member_id from run_items i join runs r on r.id = i.run_id"
     " where r.id > cast(:after as uuid) and r.id <= cast(:last as uuid) and i.member_id is null"
     " for no key update of i skip locked"
-    ") update run_items i set member_id = some.member_id from some"
-    " where i.run_id = some.run_id and i.position = some.position"
+    ") update run_items i set member_id = portion.member_id from portion"
+    " where i.run_id = portion.run_id and i.position = portion.position"
 )
 UNFILLED = sa.text("select exists (select from run_items where member_id is null)")
 NEW = {
