@@ -20,6 +20,9 @@ from b24app.domain import Actor, UserRef
 from b24app.store.db import Store
 from b24app.store.models import ApiCall, User
 
+# Numbers grow with time, but for calls written at the same moment. So a time is looked up as a number with this slack:
+# going through the numbers alone, everything that is newer would be read first.
+OUT_OF_ORDER = timedelta(minutes=1)
 LIMIT_CODES = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "OVERLOAD_LIMIT")
 USAGE_SPAN = timedelta(minutes=10)  # the window in which Bitrix24 counts operating time (limits docs)
 FAILED = or_(ApiCall.code.is_not(None), ApiCall.http_status.is_(None))
@@ -142,10 +145,13 @@ class RequestLog:
                 return
 
     def methods(self, actor: Actor) -> list[str]:
-        """The methods that were called at all."""
-        query = select(ApiCall.method).where(ApiCall.member_id == actor.member_id).distinct().order_by(ApiCall.method)
+        """The methods that were called at all: from each to the next in the index, and not call by call."""
+        least = select(func.min(ApiCall.method)).where(ApiCall.member_id == actor.member_id)
+        found = select(least.scalar_subquery().label("method")).cte(recursive=True)
+        following = least.where(ApiCall.method > found.c.method).correlate(found).scalar_subquery()
+        found = found.union_all(select(following).where(found.c.method.is_not(None)))
         with self._store.begin() as db:
-            return list(db.scalars(query))
+            return list(db.scalars(select(found.c.method).where(found.c.method.is_not(None))))
 
     def usage(self, actor: Actor) -> Usage:
         """What the last ten minutes cost the portal."""
@@ -166,7 +172,11 @@ def _conditions(wanted: CallFilter) -> Iterator[ColumnElement[bool]]:
         yield FAILED if wanted.failed else ~FAILED
     if wanted.since is not None:
         yield ApiCall.at >= wanted.since
+        later = select(ApiCall.id).where(ApiCall.at >= wanted.since - OUT_OF_ORDER).order_by(ApiCall.at)
+        yield ApiCall.id >= later.limit(1).scalar_subquery()
     if wanted.before is not None:
         yield ApiCall.at < wanted.before
+        sooner = select(ApiCall.id).where(ApiCall.at < wanted.before + OUT_OF_ORDER).order_by(ApiCall.at.desc())
+        yield ApiCall.id <= sooner.limit(1).scalar_subquery()
     if wanted.after is not None:
         yield ApiCall.id < wanted.after

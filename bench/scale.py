@@ -1,9 +1,9 @@
 """Five hundred portals with two years of history: every hot query and page beside the same on an empty database.
 
-The database is made up by `tests/history.py`: 240,000 runs, 30,000 of them far ahead, 1.2 million pages, 600,000 logged
-requests; one portal has a thirteenth of it, and that one is asked. Both databases live in one server and are asked in
-turns, so a busy machine slows both. Promise: at most 10 ms, or twice what it takes on the empty one. `--scale 0.1` makes
-all of it smaller, for a quick look.
+The database is made up by `tests/history.py`: 240,000 runs, 30,000 of them far ahead, 1.2 million pages, 600,000
+logged requests; one portal has a thirteenth of it, and that one is asked. Both databases live in one server and are
+asked in turns, so a busy machine slows both. Promise: at most 10 ms, or twice what it takes on the empty one; what is
+asked once an hour may take 100. `--scale 0.1` makes all of it smaller, for a quick look.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 
-import psycopg
 import structlog
 from sqlalchemy import select, text
 
@@ -44,6 +43,8 @@ ROUNDS, GOAL_MS, GOAL_RATIO = 15, 10.0, 2.0
 FETCH = text("select * from procrastinate_fetch_job_v2(null, null)")
 PAGE = {"Accept": "text/html", "HX-Request": "true"}
 EXPORT_ROWS = 10_000
+BIG = "0.example"  # sorts before the domains of the others
+HOURLY = "hourly"  # such a one may take longer
 
 
 class Undone(Exception):
@@ -102,6 +103,9 @@ def asked() -> dict[str, Callable[[Stage], object]]:
         "runs of a page": lambda s: s.services.runs.listed(s.actor, RunFilter(lid=7)),
         "runs that failed": lambda s: s.services.runs.listed(s.actor, RunFilter(states=(RunState.FAILED,))),
         "runs of a person who gave none": lambda s: s.services.runs.listed(s.actor, RunFilter(user_id=4)),
+        "runs that are scheduled": lambda s: s.services.runs.listed(
+            s.actor, RunFilter(states=(RunState.SCHEDULED, RunState.WAITING))
+        ),
         "runs due this month": lambda s: s.services.runs.listed(
             s.actor, RunFilter(due_since=s.services.clock(), due_before=s.services.clock() + timedelta(days=31))
         ),
@@ -165,20 +169,24 @@ def opened(url: str, name: str, standin: StandIn) -> Iterator[Stage]:
     databases.execute(url, f"create database {name}")
     own = databases.database(url, name)
     databases.migrate(own)
-    services = build(make_config(surroundings(own, standin) | {"API_LOG_DAYS": "7"}))
+    with staged(own, standin) as stage:
+        yield stage
+
+
+@contextmanager
+def staged(url: str, standin: StandIn) -> Iterator[Stage]:
+    """The app on a migrated database, opened by the administrator of the portal that will have the most."""
+    services = build(make_config(surroundings(url, standin)))
     app = create_app(services)
     administrator = Person(app, standin.portals[0], "admin")
     assert administrator.install().status_code == 200
-    with psycopg.connect(own) as connection:  # it is the big one, whose domain sorts first
-        connection.execute("update portals set domain = '0.example'")
     person = Person(app, standin.portals[0], "admin").opened()
-    with psycopg.connect(own) as connection:
-        connection.execute("update portals set domain = '0.example'")
+    databases.execute(url, f"update portals set domain = '{BIG}'")
     member_id = standin.portals[0].member_id
-    yield Stage(
-        services, person, Actor(member_id, person.user_id, "Ada", "en", "light", "Europe/Berlin", "0.example", 0)
-    )
-    services.close()
+    try:
+        yield Stage(services, person, Actor(member_id, person.user_id, "Ada", "en", "light", "Europe/Berlin", BIG, 0))
+    finally:
+        services.close()
 
 
 def one_run(stage: Stage) -> object:
@@ -201,7 +209,7 @@ def compared(name: str, ask: Callable[[Stage], object], empty: Stage, full: Stag
             if number >= 2:  # the first ones warm up
                 spans[which].append((time.perf_counter() - began) * 1000)
     few, many = median(spans["empty"]), median(spans["full"])
-    kept = many <= GOAL_MS or many <= GOAL_RATIO * few
+    kept = many <= GOAL_MS or many <= GOAL_RATIO * few or (HOURLY in name and many <= 10 * GOAL_MS)
     print(
         f"  {name:<34}{many:8.1f} ms, empty {few:7.1f} ms: {many / few:5.1f} x{'' if kept else '  BROKEN'}", flush=True
     )
