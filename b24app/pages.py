@@ -237,10 +237,19 @@ class Pages:
             old = listed.read_at - FRESH
             for stale in [each for each, (_, kept) in self._kept.items() if kept.read_at < old]:
                 del self._kept[stale]
-            self._kept[key] = (version, listed)
+            self._kept[key] = (version, self._sharing(key, listed))
             self._kept.move_to_end(key)
             while self._is_too_much() and len(self._kept) > 1:
                 self._kept.popitem(last=False)
+
+    def _sharing(self, key: tuple[UserRef, Kind], listed: PageList) -> PageList:
+        """The list, made of the same pages in memory as a colleague's, as far as they see the same of them."""
+        user, kind = key
+        mates = ((of, kept) for (of, its_kind), (_, kept) in self._kept.items() if its_kind is kind and of != user)
+        theirs = next((kept.by_lid() for of, kept in mates if of.member_id == user.member_id), {})
+        pages = (theirs.get(page.lid, page) for page in listed.pages)
+        shared = tuple(known if known == page else page for known, page in zip(pages, listed.pages, strict=True))
+        return replace(listed, pages=shared)
 
     def _is_too_much(self) -> bool:
         size = sum(len(kept.pages) + len(kept.sites) for _, kept in self._kept.values())
