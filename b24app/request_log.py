@@ -30,8 +30,8 @@ FAILED = or_(ApiCall.code.is_not(None), ApiCall.http_status.is_(None))
 # app was removed leaves no trace of them after it.
 WRITE_OF = (
     "insert into api_calls (member_id, user_id, method, params, http_status, code, seconds, answer)"
-    " select member_id, user_id, cast(:method as text), cast(:params as text), cast(:http_status as int),"
-    " cast(:code as text), cast(:seconds as float8), cast(:answer as text)"
+    " select cast(:member_id as text), cast(:user_id as bigint), cast(:method as text), cast(:params as text),"
+    " cast(:http_status as int), cast(:code as text), cast(:seconds as float8), cast(:answer as text)"
     " from {} where member_id = :member_id and user_id = :user_id for key share"
 )
 WRITE_OF_KNOWN = [text(WRITE_OF.format(table)) for table in ("users", "system_tokens")]

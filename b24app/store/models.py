@@ -249,10 +249,10 @@ class RunItem(Base):
         Index("ix_run_items_member", "member_id", "lid", "run_id"),
         Index("ix_run_items_in_flight", "run_id", postgresql_where=text("state = 'running'")),
         Index(
-            "ix_run_items_window",
+            "ix_run_items_to_come",
             "member_id",
             "lid",
-            postgresql_where=text("baseline is not null and state in ('pending', 'running')"),
+            postgresql_where=text("state in ('pending', 'running')"),
         ),
     )
 

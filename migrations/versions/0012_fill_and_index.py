@@ -34,7 +34,7 @@ FILL = sa.text(
 UNFILLED = sa.text("select exists (select from run_items where member_id is null)")
 NEW = {
     "ix_run_items_member": "run_items (member_id, lid, run_id)",
-    "ix_run_items_window": "run_items (member_id, lid) where baseline is not null and state in ('pending', 'running')",
+    "ix_run_items_to_come": "run_items (member_id, lid) where state in ('pending', 'running')",
     "ix_runs_due": "runs (at) where state = 'scheduled'",
     "ix_runs_finished": "runs (finished_at) where finished_at is not null",
     "ix_runs_uncounted": "runs (member_id) where finished_at is not null and tally is null",
