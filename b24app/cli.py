@@ -81,8 +81,10 @@ def worker() -> None:
     import asyncio
 
     from b24app import jobs, log, services
+    from b24app.memory import share_heaps
 
     settings = config.load()
+    share_heaps()
     log.setup(settings)
     structlog.get_logger().info("worker_starts", threads=settings.worker_threads)
     asyncio.run(jobs.work(services.build(settings)))
