@@ -184,6 +184,7 @@ class Run(Base):
             postgresql_where=text("state in ('scheduled','queued','running','waiting')"),
         ),
         Index("ix_runs_due", "at", postgresql_where=text("state = 'scheduled'")),
+        Index("ix_runs_at", "member_id", "at", postgresql_where=text("at is not null")),
         Index("ix_runs_finished", "finished_at", postgresql_where=text("finished_at is not null")),
         Index("ix_runs_uncounted", "member_id", postgresql_where=text("finished_at is not null and tally is null")),
         Index("ix_runs_by_state", "member_id", "state", "created_at", "id"),

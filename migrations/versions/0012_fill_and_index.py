@@ -36,6 +36,7 @@ NEW = {
     "ix_run_items_member": "run_items (member_id, lid, run_id)",
     "ix_run_items_to_come": "run_items (member_id, lid) where state in ('pending', 'running')",
     "ix_runs_due": "runs (at) where state = 'scheduled'",
+    "ix_runs_at": "runs (member_id, at) where at is not null",
     "ix_runs_finished": "runs (finished_at) where finished_at is not null",
     "ix_runs_uncounted": "runs (member_id) where finished_at is not null and tally is null",
     "ix_runs_by_state": "runs (member_id, state, created_at, id)",
