@@ -13,6 +13,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from b24app.config import load, load_web_server
+from b24app.memory import share_heaps
 from b24app.server import Worker
 
 QUERY = re.compile(r"\?[^\s'\"]*")
@@ -37,6 +38,11 @@ class QuietLogger(Logger):
 def on_starting(server: Any) -> None:
     """A setting that is wrong ends the start here, with its line. Later, gunicorn would start workers for ever."""
     load()
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Before the process starts threads."""
+    share_heaps()
 
 
 web = load_web_server()

@@ -7,6 +7,7 @@ code 1; a wrong way to call a command is exit code 2.
 
 import base64
 import json
+import math
 import os
 import secrets
 import sys
@@ -23,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from b24app import config
 from b24app.domain import RunState
 from b24app.operations.admin import Admin, PortalLine, RunLine, UnknownPortal
+from b24app.operations.retention import Retention
 from b24app.store import embedded
 from b24app.store.db import Store
 from b24app.store.programs import EmbeddedError
@@ -79,8 +81,10 @@ def worker() -> None:
     import asyncio
 
     from b24app import jobs, log, services
+    from b24app.memory import share_heaps
 
     settings = config.load()
+    share_heaps()
     log.setup(settings)
     structlog.get_logger().info("worker_starts", threads=settings.worker_threads)
     asyncio.run(jobs.work(services.build(settings)))
@@ -90,15 +94,22 @@ def worker() -> None:
 
 
 @contextmanager
-def _admin() -> Iterator[Admin]:
-    """The operator's orders on the database of the environment; its failures become one line."""
+def _store() -> Iterator[Store]:
+    """The database of the environment; its failures become one line."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was asked
     store = Store(_database_url(), pool=1)
     try:
         with _in_words():
-            yield Admin(store)
+            yield store
     finally:
         store.close()
+
+
+@contextmanager
+def _admin() -> Iterator[Admin]:
+    """The operator's orders on the database of the environment."""
+    with _store() as store:
+        yield Admin(store)
 
 
 @contextmanager
@@ -182,9 +193,29 @@ def purge_log(days: int | None) -> None:
 
     The worker does the same each hour with API_LOG_DAYS.
     """
-    days = days or config.load_retention().api_log_days
-    with _admin() as admin:
-        click.echo(f"{admin.forget_calls(days)} entries are deleted.")
+    settings = config.load_retention()
+    with _store() as store:
+        log = Retention(store, settings.history_months, days or settings.api_log_days)
+        click.echo(f"{log.forget_calls()} entries are deleted.")
+
+
+@b24.command()
+@click.option("--now", is_flag=True, help="Let it go now, not with the worker's next look.")
+def retention(now: bool) -> None:
+    """Show what has been kept long enough: ended runs, people nobody needs, dead tokens, logged requests.
+
+    The worker lets it go each hour. HISTORY_MONTHS says how long runs are kept, API_LOG_DAYS how long the log is. Shown
+    are the people who can go now; those whose last run goes follow with it.
+    """
+    settings = config.load_retention()
+    with _store() as store:
+        kept = Retention(store, settings.history_months, settings.api_log_days)
+        due = kept.carry_out(math.inf) if now else kept.due()
+        click.echo(
+            f"Runs are kept that ended after {kept.kept_since:%Y-%m-%d}, requests of {settings.api_log_days} days."
+        )
+        words = "are deleted" if now else "can go"
+        click.echo(f"{due.runs} runs, {due.people} people, {due.tokens} tokens and {due.calls} requests {words}.")
 
 
 @b24.group()

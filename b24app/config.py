@@ -63,9 +63,10 @@ class Keys(Part):
 
 
 class Retention(Part):
-    """How long the log of requests is kept."""
+    """How long things are kept."""
 
-    api_log_days: int = Field(7, ge=3, le=90)
+    api_log_days: int = Field(7, ge=3, le=90)  # requests to portals and their answers
+    history_months: int = Field(24, ge=3, le=120)  # runs that have ended
 
 
 class Config(Keys, Retention, WebServer):

@@ -17,6 +17,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
 from b24app.operations.housekeeping import Housekeeping
+from b24app.operations.retention import Retention
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
 from b24app.store.job_leases import JobLeases
@@ -45,9 +46,7 @@ def tasks(services: Services) -> procrastinate.App:
     engine = procrastinate.App(connector=wire)
     _run_tasks(engine, services)
     _portal_tasks(engine, services)
-    _housekeeping_tasks(
-        engine, Housekeeping(services.store, services.queue, services.clock, services.config.api_log_days)
-    )
+    _housekeeping_tasks(engine, services)
     _calendar_tasks(engine, services)
     _token_tasks(engine, services)
     return engine
@@ -92,7 +91,11 @@ def _portal_tasks(engine: procrastinate.App, services: Services) -> None:
         services.portal_status.ask_stopped()
 
 
-def _housekeeping_tasks(engine: procrastinate.App, housekeeping: Housekeeping) -> None:
+def _housekeeping_tasks(engine: procrastinate.App, services: Services) -> None:
+    settings = services.config
+    housekeeping = Housekeeping(services.store, services.queue, services.clock)
+    retention = Retention(services.store, settings.history_months, settings.api_log_days, services.clock)
+
     @engine.periodic(cron=EVERY_TEN_SECONDS)
     @engine.task(name="rescue", queueing_lock="rescue")
     async def rescue(timestamp: int) -> None:
@@ -106,13 +109,15 @@ def _housekeeping_tasks(engine: procrastinate.App, housekeeping: Housekeeping) -
     @engine.task(name="purge", queueing_lock="purge")
     def purge(timestamp: int) -> None:
         housekeeping.purge()
+        services.statistics.count()
+        retention.carry_out()
 
 
 def _calendar_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.periodic(cron=EVERY_TEN_SECONDS)
-    @engine.task(name="wake_forgotten", queueing_lock="wake_forgotten")
-    def wake_forgotten(timestamp: int) -> None:
-        services.schedule.wake_forgotten()
+    @engine.task(name="wake_forgotten", queueing_lock="wake_forgotten")  # as workers of older code know it, too
+    def enqueue_near(timestamp: int) -> None:
+        services.schedule.enqueue_near()
 
     @engine.periodic(cron=DAILY)
     @engine.task(name=FOLLOW_ZONES, queueing_lock=FOLLOW_ZONES)

@@ -3,15 +3,19 @@
 `landing.landing.getList` knows no total and no search over kinds, so the compact list of one kind is read whole (sites
 and the first pages in one batch, rights, folders and further pages in the next) and searched here. Each chunk begins
 behind the last id of the one before, so what is trashed or made meanwhile hides nothing. A list is used
-again for a minute, as long as the app itself changed no page of the portal meanwhile (`pages_version`).
+again for a minute, and follows what the app itself did to pages of the portal meanwhile (`pages_version`): a batch
+tells what it read after it had acted, so nobody who watches a long run has everything read anew after each.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from threading import Lock
+from typing import Any
+
+from sqlalchemy import select
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState, Site
@@ -19,6 +23,8 @@ from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.clock import Clock
 from b24app.domain import Action, Actor, Kind, UserRef
 from b24app.errors import BadForm, PortalError, Unavailable
+from b24app.store.db import Store
+from b24app.store.models import PageChange
 from b24app.tokens.user_tokens import Tokens
 
 CHUNK = 500  # pages a getList command is asked for
@@ -105,8 +111,9 @@ class PageSlice:
 class Pages:
     """Reads and keeps lists; thread-safe."""
 
-    def __init__(self, tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, tokens: Tokens, store: Store, clock: Clock) -> None:
         self._tokens = tokens
+        self._store = store
         self._clock = clock
         self._kept: OrderedDict[tuple[UserRef, Kind], tuple[int, PageList]] = OrderedDict()
         self._guard = Lock()
@@ -151,12 +158,25 @@ class Pages:
         return _first_with(self._tokens.batch(actor.user, commands), landing.read_sites)
 
     def kept(self, actor: Actor, kind: Kind) -> PageList | None:
-        """The list this process still holds; None when there is none or it is too old."""
+        """The list this process still holds, with what we changed since; None when there is none or it is too old."""
         with self._guard:
             version, listed = self._kept.get((actor.user, kind), (-1, None))
-        if listed is None or version != actor.pages_version or listed.read_at < self._clock() - FRESH:
+        if listed is None or listed.read_at < self._clock() - FRESH or version > actor.pages_version:
             return None
-        return listed
+        if version == actor.pages_version:
+            return listed
+        changes = self._changes_since(actor, version)
+        if len(changes) < actor.pages_version - version:  # something was changed of which nobody knows what it is now
+            return None
+        followed = _followed(listed, changes)
+        self._keep((actor.user, kind), actor.pages_version, followed)
+        return followed
+
+    def _changes_since(self, actor: Actor, version: int) -> Sequence[Mapping[str, Any]]:
+        of_portal = select(PageChange.pages).where(PageChange.member_id == actor.member_id)
+        newer = of_portal.where(PageChange.version > version, PageChange.version <= actor.pages_version)
+        with self._store.begin() as db:
+            return db.scalars(newer.order_by(PageChange.version)).all()
 
     def sites_kept(self, actor: Actor, kind: Kind) -> Sequence[Site]:
         """Sites the actor reads, as far as this process holds their list."""
@@ -217,10 +237,19 @@ class Pages:
             old = listed.read_at - FRESH
             for stale in [each for each, (_, kept) in self._kept.items() if kept.read_at < old]:
                 del self._kept[stale]
-            self._kept[key] = (version, listed)
+            self._kept[key] = (version, self._sharing(key, listed))
             self._kept.move_to_end(key)
             while self._is_too_much() and len(self._kept) > 1:
                 self._kept.popitem(last=False)
+
+    def _sharing(self, key: tuple[UserRef, Kind], listed: PageList) -> PageList:
+        """The list, made of the same pages in memory as a colleague's, as far as they see the same of them."""
+        user, kind = key
+        mates = ((of, kept) for (of, its_kind), (_, kept) in self._kept.items() if its_kind is kind and of != user)
+        theirs = next((kept.by_lid() for of, kept in mates if of.member_id == user.member_id), {})
+        pages = (theirs.get(page.lid, page) for page in listed.pages)
+        shared = tuple(known if known == page else page for known, page in zip(pages, listed.pages, strict=True))
+        return replace(listed, pages=shared)
 
     def _is_too_much(self) -> bool:
         size = sum(len(kept.pages) + len(kept.sites) for _, kept in self._kept.values())
@@ -238,6 +267,32 @@ def may(action: Action, kind: Kind, rights: frozenset[str]) -> bool:
     if action is Action.UNPUBLISH and kind in OPEN_KINDS:
         return "read" in rights
     return "public" in rights
+
+
+def _followed(listed: PageList, changes: Iterable[Mapping[str, Any]]) -> PageList:
+    """The list with what batches made of pages since, the oldest first."""
+    changed: dict[int, Mapping[str, Any]] = {}
+    revived: set[int] = set()
+    for change in changes:
+        changed |= {int(lid): state for lid, state in change.items()}
+        revived |= {state["site_id"] for state in change.values() if state.get("site_id") and state["active"]}
+    sites = tuple(replace(site, active=site.active or site.site_id in revived) for site in listed.sites)
+    return replace(
+        listed, pages=tuple(_now(page, changed.get(page.lid), revived) for page in listed.pages), sites=sites
+    )
+
+
+def _now(page: Page, state: Mapping[str, Any] | None, revived: set[int]) -> Page:
+    if page.site_id in revived and not page.site_active:
+        page = replace(page, site_active=True)
+    if state is None:
+        return page
+    return replace(
+        page,
+        published=state["active"],
+        draft=state["active"] and not state["public"],
+        published_at_text=state["published_text"] or page.published_at_text,
+    )
 
 
 def _chunks(kind: Kind, after: int, count: int) -> dict[str, Command]:

@@ -12,18 +12,29 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
 from b24app.domain import Actor, UserRef
 from b24app.store.db import Store
-from b24app.store.models import ApiCall, SystemToken, User
+from b24app.store.models import ApiCall, User
 
+# Numbers grow with time, but for calls written at the same moment. So a time is looked up as a number with this slack:
+# going through the numbers alone, everything that is newer would be read first.
+OUT_OF_ORDER = timedelta(minutes=1)
 LIMIT_CODES = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "OVERLOAD_LIMIT")
 USAGE_SPAN = timedelta(minutes=10)  # the window in which Bitrix24 counts operating time (limits docs)
 FAILED = or_(ApiCall.code.is_not(None), ApiCall.http_status.is_(None))
+# Only where the person is still known, or is the app's own, and held until it is written: a call that began before the
+# app was removed leaves no trace of them after it.
+WRITE_OF = (
+    "insert into api_calls (member_id, user_id, method, params, http_status, code, seconds, answer)"
+    " select cast(:member_id as text), cast(:user_id as bigint), cast(:method as text), cast(:params as text),"
+    " cast(:http_status as int), cast(:code as text), cast(:seconds as float8), cast(:answer as text)"
+    " from {} where member_id = :member_id and user_id = :user_id for key share"
+)
+WRITE_OF_KNOWN = [text(WRITE_OF.format(table)) for table in ("users", "system_tokens")]
 log = structlog.get_logger()
 _actor: ContextVar[UserRef | None] = ContextVar("acting_user", default=None)
 
@@ -73,27 +84,16 @@ class RequestRecorder:
         user = _actor.get()
         if user is None:
             return
-        row = ApiCall(
-            member_id=user.member_id, user_id=user.user_id, method=call.method, params=self._clean(call.params),
-            http_status=call.http_status, code=call.code, seconds=call.seconds, answer=self._clean(call.answer_text),
-        )  # fmt: skip
+        row = {
+            "member_id": user.member_id, "user_id": user.user_id, "method": call.method,
+            "params": self._clean(call.params), "http_status": call.http_status, "code": call.code,
+            "seconds": call.seconds, "answer": self._clean(call.answer_text),
+        }  # fmt: skip
         try:
             with self._store.begin() as db:
-                if _is_here(db, user):
-                    db.add(row)
+                any(db.execute(each, row).rowcount for each in WRITE_OF_KNOWN)  # type: ignore[attr-defined]
         except SQLAlchemyError as error:
             log.warning("portal_call_not_kept", method=call.method, reason=type(error).__name__)
-
-
-def _is_here(db: Session, user: UserRef) -> bool:
-    """Whether the person is still known, held until the transaction ends: a call that began before the app was removed
-    leaves no trace of them after it.
-    """
-    person = select(User.user_id).where(User.member_id == user.member_id, User.user_id == user.user_id)
-    own = select(SystemToken.user_id).where(
-        SystemToken.member_id == user.member_id, SystemToken.user_id == user.user_id
-    )
-    return any(db.scalar(one.with_for_update(read=True, key_share=True)) is not None for one in (person, own))
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,13 @@ class RequestLog:
                 return
 
     def methods(self, actor: Actor) -> list[str]:
-        """The methods that were called at all."""
-        query = select(ApiCall.method).where(ApiCall.member_id == actor.member_id).distinct().order_by(ApiCall.method)
+        """The methods that were called at all: from each to the next in the index, and not call by call."""
+        least = select(func.min(ApiCall.method)).where(ApiCall.member_id == actor.member_id)
+        found = select(least.scalar_subquery().label("method")).cte(recursive=True)
+        following = least.where(ApiCall.method > found.c.method).correlate(found).scalar_subquery()
+        found = found.union_all(select(following).where(found.c.method.is_not(None)))
         with self._store.begin() as db:
-            return list(db.scalars(query))
+            return list(db.scalars(select(found.c.method).where(found.c.method.is_not(None))))
 
     def usage(self, actor: Actor) -> Usage:
         """What the last ten minutes cost the portal."""
@@ -169,7 +172,11 @@ def _conditions(wanted: CallFilter) -> Iterator[ColumnElement[bool]]:
         yield FAILED if wanted.failed else ~FAILED
     if wanted.since is not None:
         yield ApiCall.at >= wanted.since
+        later = select(ApiCall.id).where(ApiCall.at >= wanted.since - OUT_OF_ORDER).order_by(ApiCall.at)
+        yield ApiCall.id >= later.limit(1).scalar_subquery()
     if wanted.before is not None:
         yield ApiCall.at < wanted.before
+        sooner = select(ApiCall.id).where(ApiCall.at < wanted.before + OUT_OF_ORDER).order_by(ApiCall.at.desc())
+        yield ApiCall.id <= sooner.limit(1).scalar_subquery()
     if wanted.after is not None:
         yield ApiCall.id < wanted.after

@@ -161,7 +161,8 @@ DEFENCES = (
         (f"{AFTER}::test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal",),
     ),
     Defence(
-        "a call in flight is not logged after a removal", "b24app/request_log.py", "if _is_here(db, user):", "if True:",
+        "a call in flight is not logged after a removal", "b24app/request_log.py",
+        "from {} where member_id = :member_id and user_id = :user_id for key share", "where '{}' is not null",
         (f"{AFTER}::test_a_call_in_flight_leaves_no_line_in_the_log_after_a_removal",),
     ),
     Defence(

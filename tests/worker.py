@@ -1,7 +1,7 @@
 """The worker in a test: it does what is due and returns; nobody sleeps.
 
-The database's clock wakes jobs, the injected clock decides; so jobs whose time has come by the injected clock are first
-made due in the database.
+The database's clock wakes jobs, the injected clock decides; so runs whose time is near by the injected clock are first
+given their jobs, as is done every ten seconds, and those whose time has come are made due in the database.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ def is_due(services: Services) -> bool:
 
 def work(services: Services) -> None:
     """What is due by the database's clock, once: a job that comes of another may be left."""
+    services.schedule.enqueue_near()
     with ThreadPoolExecutor(1) as own:  # the browser's driver keeps a loop running in this thread
         own.submit(lambda: asyncio.run(jobs.work(services, wait=False))).result()
 
@@ -44,6 +45,7 @@ def work(services: Services) -> None:
 def work_until_idle(services: Services) -> None:
     """Everything that is due by the injected clock, and what comes of it."""
     for _ in range(ROUNDS):
+        services.schedule.enqueue_near()
         with services.store.begin() as db:
             db.execute(WAKE, {"now": services.clock()})
         work(services)
@@ -64,6 +66,7 @@ def pump(services: Services, done: Callable[[str, str], None] = lambda task, run
         STEP: services.executor.run_batch,
         ENSURE: services.executor.ensure_finished,
     }
+    services.schedule.enqueue_near()
     for _ in range(most):
         with services.store.begin() as db:
             job = db.execute(NEXT, {"now": services.clock(), "tasks": list(verbs)}).one_or_none()

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -56,6 +56,16 @@ class Timing:
     duration: float | None = None
     operating: float | None = None
     operating_reset_at: int | None = None
+    finish: float | None = None  # unix seconds of the portal
+    is_exact: bool = False  # `duration` was compared with the end of the command before
+
+    def after(self, earlier: float | None) -> "Timing":
+        """Of a command that began when the one before it had ended: newer servers count `duration` from the beginning
+        of a second, so it may look up to a second too long (bitrix24.md, 4.2).
+        """
+        if self.duration is None or self.finish is None or earlier is None or self.finish < earlier:
+            return self
+        return replace(self, duration=min(self.duration, self.finish - earlier), is_exact=True)
 
 
 @dataclass(frozen=True)
@@ -372,8 +382,10 @@ def _command_error(error: object, method: str) -> PortalError:
 def _timing(part: object) -> Timing:
     if not isinstance(part, dict):
         return Timing()
-    duration, operating, reset = (_figure(part.get(name)) for name in ("duration", "operating", "operating_reset_at"))
-    return Timing(duration, operating, int(reset) if reset is not None and 0 <= reset < LAST_RESET else None)
+    names = ("duration", "operating", "operating_reset_at", "finish")
+    duration, operating, reset, finish = (_figure(part.get(name)) for name in names)
+    reset_at = int(reset) if reset is not None and 0 <= reset < LAST_RESET else None
+    return Timing(duration, operating, reset_at, finish)
 
 
 def _figure(value: object) -> float | None:

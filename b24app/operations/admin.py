@@ -5,14 +5,14 @@ It needs the database and nothing else of the environment, so that it works wher
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, ScalarSelect, delete, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from b24app.clock import Clock, utcnow
-from b24app.domain import FINAL_STATES, ItemState, RunState
+from b24app.domain import OPEN_STATES, ItemState, RunState
 from b24app.portals.removal import delete_portal
 from b24app.store.db import Store
 from b24app.store.models import ApiCall, Portal, Run, RunItem, User, UserToken, VerifiedToken
@@ -75,7 +75,7 @@ class Admin:
         opened = select(func.max(User.opened_at)).where(User.member_id == Portal.member_id).scalar_subquery()
         people = _count(User.member_id)
         tokens = _count(UserToken.member_id, UserToken.dead_code.is_(None))
-        runs = _count(Run.member_id, Run.state.not_in(FINAL_STATES))
+        runs = _count(Run.member_id, Run.state.in_(OPEN_STATES))
         query = select(Portal, opened, people, tokens, runs).order_by(opened.desc().nulls_last(), Portal.domain)
         with self._store.begin() as db:
             return [
@@ -117,12 +117,6 @@ class Admin:
         """Delete everything of a portal: people, tokens, runs, log, waiting jobs. Raises UnknownPortal."""
         with self._store.begin() as db:
             delete_portal(db, _found(db, portal).member_id)
-
-    def forget_calls(self, days: int) -> int:
-        """Delete requests and answers that are older; how many."""
-        with self._store.begin() as db:
-            query = delete(ApiCall).where(ApiCall.at < self._clock() - timedelta(days=days)).returning(ApiCall.id)
-            return len(db.scalars(query).all())
 
     def end_sessions(self, portal: str | None = None, user_id: int | None = None) -> int:
         """Make every session token of a person, a portal, or everybody useless; how many people or portals that were.

@@ -1,15 +1,13 @@
-"""What is done by the clock: say that a worker lives, forget what may not be kept, find runs nobody works on."""
-
-from datetime import timedelta
+"""What is done by the clock: say that a worker lives, forget what has served its time, find runs nobody works on."""
 
 import structlog
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, select
 
 from b24app.clock import Clock
 from b24app.domain import FINAL_STATES, ItemState, RunState
 from b24app.store import heartbeat
 from b24app.store.db import Store, repeated
-from b24app.store.models import ApiCall, Run, RunItem, VerifiedToken
+from b24app.store.models import Run, RunItem, VerifiedToken
 from b24app.store.one_time import forget_expired
 from b24app.store.queue import ENSURE, STEP, Queue, with_jobs
 
@@ -19,11 +17,10 @@ log = structlog.get_logger()
 class Housekeeping:
     """Each is safe to do twice and from several workers."""
 
-    def __init__(self, store: Store, queue: Queue, clock: Clock, api_log_days: int) -> None:
+    def __init__(self, store: Store, queue: Queue, clock: Clock) -> None:
         self._store = store
         self._queue = queue
         self._clock = clock
-        self._api_log_days = api_log_days
 
     def beat(self) -> None:
         """Write down that a worker is at work now."""
@@ -31,10 +28,9 @@ class Housekeeping:
 
     @repeated
     def purge(self) -> None:
-        """Forget calls older than the operator keeps them, and proofs and states whose time is over."""
+        """Forget proofs and states whose time is over."""
         now = self._clock()
         with self._store.begin() as db:
-            db.execute(delete(ApiCall).where(ApiCall.at < now - timedelta(days=self._api_log_days)))
             db.execute(delete(VerifiedToken).where(VerifiedToken.expires_at < now))
             forget_expired(db, now)
 
@@ -46,10 +42,12 @@ class Housekeeping:
         worker left, after the engine has ended that worker's job.
         """
         with self._store.begin() as db:
-            in_flight = exists().where(RunItem.run_id == Run.id, RunItem.state == ItemState.RUNNING)
-            stopped = select(Run.id).where(Run.state.in_(FINAL_STATES), in_flight)
-            moving = select(Run).where(Run.state.in_((RunState.QUEUED, RunState.RUNNING)) | Run.id.in_(stopped))
-            runs = list(db.scalars(moving.with_for_update(skip_locked=True, key_share=True)))
+            in_flight = select(RunItem.run_id).where(RunItem.state == ItemState.RUNNING).distinct()
+            stopped = Run.id.in_(db.scalars(in_flight).all()) & Run.state.in_(FINAL_STATES)
+            moving = Run.state.in_((RunState.QUEUED, RunState.RUNNING))
+            runs: list[Run] = []
+            for which in (moving, stopped):  # as one condition they would be looked for in all runs there ever were
+                runs += db.scalars(select(Run).where(which).with_for_update(skip_locked=True, key_share=True))
             living = with_jobs(db, [run.id for run in runs], (STEP, ENSURE))
             lost = [run for run in runs if run.id not in living]
             for run in lost:

@@ -3,15 +3,20 @@
 No label names a portal or a user.
 """
 
+from datetime import timedelta
+
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from b24app.domain import OPEN_STATES
 from b24app.portals.inbox import waiting
 from b24app.store.counts import FALSE_REMOVALS, counted
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, UserToken, WorkerSeen
 from b24app.store.queue import jobs_by_status
+
+LATELY = timedelta(hours=24)
 
 
 def exposed(store: Store) -> bytes:
@@ -23,9 +28,12 @@ def exposed(store: Store) -> bytes:
 
 
 def _fill(registry: CollectorRegistry, db: Session) -> None:
-    runs = Gauge("sundown_runs", "Runs by state", ["state"], registry=registry)
-    for state, number in db.execute(select(Run.state, func.count()).group_by(Run.state)):
-        runs.labels(state=state.value).set(number)
+    words = "Runs by state; those that have ended: within the last 24 hours"
+    runs = Gauge("sundown_runs", words, ["state"], registry=registry)
+    recent = Run.finished_at > func.now() - LATELY
+    for which in (Run.state.in_(OPEN_STATES), recent):
+        for state, number in db.execute(select(Run.state, func.count()).where(which).group_by(Run.state)):
+            runs.labels(state=state.value).set(number)
     jobs = Gauge("sundown_jobs", "Jobs of the queue by status", ["status"], registry=registry)
     for status, number in jobs_by_status(db).items():
         jobs.labels(status=status).set(number)

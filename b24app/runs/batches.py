@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
-from b24app.bitrix.rest import Answer, Command
+from b24app.bitrix.rest import Answer, Command, Timing
 from b24app.domain import ItemState
 from b24app.errors import PortalError, Unavailable
 from b24app.runs import outcomes, throttle
@@ -18,6 +18,15 @@ from b24app.runs.outcomes import Result
 from b24app.runs.throttle import Measured
 from b24app.store.models import Run, RunItem
 from b24app.tokens.user_tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Following:
+    """A page of the batch after, to be read along."""
+
+    position: int
+    lid: int
+    site: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Batches:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def look(self, run: Run, items: Sequence[RunItem], seconds: float) -> dict[int, PageState]:
+    def look(self, run: Run, items: Sequence[RunItem | Following], seconds: float) -> dict[int, PageState]:
         """The items' pages as they are now."""
         command = _read(run, items)
         answer = self._tokens.call(run.acting_user, command.method, command.params, timeout=seconds)
@@ -52,8 +61,8 @@ class Batches:
         return {int(key[1:]): landing.read_rights(run.kind, answer) for key, answer in answers.items()}
 
     def act(
-        self, run: Run, items: Sequence[RunItem], looked: Mapping[int, PageState] | None, following: Sequence[RunItem],
-        seconds: float,
+        self, run: Run, items: Sequence[RunItem], looked: Mapping[int, PageState] | None,
+        following: Sequence[Following], seconds: float,
     ) -> Batch:  # fmt: skip
         """Act on the items. Raises a PortalError when the request as a whole failed.
 
@@ -80,10 +89,23 @@ class Batches:
                 stopped[item.position] = error
             else:
                 results.append(replace(result, site=sites.get(result.site_id or 0)))
-        acts = [answers[f"c{item.lid}"] for item in items]
-        timings = [answer.timing for answer in acts if isinstance(answer, Answer)]
+        course = _course(answers[name] for name in commands)[-len(items) :]
+        timings = [timing for timing in course if timing is not None]
         cost = throttle.measured(timings, len(items), wall) if timings else None
         return replace(_unread(_stopped(results, stopped, items), answers["after"], cost), seen=after)
+
+
+def _course(answers: Iterable[Answer | PortalError]) -> list[Timing | None]:
+    """How long each command took, in the order in which the portal carried them out; None of one that failed."""
+    course: list[Timing | None] = []
+    earlier: float | None = None
+    for answer in answers:
+        if isinstance(answer, PortalError):
+            course.append(None)
+            continue
+        course.append(answer.timing.after(earlier))
+        earlier = answer.timing.finish or earlier
+    return course
 
 
 def _stopped(results: list[Result], stopped: dict[int, PortalError], items: Sequence[RunItem]) -> Batch:
@@ -108,7 +130,7 @@ def _unread(batch: Batch, after: Answer | PortalError, cost: Measured | None) ->
     return replace(batch, results=known, problem=batch.problem or lost, unwell=(), cost=cost)
 
 
-def _read(run: Run, items: Sequence[RunItem]) -> Command:
+def _read(run: Run, items: Sequence[RunItem | Following]) -> Command:
     """The pages of the items; their addresses only where the order was written without having seen the page."""
     lids = [item.lid for item in items]
     return landing.pages(run.kind, limit=len(items), lids=lids, urls=any(not item.site for item in items))

@@ -26,7 +26,7 @@ from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.clock import Clock
 from b24app.deadline import is_over, within
-from b24app.domain import ItemState, RunState, UserRef
+from b24app.domain import ItemState, RunState
 from b24app.errors import (
     AccessDenied,
     AppNotAllowed,
@@ -41,7 +41,8 @@ from b24app.errors import (
 )
 from b24app.pages import may
 from b24app.runs import outcomes, throttle, windows
-from b24app.runs.batches import Batch, Batches
+from b24app.runs.batches import Batch, Batches, Following
+from b24app.runs.items import set_state, tell_lists, write_readings, write_results
 from b24app.runs.outcomes import Result
 from b24app.runs.states import (
     NOBODY,
@@ -77,7 +78,7 @@ class NextBatch:
 
     run: Run
     items: Sequence[RunItem] = ()
-    following: Sequence[RunItem] = ()  # those of the batch after, to be read along
+    following: Sequence[Following] = ()  # those of the batch after, to be read along
     left: Sequence[Result] = ()  # what a return leaves as it is: known without any request
 
     @staticmethod
@@ -245,8 +246,7 @@ class Executor:
             current = db.get(Run, run.id, with_for_update=HELD, populate_existing=True)
             if current is None or current.state not in MOVING or is_past_its_end(current, now):
                 return False
-            values = [{"run_id": run.id, "position": number, "before": before} for number, before in readings.items()]
-            db.execute(update(RunItem), values)
+            write_readings(db, run.id, readings)
             windows.open_over(db, run, {item.lid: looked[item.lid].active for item in items})
         for item in items:
             item.before = readings[item.position]
@@ -330,30 +330,32 @@ class Executor:
                 log.info("run_waits_for_a_decision", run=str(run.id), late=late_by(run, now).total_seconds())
                 return NextBatch(run)
             left = select(RunItem).where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
-            if not db.scalar(left.with_only_columns(func.count())):
+            first = left.order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
+            most = pages(db, run)
+            found = list(db.scalars(first.limit(max(most, 1))))
+            if not found:
                 _finish(db, run, now)
                 return NextBatch(run)
-            most = pages(db, run)
             if not most:
                 return NextBatch(run)
-            first = left.order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
-            found = list(db.scalars(first.limit(most + BATCH_PAGES)))
-            claim = self._chosen(db, run, found[:most], found[most:])
+            claim = self._chosen(db, run, found, self._following(db, found[-1]))
             if not claim.items and not claim.left:
                 return claim
             run.state, run.started_at = RunState.RUNNING, run.started_at or now
-            sent = update(RunItem).where(
-                RunItem.run_id == run_id, RunItem.position.in_([i.position for i in claim.items])
-            )
-            db.execute(sent.values(state=ItemState.RUNNING), execution_options={"synchronize_session": False})
+            set_state(db, run_id, (item.position for item in claim.items), ItemState.RUNNING)
             known = {item.lid: item.before or {} for item in claim.items if not outcomes.needs_look(run, item, now)}
             live = {lid: bool(before["active"]) for lid, before in known.items()}
             windows.open_over(db, run, {lid: up for lid, up in live.items() if up is not windows.wants_live(run)})
             return claim
 
-    def _chosen(self, db: Session, run: Run, items: list[RunItem], following: list[RunItem]) -> NextBatch:
+    def _following(self, db: Session, last: RunItem) -> list[Following]:
+        """The pages of the batch after, as far as they have yet to be sent."""
+        columns = select(RunItem.position, RunItem.lid, RunItem.site).where(RunItem.run_id == last.run_id)
+        behind = columns.where(RunItem.position > last.position, RunItem.state == ItemState.PENDING)
+        return [Following(*row) for row in db.execute(behind.order_by(RunItem.position).limit(BATCH_PAGES))]
+
+    def _chosen(self, db: Session, run: Run, items: list[RunItem], following: list[Following]) -> NextBatch:
         """The items to work on now. A return leaves some as they are, and waits for who is just about to hold some."""
-        following = [item for item in following if item.state is ItemState.PENDING]
         if not run.is_return:
             return NextBatch(run, items, following)
         now = self._clock()
@@ -387,36 +389,30 @@ class Executor:
             open_again = [each.position for each in batch.results if each.lid in contested]
             batch = replace(batch, results=results, refused=[*batch.refused, *open_again])
             if batch.results:
-                db.execute(update(RunItem), [{"run_id": run.id, **result.values()} for result in batch.results])
-                db.execute(update(Run).where(Run.id == run.id).values(worked_at=now))
+                write_results(db, run.id, batch.results)
             if batch.refused:
-                back = ItemState.CANCELLED if moved.is_final else ItemState.PENDING
-                again = update(RunItem).where(RunItem.run_id == run.id, RunItem.position.in_(batch.refused))
-                db.execute(again.values(state=back))
+                set_state(db, run.id, batch.refused, ItemState.CANCELLED if moved.is_final else ItemState.PENDING)
             self._keep_readings(db, claim, batch, now)
             windows.close_over(db, run, [item.lid for item in claim.items if item.position in batch.refused])
             if row.created_by != NOBODY:
                 windows.record(db, run, batch.results)
             self._observe(db, run, batch)
-            if any(result.state is ItemState.SUCCEEDED for result in batch.results):
-                _pages_changed(db, run.acting_user)
+            tell_lists(db, run, batch.results, now)
             fresh = db.get_one(Run, run.id, populate_existing=True)
+            fresh.tally = None
+            if batch.results:
+                fresh.worked_at = now
             if batch.problem is not None:
                 self._interrupt(db, fresh, batch.problem)
             elif contested and not fresh.state.is_final:
                 self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
             elif not fresh.state.is_final:
-                self._go_on(db, fresh)
+                self._go_on(db, fresh, more=bool(claim.following))
 
     def _keep_readings(self, db: Session, claim: NextBatch, batch: Batch, now: datetime) -> None:
         """What was read along of the next batch's pages."""
         seen = [(item.position, batch.seen[item.lid]) for item in claim.following if item.lid in batch.seen]
-        values = [
-            {"run_id": claim.run.id, "position": position, "before": outcomes.reading(state, now)}
-            for position, state in seen
-        ]
-        if values:
-            db.execute(update(RunItem), values)
+        write_readings(db, claim.run.id, {position: outcomes.reading(state, now) for position, state in seen})
 
     def _is_the_pages_fault(self, db: Session, run: Run) -> bool:
         """The portal answered again and again that these pages fail: another page of the run went well, or it was tried
@@ -430,10 +426,11 @@ class Executor:
         query = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state.in_(good)).limit(1)
         return db.scalar(query) is not None
 
-    def _go_on(self, db: Session, run: Run) -> None:
+    def _go_on(self, db: Session, run: Run, *, more: bool) -> None:
+        """The next batch, or the end; `more` where it is known that there is one."""
         run.tries, run.problem, run.waiting_since = 0, None, None
-        left = select(func.count()).select_from(RunItem).where(RunItem.run_id == run.id, RunItem.state.in_(OPEN))
-        if db.scalar(left):
+        left = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state.in_(OPEN)).limit(1)
+        if more or db.scalar(left) is not None:
             self._queue.step(db, run.id, run.member_id)
         else:
             _finish(db, run, self._clock())
@@ -497,9 +494,12 @@ class Executor:
             throttle.observe_cut(known, batch.sent)
 
     def _throttle(self, db: Session, run: Run) -> MethodThrottle:
-        row = {"member_id": run.member_id, "method": landing.METHODS[run.action]}
-        db.execute(insert(MethodThrottle).values(row).on_conflict_do_nothing())
-        return db.get_one(MethodThrottle, (run.member_id, row["method"]), with_for_update=HELD, populate_existing=True)
+        key = (run.member_id, landing.METHODS[run.action])
+        known = db.get(MethodThrottle, key, with_for_update=HELD, populate_existing=True)
+        if known is None:
+            db.execute(insert(MethodThrottle).values(member_id=key[0], method=key[1]).on_conflict_do_nothing())
+            known = db.get_one(MethodThrottle, key, with_for_update=HELD, populate_existing=True)
+        return known
 
 
 def _without_people(batch: Batch) -> Batch:
@@ -513,10 +513,6 @@ def _in_flight(db: Session, run: Run) -> bool:
     return db.scalar(sent.limit(1)) is not None
 
 
-def _pages_changed(db: Session, user: UserRef) -> None:
-    db.execute(update(Portal).where(Portal.member_id == user.member_id).values(pages_version=Portal.pages_version + 1))
-
-
 def _finish(db: Session, run: Run, now: datetime) -> None:
     """The state the items add up to."""
     query = select(RunItem.state, func.count()).where(RunItem.run_id == run.id).group_by(RunItem.state)
@@ -528,3 +524,4 @@ def _finish(db: Session, run: Run, now: datetime) -> None:
     else:
         run.state = RunState.PARTIAL if good else RunState.FAILED
     run.finished_at, run.problem = now, None
+    run.tally = {state.value: number for state, number in counts.items()}

@@ -138,6 +138,7 @@ class Orders:
         """
         self._hold_open(db, actor)
         quotas.check(db, actor.member_id, len(items), self._clock())
+        run.pages = len(items)
         db.add(run)
         db.flush()
         if order.until is not None:
@@ -171,6 +172,7 @@ class Orders:
         back.action, back.state, back.undoes, back.is_return = OPPOSITE[run.action], RunState.SCHEDULED, run.id, True
         assert order.until is not None  # noqa: S101  the caller asked
         back.at, back.at_wall, back.until, back.until_wall = order.until.instant, order.until.wall_time, None, None
+        back.pages = len(items)
         db.add(back)
         db.flush()
         db.add_all(_of(back, [_copy(item.position, item, None) for item in items]))
@@ -377,7 +379,7 @@ def _repeated(position: int, row: RunItem, readable: Collection[int] | None) -> 
 
 def _of(run: Run, items: list[RunItem]) -> list[RunItem]:
     for item in items:
-        item.run_id = run.id
+        item.run_id, item.member_id = run.id, run.member_id
     return items
 
 

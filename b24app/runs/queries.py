@@ -161,7 +161,7 @@ class RunQueries:
     def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
         """Runs of the portal, newest first, without items; and where the next screen begins."""
         with self._store.begin() as db:
-            query = self._filtered(select(Run).where(Run.member_id == actor.member_id), wanted)
+            query = self._filtered(select(Run).where(Run.member_id == actor.member_id), actor, wanted)
             if wanted.after is not None:
                 last = run_of(db, actor, wanted.after)
                 query = query.where(
@@ -178,11 +178,12 @@ class RunQueries:
             order = (Run.finished_at.desc().nulls_first(), Run.at.desc().nulls_last())
             return _views(db, actor, db.scalars(query.order_by(*order).limit(most)).all(), self._clock())
 
-    def _filtered(self, query: Select[Run], wanted: RunFilter) -> Select[Run]:
+    def _filtered(self, query: Select[Run], actor: Actor, wanted: RunFilter) -> Select[Run]:
         if wanted.states:
             query = query.where(Run.state.in_(wanted.states))
         if wanted.lid is not None:
-            query = query.where(Run.id.in_(select(RunItem.run_id).where(RunItem.lid == wanted.lid)))
+            of_page = select(RunItem.run_id).where(RunItem.member_id == actor.member_id, RunItem.lid == wanted.lid)
+            query = query.where(Run.id.in_(of_page))
         if wanted.user_id is not None:
             query = query.where(Run.created_by == wanted.user_id)
         if wanted.since is not None:
@@ -284,7 +285,8 @@ def _upcoming(db: Session, actor: Actor, lids: Sequence[int]) -> dict[int, list[
     rows = db.execute(
         select(RunItem.lid, RunItem.baseline, Run.id, Run.action, Run.at, Run.created_name, Run.is_return)
         .join(Run, Run.id == RunItem.run_id)
-        .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids), returns)
+        .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, returns)
+        .where(RunItem.member_id == actor.member_id, RunItem.lid.in_(lids), RunItem.state.in_(TO_COME))
         .order_by(Run.at, Run.created_at)
     )
     found: dict[int, list[Upcoming]] = {}
@@ -319,8 +321,14 @@ def _views(db: Session, actor: Actor, runs: Sequence[Run], now: datetime) -> lis
 
 
 def counts_of(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:
+    """How many items of each run are in each state: as counted when it had ended, else from the items."""
     counts = {run_id: dict.fromkeys(ItemState, 0) for run_id in run_ids}
-    query = select(RunItem.run_id, RunItem.state, func.count()).where(RunItem.run_id.in_(run_ids))
+    tallies = select(Run.id, Run.tally).where(Run.id.in_(run_ids), Run.tally.is_not(None))
+    counted: dict[UUID, dict[str, int] | None] = dict(db.execute(tallies).all())
+    for run_id, tally in counted.items():
+        counts[run_id] |= {ItemState(word): number for word, number in (tally or {}).items()}
+    rest = [run_id for run_id in run_ids if run_id not in counted]
+    query = select(RunItem.run_id, RunItem.state, func.count()).where(RunItem.run_id.in_(rest))
     for run_id, state, number in db.execute(query.group_by(RunItem.run_id, RunItem.state)):
         counts[run_id][state] = number
     return counts

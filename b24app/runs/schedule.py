@@ -25,7 +25,7 @@ from b24app.runs.outcomes import result, unknown, was_read
 from b24app.runs.states import Halves, drop_idle_return, end, pair
 from b24app.store.db import Store, repeated
 from b24app.store.models import Run, RunItem
-from b24app.store.queue import Queue, with_jobs
+from b24app.store.queue import NEAR, Queue, without_begin
 
 log = structlog.get_logger()
 
@@ -100,6 +100,7 @@ class Schedule:
         for first, items in sent.items():
             lost = [unknown(item) if was_read(item) else result(item, ItemState.CANCELLED, None) for item in items]
             db.execute(update(RunItem), [{"run_id": first.id, **each.values()} for each in lost])
+            first.tally = None
             windows.record(db, first, lost)
         if not windows.has_to_return(db, back):
             end(db, back, RunState.CANCELLED, now, NothingToBringBack)
@@ -112,18 +113,27 @@ class Schedule:
         by_database: datetime = db.scalars(select(func.clock_timestamp() + span)).one()
         return max(by_database, self._clock() + span)
 
+    def enqueue_near(self) -> int:
+        """Give a job to every run whose time is near and that has none; how many. Those that are overdue, as a killed
+        worker leaves them or no worker was there, are among them.
+        """
+        enqueued = 0
+        while found := self._enqueue_some(self._clock()):
+            enqueued += found
+        return enqueued
+
     @repeated
-    def wake_forgotten(self) -> int:
-        """Give a job to every run whose time has come and that has none, as a killed worker leaves it; how many."""
-        overdue = select(Run).where(Run.state == RunState.SCHEDULED, Run.at < self._clock() - FORGOTTEN)
+    def _enqueue_some(self, now: datetime) -> int:
+        near = (Run.state == RunState.SCHEDULED, Run.at < now + NEAR, without_begin())
+        query = select(Run).where(*near).order_by(Run.at).limit(MANY)
         with self._store.begin() as db:
-            runs = list(db.scalars(overdue.limit(MANY).with_for_update(skip_locked=True, key_share=True)))
-            living = with_jobs(db, [run.id for run in runs])
-            lost = [run for run in runs if run.id not in living]
-            for run in lost:
-                self._queue.begin(db, run.id)
-                log.warning("scheduled_run_woken", run=str(run.id))
-        return len(lost)
+            runs = db.scalars(query.with_for_update(skip_locked=True, key_share=True)).all()
+            for run in runs:
+                ahead = (run.at or now) - now
+                self._queue.begin_near(db, run.id, self._after(db, ahead) if ahead > timedelta() else None)
+                if ahead < -FORGOTTEN:
+                    log.warning("scheduled_run_woken", run=str(run.id))
+        return len(runs)
 
     # --- by the calendar -------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ AIM_SECONDS, MOST_SECONDS, CUT_SECONDS = 20.0, 45.0, 60.0
 WINDOW = timedelta(minutes=10)
 COUNTED_FROM = 0.1  # seconds; shorter calls are not counted
 NEWER = 0.3  # how much the newest request weighs in the mean
+UNSURE_SECONDS = 1.0  # by so much a duration may look too long (bitrix24.md, 4.2)
 FORGOTTEN = 0.8  # how much of the slowest page is remembered from request to request
 
 
@@ -40,7 +41,7 @@ class Measured:
 
 def measured(timings: Sequence[Timing], commands: int, wall_seconds: float) -> Measured:
     """Sum up the commands that act; by the clock on our wall where the portal does not say."""
-    spans = [timing.duration for timing in timings if timing.duration is not None]
+    spans = _spans(timings, wall_seconds)
     if not spans:
         share = wall_seconds / max(commands, 1)
         return Measured(commands, share, share, wall_seconds if share >= COUNTED_FROM else 0.0)
@@ -57,6 +58,17 @@ def measured(timings: Sequence[Timing], commands: int, wall_seconds: float) -> M
         operating=told.operating,
         reset_at=datetime.fromtimestamp(reset, UTC) if reset else None,
     )
+
+
+def _spans(timings: Sequence[Timing], wall_seconds: float) -> list[float]:
+    """What each command took. Where together they look longer than the whole request was, those that nothing else tells
+    of are taken for shorter, by as much as they may be.
+    """
+    known = [(timing.duration, timing.is_exact) for timing in timings if timing.duration is not None]
+    if sum(span for span, _ in known) <= wall_seconds * 1.05 + 0.05:
+        return [span for span, _ in known]
+    share = wall_seconds / len(known)
+    return [span if is_exact else max(span - UNSURE_SECONDS, min(span, share)) for span, is_exact in known]
 
 
 def pages_now(throttle: MethodThrottle | None, now: datetime, most: int) -> int:

@@ -183,6 +183,12 @@ class Run(Base):
             "member_id",
             postgresql_where=text("state in ('scheduled','queued','running','waiting')"),
         ),
+        Index("ix_runs_due", "at", postgresql_where=text("state = 'scheduled'")),
+        Index("ix_runs_at", "member_id", "at", postgresql_where=text("at is not null")),
+        Index("ix_runs_finished", "finished_at", postgresql_where=text("finished_at is not null")),
+        Index("ix_runs_uncounted", "member_id", postgresql_where=text("finished_at is not null and tally is null")),
+        Index("ix_runs_by_state", "member_id", "state", "created_at", "id"),
+        Index("ix_runs_by_person", "member_id", "created_by", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -221,6 +227,8 @@ class Run(Base):
     retries: Mapped[UUID | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     order_sha256: Mapped[str | None] = mapped_column(String(64))
+    pages: Mapped[int | None]  # how many items it was placed with; None: by code that did not write it
+    tally: Mapped[dict[str, Any] | None]  # of an ended run: items by state; None until counted (`Statistics.count`)
 
     @property
     def acting_user(self) -> UserRef:
@@ -239,17 +247,19 @@ class RunItem(Base):
 
     __tablename__ = "run_items"
     __table_args__ = (
-        Index("ix_run_items_lid", "lid", "run_id"),
+        Index("ix_run_items_member", "member_id", "lid", "run_id"),
         Index("ix_run_items_in_flight", "run_id", postgresql_where=text("state = 'running'")),
         Index(
-            "ix_run_items_in_window",
+            "ix_run_items_to_come",
+            "member_id",
             "lid",
-            postgresql_where=text("baseline is not null and state in ('pending', 'running')"),
+            postgresql_where=text("state in ('pending', 'running')"),
         ),
     )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
+    member_id: Mapped[str | None] = mapped_column(MEMBER)  # its run's; where code does not write it, a trigger does
     lid: Mapped[int] = mapped_column(BigInteger)
     site_id: Mapped[int | None] = mapped_column(BigInteger)
     title: Mapped[str] = mapped_column(Text, server_default="")
@@ -268,6 +278,22 @@ class RunItem(Base):
     def was_published(self) -> bool | None:
         """Whether visitors could see the page before this run; None when it was never read."""
         return None if self.before is None else bool(self.before.get("active"))
+
+
+class PageChange(Base):
+    """What one recorded batch made of the pages of a portal, so that lists which were read before it can follow.
+
+    `version` is the portal's `pages_version` that came of it. Kept for a few minutes.
+    """
+
+    __tablename__ = "page_changes"
+
+    member_id: Mapped[str] = mapped_column(
+        MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"), primary_key=True
+    )
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    at: Mapped[datetime]
+    pages: Mapped[dict[str, Any]]  # lid to active, public and when it was published, as read after the batch
 
 
 class MethodThrottle(Base):
@@ -291,7 +317,10 @@ class ApiCall(Base):
     """One request to Bitrix24 and its answer, without tokens: the Market asks for at least three days of it."""
 
     __tablename__ = "api_calls"
-    __table_args__ = (Index("ix_api_calls_list", "member_id", "id"),)
+    __table_args__ = (
+        Index("ix_api_calls_list", "member_id", "id"),
+        Index("ix_api_calls_method", "member_id", "method", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

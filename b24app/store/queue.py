@@ -2,20 +2,24 @@
 
 A job says only "look at run 7"; the run's row decides what happens. Jobs that work for a portal carry the portal as
 their lock, so they take turns; a job set for a person's date never carries one, because it would hold up the portal's
-other jobs until then.
+other jobs until then. A date that is far has no job at all: every worker looks through all that wait each second, so
+the run keeps its date and gets its job when it is near (`Schedule.enqueue_near`).
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
 import procrastinate
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, text
 from sqlalchemy.orm import Session
+
+from b24app.clock import Clock
 
 BEGIN, STEP, ENSURE, FORGET = "begin_run", "step_run", "ensure_run", "forget_portal"
 WORK_EVENT = "work_event"
+NEAR = timedelta(minutes=15)  # many times the pause between two looks for what is near
 WITH_JOBS = text(
     "select args->>'run' from procrastinate_jobs "
     "where status in ('todo', 'doing') and task_name = any(:tasks) and args->>'run' = any(:runs)"
@@ -29,6 +33,10 @@ WITH_WORK = text(
     "where status in ('todo', 'doing') and task_name = :task and args->>cast(:name as text) = any(:wanted)"
 )
 BY_STATUS = text("select status::text, count(*) from procrastinate_jobs group by status")
+HAS_NO_BEGIN = text(
+    "not exists (select from procrastinate_jobs j where j.args->>'run' = cast(runs.id as text)"
+    " and j.status in ('todo', 'doing') and j.task_name = 'begin_run')"
+)
 NO_BEGIN = text(
     "delete from procrastinate_jobs where status = 'todo' and task_name = 'begin_run' and args->>'run' = :run"
 )
@@ -37,15 +45,21 @@ NO_BEGIN = text(
 class Queue:
     """Defers jobs inside the caller's transaction."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Clock) -> None:
         self._url = url
+        self._clock = clock
 
     @cached_property
     def _app(self) -> procrastinate.App:
         return procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=self._url))
 
     def begin(self, db: Session, run: UUID, at: datetime | None = None) -> None:
-        """Look at the run at its time, or as soon as a worker is free."""
+        """Look at the run at its time, or as soon as a worker is free. A far time gets its job when it is near."""
+        if at is None or at < self._clock() + NEAR:
+            self.begin_near(db, run, at)
+
+    def begin_near(self, db: Session, run: UUID, at: datetime | None) -> None:
+        """As `begin`, of a time that is known to be near."""
         self._defer(db, BEGIN, run, at=at)
 
     def begin_instead(self, db: Session, run: UUID, at: datetime) -> None:
@@ -81,6 +95,11 @@ class Queue:
             schedule_at=at,
             connection=raw,
         ).defer(run=str(run))
+
+
+def without_begin() -> ColumnElement[bool]:
+    """In SQL, of the table of runs: no job waits, or is being done, to begin the run."""
+    return HAS_NO_BEGIN  # type: ignore[return-value]  # a text is a condition, too
 
 
 def with_jobs(db: Session, runs: Collection[UUID], tasks: Sequence[str] = (BEGIN, STEP, ENSURE)) -> set[UUID]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -185,12 +185,13 @@ class Tokens:
 
     def load(self, user: UserRef) -> Credentials:
         """The stored access of `user`; SignInAgain when there is none."""
+        both = select(UserToken, Portal).join(Portal, Portal.member_id == UserToken.member_id)
+        mine = both.where(UserToken.member_id == user.member_id, UserToken.user_id == user.user_id)
         with self._store.begin() as db:
-            row = db.get(UserToken, (user.member_id, user.user_id))
-            portal = db.get(Portal, user.member_id)
-        if row is None or portal is None:
+            found = db.execute(mine).one_or_none()
+        if found is None:
             raise SignInAgain()
-        return self._opened(row, portal)
+        return self._opened(*found)
 
     def remember(self, db: Session, user: UserRef, access: str, refresh: str, expires_at: datetime) -> bool:
         """Store a pair a frame or code exchange brought; an older pair than the stored living one is left aside.

@@ -68,7 +68,7 @@ def session() -> Response:
 
 @blueprint.get("/privacy")
 def privacy() -> Response:
-    return responses.html("privacy.html")
+    return responses.html("privacy.html", months=services().config.history_months)
 
 
 @blueprint.get("/licence")

@@ -35,7 +35,7 @@ FLOORS = (
     {"bitrix", "store", "config"},
     {"i18n", "signing"},
     {"errors", "expiring"},
-    {"domain", "clock", "deadline", "server", "zones"},
+    {"domain", "clock", "deadline", "memory", "server", "zones"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 # Which libraries stay in which parts.

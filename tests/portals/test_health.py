@@ -37,7 +37,7 @@ def installed(person: Person) -> Installation:
 
 
 def alive(services: Services) -> None:
-    Housekeeping(services.store, services.queue, services.clock, 7).beat()
+    Housekeeping(services.store, services.queue, services.clock).beat()
 
 
 def test_an_administrator_sees_that_all_is_well(ada: Person, services: Services):

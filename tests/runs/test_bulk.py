@@ -96,6 +96,21 @@ def test_when_the_reading_after_it_fails_the_pages_are_looked_at_and_known_for_a
     assert all(item.after and item.before and item.before["active"] for item in items(services, run))
 
 
+def test_durations_counted_from_the_second_before_do_not_make_pages_dear(
+    alice: Person, services: Services, standin: StandIn
+):
+    made = alice.portal.add_pages(FIRST + 47 + 20, site=3)
+    alice.portal.switch(whole_seconds=True)
+    standin.fault(0, ACT, kind="latency", seconds=0.01, times=-1)
+    alice.get("/pages")
+
+    run = run_id_of(alice.unpublish(*made))
+    work_until_idle(services)
+
+    assert seen(alice, run)["state"] == "succeeded"
+    assert len({call.batch for call in standin.calls(method=ACT)}) == 3
+
+
 def test_one_page_whose_answer_left_no_trace_is_looked_at_at_once(alice: Person, standin: StandIn, lids: list[int]):
     standin.fault(0, ACT, kind="lost")
 

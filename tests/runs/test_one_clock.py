@@ -52,7 +52,7 @@ def test_a_worker_that_is_two_hours_ahead_begins_nothing_early(alice: Person, ma
     run = run_id_of(alice.unpublish(PAGE, at=inside(minutes=90)))
     ahead = machine(TWO_HOURS)
 
-    assert ahead.schedule.wake_forgotten() == 0
+    assert ahead.schedule.enqueue_near() == 0
     work_until_idle(ahead)
 
     assert alice.portal.page(PAGE).active

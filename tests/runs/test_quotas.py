@@ -24,7 +24,9 @@ def copies(services: Services, run_id: str, number: int, pages: int = 1) -> None
             " select gen_random_uuid() as id from generate_series(1, %(number)s)",
             {"number": number},
         )
-        names = [column.name for column in Run.__table__.columns if column.name not in ("id", "idempotency_key")]
+        names = [
+            column.name for column in Run.__table__.columns if column.name not in ("id", "idempotency_key", "pages")
+        ]
         listed = ", ".join(names)
         db.connection().exec_driver_sql(
             f"insert into runs (id, {listed}) select more.id, {', '.join(f'runs.{name}' for name in names)}"

@@ -302,18 +302,41 @@ def test_a_zone_no_column_takes_is_refused(alice: Person, clock: TurnableClock):
 def test_a_due_run_whose_job_was_lost_with_its_worker_is_found(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work
 ):
-    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
-    other = body_of(alice.unpublish(OTHER, at=inside(clock, hours=1)))
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, minutes=5)))
+    other = body_of(alice.unpublish(OTHER, at=inside(clock, minutes=5)))
     with services.store.begin() as db:
         db.execute(text("delete from procrastinate_jobs where args->>'run' = :run"), {"run": run["id"]})
-    turn(hours=1)
-    assert services.schedule.wake_forgotten() == 0
+    turn(minutes=6)
 
-    turn(seconds=20)
-
-    assert services.schedule.wake_forgotten() == 1
+    assert services.schedule.enqueue_near() == 1
+    assert services.schedule.enqueue_near() == 0
     work()
     assert seen(alice, run)["state"] == seen(alice, other)["state"] == "succeeded"
+
+
+def jobs_of(services: Services, run: dict[str, str]) -> int:
+    with services.store.begin() as db:
+        count = text("select count(*) from procrastinate_jobs where args->>'run' = :run")
+        return int(db.scalar(count, {"run": run["id"]}) or 0)
+
+
+def test_a_far_date_has_a_job_only_while_it_is_near(
+    alice: Person, services: Services, clock: TurnableClock, turn: Turn, work
+):
+    run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    assert (services.schedule.enqueue_near(), jobs_of(services, run)) == (0, 0)
+
+    turn(minutes=46)
+    assert (services.schedule.enqueue_near(), services.schedule.enqueue_near(), jobs_of(services, run)) == (1, 0, 1)
+
+    alice.post(f"/runs/{run['id']}/move", {"at": inside(clock, hours=3)})
+    assert (services.schedule.enqueue_near(), jobs_of(services, run)) == (0, 0)
+
+    alice.post(f"/runs/{run['id']}/move", {"at": inside(clock, seconds=30)})
+    assert (jobs_of(services, run), services.schedule.enqueue_near()) == (1, 0)
+    turn(seconds=31)
+    work()
+    assert seen(alice, run)["state"] == "succeeded"
 
 
 def test_after_a_while_without_a_worker_the_portals_earlier_times_come_first(

@@ -43,6 +43,35 @@ def test_one_slow_page_keeps_the_next_requests_below_their_cut():
     assert throttle.pages_now(known, NOON, MOST) * 9.0 <= throttle.MOST_SECONDS
 
 
+def test_the_end_of_the_command_before_tells_how_long_a_command_really_took():
+    began, each = 1_795_426_400.97, 0.05
+    ends = [began + each * number for number in range(1, 12)]
+    told = [Timing(end - 1_795_426_400, finish=end) for end in ends]  # up to a second and a half, from the whole second
+    timings = [one.after(earlier) for one, earlier in zip(told[1:], ends, strict=False)]
+
+    spent = measured(timings, 10, 10 * each + 0.02)
+
+    assert spent.mean == pytest.approx(each, abs=1e-4)
+    assert spent.slowest == pytest.approx(each, abs=1e-4)
+    assert spent.counted == 0
+
+
+def test_durations_longer_than_the_whole_request_are_not_believed():
+    known = fresh()
+
+    throttle.observe(known, measured([Timing(0.55), Timing(1.04)] * 5, 10, 0.6), NOON)
+
+    assert throttle.pages_now(known, NOON, MOST) == MOST
+
+
+def test_a_page_that_is_slow_is_seen_among_durations_that_are_too_long():
+    known = fresh()
+
+    throttle.observe(known, measured([Timing(0.7)] * 9 + [Timing(9.6)], 10, 10.0), NOON)
+
+    assert throttle.pages_now(known, NOON, MOST) * 9.0 <= throttle.MOST_SECONDS
+
+
 def test_without_the_portals_figures_the_clock_on_the_wall_counts():
     spent = measured([Timing()] * 10, 10, 12.0)
 

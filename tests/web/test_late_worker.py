@@ -11,7 +11,7 @@ AWAY = "The app&#39;s worker is not running"
 
 @pytest.fixture
 def chores(services) -> Housekeeping:
-    return Housekeeping(services.store, services.queue, services.clock, 7)
+    return Housekeeping(services.store, services.queue, services.clock)
 
 
 def waiting_run(person: Person) -> str:

@@ -7,10 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from b24app.services import Services
+from b24app.store.models import Portal
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock, until
 from tests.people import Person, run_id_of
+from tests.worker import pump
 
 MEMBERS = {
     "lid", "kind", "site_id", "site", "title", "url", "published", "main", "may", "published_at_text", "scheduled_at",
@@ -263,6 +267,39 @@ def test_a_list_costs_two_requests_and_then_none_for_a_minute(alice: Person, clo
     clock.tick(seconds=61)
     listed(alice)
     assert alice.portal.requests() == before + 4
+
+
+def test_who_watches_a_run_has_the_list_follow_it_and_not_read_anew(
+    alice: Person, services: Services, standin: StandIn
+):
+    made = alice.portal.add_pages(70, site=3)
+    with standin.world.lock:  # a site that is down, which comes back with its first page
+        alice.portal.state.sites[3] = replace(alice.portal.state.sites[3], active=False)
+
+    for order in (alice.unpublish, alice.publish):
+        listed(alice, "fresh=1")
+        run, looks = run_id_of(order(*made)), 0
+        while alice.read(f"/runs/{run}")["state"] in ("queued", "running"):
+            pump(services, most=1)
+            before = alice.portal.requests()
+            followed = listed(alice, "site=3")
+            assert alice.portal.requests() == before
+            states = {page["lid"]: page["published"] for page in followed["pages"] if page["lid"] in made}
+            assert states == {lid: alice.portal.page(lid).active for lid in states}
+            looks += 1
+        assert looks >= 2
+        assert followed == listed(alice, "site=3&fresh=1")
+
+
+def test_a_change_nobody_told_of_has_the_list_read_anew(alice: Person, services: Services):
+    listed(alice)
+    before = alice.portal.requests()
+    with services.store.begin() as db:
+        db.execute(update(Portal).values(pages_version=Portal.pages_version + 1))
+
+    listed(alice)
+
+    assert alice.portal.requests() == before + 2
 
 
 def test_three_thousand_pages_are_whole_and_cost_no_more(alice: Person):

@@ -217,7 +217,7 @@ def timing(world: World, portal: Portal, account: str, method: str, began: float
     found: dict[str, object] = {
         "start": int(began),
         "finish": round(now, 6),
-        "duration": round(now - began, 6),
+        "duration": round(now - (int(began) if portal.switches.whole_seconds else began), 6),
         "processing": 0,
         "date_start": iso(began),
         "date_finish": iso(now),

@@ -71,6 +71,9 @@ class Switches:
         int, "Seconds of operating time a method has in ten minutes; real: 480, source: 420; 0 is off."
     ] = 0
     request_seconds: Annotated[int, "After how many seconds the front end cuts a request with 504; 0 is never."] = 60
+    whole_seconds: Annotated[
+        bool, "On: a newer server, whose `duration` counts from the beginning of the second in which a call began."
+    ] = False
     paced: Annotated[bool, "On: methods take the time the documentation measured (an unpublish 1.2 s)."] = False
     user_ready: Annotated[
         Literal["after", "before", "off"],

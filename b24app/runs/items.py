@@ -1,0 +1,80 @@
+"""Writing what became of a run's pages: one statement a batch.
+
+A statement for each page would cost the worker more time than all the rest of a batch; so the rows go as one JSON text,
+which the database spreads. Whoever writes items holds their run, so two writers never meet here.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, insert, text, update
+from sqlalchemy.orm import Session
+
+from b24app.domain import Action, ItemState
+from b24app.runs.outcomes import UNKNOWN, Result
+from b24app.store.models import PageChange, Portal, Run
+
+SWEPT_EVERY = 8  # changes of a portal
+CHANGES_KEPT = timedelta(minutes=3)  # longer than any list of pages is used
+# What was not learnt is left as it was; an item that did not fail has neither code nor problem any more.
+RESULTS = text(
+    "update run_items i set state = r.state, code = r.code, problem = r.problem, title = coalesce(r.title, i.title),"
+    " site_id = coalesce(r.site_id, i.site_id), site = coalesce(r.site, i.site), url = coalesce(r.url, i.url),"
+    " before = coalesce(r.before, i.before), after = coalesce(r.after, i.after),"
+    " kept_by = coalesce(r.kept_by, i.kept_by)"
+    " from jsonb_to_recordset(cast(:rows as jsonb)) as r(position int, state text, code text, problem text, title text,"
+    " site_id bigint, site text, url text, before jsonb, after jsonb, kept_by uuid)"
+    " where i.run_id = :run and i.position = r.position"
+)
+READINGS = text(
+    "update run_items i set before = r.before"
+    " from jsonb_to_recordset(cast(:rows as jsonb)) as r(position int, before jsonb)"
+    " where i.run_id = :run and i.position = r.position"
+)
+STATES = text("update run_items set state = :state where run_id = :run and position = any(:positions)")
+
+
+def write_results(db: Session, run_id: UUID, results: Iterable[Result]) -> None:
+    """What became of some items of the run."""
+    db.execute(RESULTS, {"run": run_id, "rows": json.dumps([result.values() for result in results], default=str)})
+
+
+def write_readings(db: Session, run_id: UUID, readings: Mapping[int, Mapping[str, Any]]) -> None:
+    """How pages were when they were read, by position of the item."""
+    rows = [{"position": position, "before": before} for position, before in readings.items()]
+    if rows:
+        db.execute(READINGS, {"run": run_id, "rows": json.dumps(rows)})
+
+
+def set_state(db: Session, run_id: UUID, positions: Iterable[int], state: ItemState) -> None:
+    """The same state for some items of the run."""
+    db.execute(STATES, {"run": run_id, "positions": list(positions), "state": state.value})
+
+
+def tell_lists(db: Session, run: Run, results: Iterable[Result], now: datetime) -> None:
+    """Let lists of the portal's pages, wherever they are kept, follow what the run did (`pages.Pages.kept`). Where
+    nobody knows what it did, they are read anew.
+    """
+    changed = [each for each in results if each.state is ItemState.SUCCEEDED or each.code == UNKNOWN]
+    if not changed:
+        return
+    portal = update(Portal).where(Portal.member_id == run.member_id).values(pages_version=Portal.pages_version + 1)
+    version = db.execute(portal.returning(Portal.pages_version)).scalar_one()
+    if any(each.after is None or each.code == UNKNOWN for each in changed):
+        return
+    if version % SWEPT_EVERY == 0:
+        old = PageChange.at < now - CHANGES_KEPT
+        db.execute(delete(PageChange).where(PageChange.member_id == run.member_id, old))
+    pages = {str(each.lid): _change(run, each) for each in changed}
+    db.execute(insert(PageChange).values(member_id=run.member_id, version=version, at=now, pages=pages))
+
+
+def _change(run: Run, done: Result) -> dict[str, Any]:
+    after = done.after or {}
+    shown: dict[str, Any] = {name: after.get(name) for name in ("active", "public", "published_text")}
+    if run.action is Action.PUBLISH:
+        shown["site_id"] = done.site_id  # a site that was down comes back with its page
+    return shown
