@@ -32,6 +32,7 @@ from b24app.web import (
     runs,
     translation,
 )
+from b24app.web.compression import CompressingFlask, pack
 from b24app.web.current import provide, session_tokens
 from b24app.web.session import hand_out_fresh_token
 
@@ -57,7 +58,7 @@ def create_app(built: Services | None = None) -> Flask:
         settings = config.load()
         log.setup(settings)
         built = services.build(settings, web_threads=settings.web_threads)
-    app = Flask("b24app", root_path=str(ROOT), template_folder=str(ROOT.parent / "templates"))
+    app = CompressingFlask("b24app", root_path=str(ROOT), template_folder=str(ROOT.parent / "templates"))
     app.config["MAX_CONTENT_LENGTH"] = runs.ORDER_LIMIT
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider
     if built.config.trusted_proxies:
@@ -121,7 +122,7 @@ def _finish_headers(answer: Response) -> Response:
         answer.headers.setdefault("Cache-Control", "no-store")
     if request.endpoint not in UNLOGGED:
         logger.info("request", verb=request.method, status=answer.status_code, ms=_milliseconds())
-    return hand_out_fresh_token(session_tokens(), answer)
+    return pack(hand_out_fresh_token(session_tokens(), answer))
 
 
 def _kept_as_long_as(path: str) -> str:
