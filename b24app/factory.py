@@ -13,9 +13,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from b24app import config, deadline, log, services
 from b24app.cli import b24, is_asked_for
-from b24app.errors import AppBusy, BadForm, PortalBusy
+from b24app.errors import AppBusy, AppUpdating, BadForm, PortalBusy
+from b24app.operations.answers import answers
 from b24app.services import Services
 from b24app.store.db import NoConnection
+from b24app.store.schema import TablesDiffer, is_of_newer_code
 from b24app.web import (
     events,
     exports,
@@ -42,7 +44,7 @@ MANIFEST = ROOT / "static" / "dist" / "manifest.json"
 BLUEPRINTS = (frames, events, oauth, ops, pages, runs, exports, notifications, health, request_log, preferences)
 UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all the time, and nobody would read it
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
-RETRY_SECONDS = 5
+RETRY_SECONDS, UPDATING_SECONDS = 5, 30
 YEAR = 365 * 24 * 3600
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -81,6 +83,7 @@ def _register(app: Flask, built: Services) -> None:
     app.before_request(_begin_request)
     problems.register(app)
     app.register_error_handler(NoConnection, _refuse_for_now)
+    app.register_error_handler(TablesDiffer, _refuse_until_migrated)
     translation.register(app)
     app.jinja_env.globals["asset"] = asset
     for part in BLUEPRINTS:
@@ -92,6 +95,14 @@ def _register(app: Flask, built: Services) -> None:
 def _refuse_for_now(_full: NoConnection) -> Response:
     """No connection to the database was free in time."""
     return problems.refuse(AppBusy(retry_after=RETRY_SECONDS))
+
+
+def _refuse_until_migrated(error: TablesDiffer) -> Response:
+    """A statement asked for what the tables do not have yet."""
+    if not is_of_newer_code(error):
+        raise error
+    logger.error("tables_older_than_code", reason=type(error.orig).__name__)
+    return problems.refuse(AppUpdating(retry_after=UPDATING_SECONDS))
 
 
 def _begin_request() -> None:
@@ -121,6 +132,7 @@ def _finish_headers(answer: Response) -> Response:
     else:
         answer.headers.setdefault("Cache-Control", "no-store")
     if request.endpoint not in UNLOGGED:
+        answers.count(answer.status_code)
         logger.info("request", verb=request.method, status=answer.status_code, ms=_milliseconds())
     return pack(hand_out_fresh_token(session_tokens(), answer))
 

@@ -351,8 +351,8 @@ DEFENCES = (
         ),
     ),
     Defence(
-        "a frozen process loses its row", "b24app/store/db.py",
-        "idle_in_transaction_session_timeout=12s", "idle_in_transaction_session_timeout=0",
+        "a frozen process loses its row", "b24app/store/connections.py",
+        '"idle_in_transaction_session_timeout": "12s"', '"idle_in_transaction_session_timeout": "0"',
         (f"{RACES}::test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well",),
     ),
     Defence(

@@ -25,9 +25,13 @@ class Housekeeping:
         self._clock = clock
         self._api_log_days = api_log_days
 
-    def beat(self) -> None:
-        """Write down that a worker is at work now."""
-        heartbeat.beat(self._store, self._clock())
+    def beat(self, worker: str = heartbeat.WORKER) -> None:
+        """Write down that this worker is at work now."""
+        heartbeat.beat(self._store, self._clock(), worker)
+
+    def leave(self, worker: str) -> None:
+        """This worker ends as it was told to."""
+        heartbeat.leave(self._store, self._clock(), worker)
 
     @repeated
     def purge(self) -> None:

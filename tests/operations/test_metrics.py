@@ -50,7 +50,7 @@ def test_no_label_names_a_portal_or_a_person(app: Flask, alice: Person):
     figures = app.test_client().get("/metrics").text
 
     labels = set(re.findall(r"(\w+)=\"", figures))
-    assert labels <= {"state", "status", "action", "kind", "code", "method", "class"}
+    assert labels <= {"state", "status", "code", "worker"}
     person = alice.portal.user("editor")
     for name in (
         alice.portal.domain,
