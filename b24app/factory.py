@@ -16,8 +16,9 @@ from b24app.cli import b24, is_asked_for
 from b24app.errors import AppBusy, AppUpdating, BadForm, PortalBusy
 from b24app.operations.answers import answers
 from b24app.services import Services
-from b24app.store.db import NoConnection
-from b24app.store.schema import TablesDiffer, is_of_newer_code
+from b24app.store.db import DatabaseFailure, NoConnection, is_passing
+from b24app.store.heartbeat import NotReady, ready
+from b24app.store.schema import TablesDiffer
 from b24app.web import (
     events,
     exports,
@@ -36,6 +37,7 @@ from b24app.web import (
 )
 from b24app.web.compression import CompressingFlask, pack
 from b24app.web.current import provide, session_tokens
+from b24app.web.current import services as current_services
 from b24app.web.session import hand_out_fresh_token
 
 logger = structlog.get_logger()
@@ -83,6 +85,7 @@ def _register(app: Flask, built: Services) -> None:
     app.before_request(_begin_request)
     problems.register(app)
     app.register_error_handler(NoConnection, _refuse_for_now)
+    app.register_error_handler(DatabaseFailure, _refuse_what_was_taken_back)
     app.register_error_handler(TablesDiffer, _refuse_until_migrated)
     translation.register(app)
     app.jinja_env.globals["asset"] = asset
@@ -97,10 +100,21 @@ def _refuse_for_now(_full: NoConnection) -> Response:
     return problems.refuse(AppBusy(retry_after=RETRY_SECONDS))
 
 
-def _refuse_until_migrated(error: TablesDiffer) -> Response:
-    """A statement asked for what the tables do not have yet."""
-    if not is_of_newer_code(error):
+def _refuse_what_was_taken_back(error: DatabaseFailure) -> Response:
+    """A transaction that met another one, such as a migration's, and is not one that is repeated by itself."""
+    if not is_passing(error):
         raise error
+    return problems.refuse(AppBusy(retry_after=RETRY_SECONDS))
+
+
+def _refuse_until_migrated(error: TablesDiffer) -> Response:
+    """A statement asked for what the tables do not have, because they are older than this code."""
+    try:
+        ready(current_services().store)
+    except NotReady:
+        pass
+    else:
+        raise error  # they are as they should be: it is our fault
     logger.error("tables_older_than_code", reason=type(error.orig).__name__)
     return problems.refuse(AppUpdating(retry_after=UPDATING_SECONDS))
 

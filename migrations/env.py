@@ -23,7 +23,9 @@ from b24app.store.schema import Standing, newest, standing_of
 
 IGNORED = "procrastinate_"
 TURN = 1_398_096_974  # the number of our advisory lock: any, so long as it stays the same
-LOCK_SECONDS = 2  # others wait no longer behind a migration that waits
+# Others wait no longer behind a migration that waits. And less than PostgreSQL takes to look for deadlocks (1 s): where
+# a migration and somebody's transaction wait for each other, the migration is the one to let go.
+LOCK_MILLISECONDS = 500
 GIVE_UP_SECONDS, PAUSE_SECONDS = 600, 1.0
 BUSY = ("55P03", "40P01")  # no lock in time, deadlock: the migration was rolled back
 
@@ -55,7 +57,7 @@ def _take_turn(connection: Connection) -> None:
     connection.execute(text("set idle_in_transaction_session_timeout = 0"))  # a migration may think
     connection.execute(text("set lock_timeout = 0"))
     connection.execute(text("select pg_advisory_lock(:turn)"), {"turn": TURN})
-    connection.execute(text(f"set lock_timeout = '{LOCK_SECONDS}s'"))
+    connection.execute(text(f"set lock_timeout = {LOCK_MILLISECONDS}"))
     connection.commit()
 
 

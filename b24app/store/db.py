@@ -31,6 +31,7 @@ POOL, OVERFLOW = 6, 2
 QUEUE_POOL = 3  # the worker's engine asks little; a small host gives 20 connections in all
 POOL_WAIT_SECONDS = 10
 HELD = {"key_share": True}  # FOR NO KEY UPDATE: does not stop rows elsewhere that only name this one
+DatabaseFailure = DBAPIError
 NoConnection = PoolTimeout  # none of the pool was free in time: neither a DBAPIError nor Python's TimeoutError
 PASSING = ("40P01", "55P03", "40001")  # deadlock, lock time-out, serialization: nothing was written, so do it again
 TRIES, LONGEST_SECONDS, PAUSE_SECONDS = 5, 20.0, 0.05
@@ -135,7 +136,7 @@ def repeated(work: Callable[P, T]) -> Callable[P, T]:
             try:
                 return work(*args, **kwargs)
             except DBAPIError as error:
-                if not _passes(error) or time.monotonic() - began > remaining(LONGEST_SECONDS):
+                if not is_passing(error) or time.monotonic() - began > remaining(LONGEST_SECONDS):
                     raise
                 log.info("transaction_repeated", work=work.__qualname__, code=_code(error), number=number)
                 time.sleep(PAUSE_SECONDS * number * (1 + random.random()))  # noqa: S311  so that two do not meet again
@@ -144,9 +145,10 @@ def repeated(work: Callable[P, T]) -> Callable[P, T]:
     return until_done
 
 
+def is_passing(error: DatabaseFailure) -> bool:
+    """Whether the database took a transaction back for no fault of it: doing it again will do."""
+    return _code(error) in PASSING
+
+
 def _code(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
-
-
-def _passes(error: DBAPIError) -> bool:
-    return _code(error) in PASSING

@@ -17,8 +17,7 @@ from sqlalchemy.orm import Session
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 REVISION = re.compile(r"""^(revision|down_revision)\b[^=\n]*= "(\w+)"$""", re.MULTILINE)
-NOT_THERE = ("42P01", "42703", "42883")  # a table, a column, a function
-TablesDiffer = ProgrammingError  # what a statement meets that was written for other tables; see `is_of_newer_code`
+TablesDiffer = ProgrammingError  # what a statement meets that was written for other tables
 
 
 class Standing(StrEnum):
@@ -67,8 +66,3 @@ def standing(db: Session) -> Standing:
     if db.scalar(text("select to_regclass('alembic_version')")) is None:
         return Standing.MISSING
     return standing_of(list(db.scalars(text("select version_num from alembic_version"))))
-
-
-def is_of_newer_code(error: TablesDiffer) -> bool:
-    """Whether a statement failed since its table or column is not there (yet)."""
-    return getattr(error.orig, "sqlstate", None) in NOT_THERE
