@@ -101,12 +101,14 @@ def scraped(app: Flask) -> dict[str, float]:
 def test_late_waiting_and_doubtful_runs_are_counted(
     app: Flask, alice: Person, turn: Turn, services: Services, clock: TurnableClock
 ):
-    alice.unpublish(351, at=(clock() + timedelta(minutes=10)).isoformat())
+    due = clock() + timedelta(days=5)
+    assert alice.unpublish(351, at=due.isoformat(timespec="seconds")).status_code == 201
     nothing = scraped(app)
-    alice.portal.scope(["crm"])
-    services.preflight.check_upcoming()
+    alice.portal.scope([])
+    turn(days=1)
+    assert services.preflight.check_upcoming() == 1
     doubted = scraped(app)
-    turn(minutes=13)  # and no worker there
+    turn(until=due + timedelta(minutes=3))  # and no worker there
     late = scraped(app)
 
     names = ("sundown_late_runs", "sundown_doubtful_runs", "sundown_waiting_runs")
@@ -122,8 +124,9 @@ def test_stopped_portals_and_events_that_wait_are_counted(
         portal = db.scalars(select(Portal)).one()
         portal.suspended_code, portal.suspended_at = "OVERLOAD_LIMIT", clock()
     before = scraped(app)
+    form = removal(ada, clock, clean=True)
     ada.portal.state.installation = None
-    assert send(app, removal(ada, clock, clean=True)) == 200
+    assert send(app, form) == 200
     clock.tick(minutes=7)
     after = scraped(app)
 
