@@ -1,7 +1,7 @@
 """What a process takes, for whoever has to size a machine: connections, memory, requests a second.
 
-One gunicorn process with its usual 24 threads and one worker, each beside a real PostgreSQL, with the requests of many
-people at once: a person's list, searched within a minute, so that nobody waits for a portal. Memory is the resident set.
+One gunicorn process with its usual 24 threads and one worker, each beside a real PostgreSQL, and many who ask at once
+for a person's list, searched within a minute, so that nobody waits for a portal. Memory is the resident set.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def requests_a_second(url: str, headers: dict[str, str]) -> float:
 
 def main() -> int:
     """Print the figures; 1 when a process takes more than the documents promise."""
-    with database() as url, StandIn(portals=1) as standin:
+    with database() as url, StandIn.start(portals=1) as standin:
         environment = surroundings(url, standin) | {"TRUSTED_PROXIES": "0"}
         services = prepared(url, environment)
         app = make_app(services)
@@ -80,13 +80,10 @@ def main() -> int:
                 time.sleep(0.1)
             worker_work, worker_most = megabytes(process), connections(url)
         largest = Place.of(url, "sundown").settings
-    print(
-        f"  a web process: {web_rest:.0f} MB at rest, {web_work:.0f} at work; {web_open} connections, {web_most} at work"
-    )
-    print(f"  … {rate:.0f} lists a second with {CLIENTS} people asking at once")
-    print(
-        f"  a worker: {worker_rest:.0f} MB at rest, {worker_work:.0f} at work; {worker_open} connections, {worker_most} at work"
-    )
+    print(f"  a web process: {web_rest:.0f} MB at rest, {web_work:.0f} at work")
+    print(f"  … connections {web_open}, {web_most} at work; {rate:.0f} lists a second with {CLIENTS} asking at once")
+    print(f"  a worker: {worker_rest:.0f} MB at rest, {worker_work:.0f} at work")
+    print(f"  … connections {worker_open}, {worker_most} at work")
     print(f"  each connection: {', '.join(f'{name} {value}' for name, value in largest.items())}")
     promises = {
         f"a web process takes at most {WEB_CONNECTIONS} connections": web_most <= WEB_CONNECTIONS,
