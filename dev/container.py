@@ -21,7 +21,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from b24app.store import embedded
@@ -76,26 +77,38 @@ def attempt(tool: str) -> None:
         data = Path(folder) / "postgres"
         with embedded.start(data, fsync=False) as server:
             settings = environment(server.url, port)
-            start = starter(tool, server.folder, settings)
-            run(*start, *RELEASE)
-            web, worker = (subprocess.Popen([*start, *command], process_group=0) for command in (WEB, WORKER))
-            try:
-                wait_until_it_works(f"http://127.0.0.1:{port}")
-            finally:
-                for process in (web, worker):
-                    stop(process)
+            with started_by(tool, server.folder, settings) as start, (Path(folder) / "log").open("w+b") as log:
+                run(*start, *RELEASE)
+                processes = [
+                    subprocess.Popen([*start, *command], stdout=log, stderr=log, process_group=0)
+                    for command in (WEB, WORKER)
+                ]
+                try:
+                    lacks = what_it_lacks(f"http://127.0.0.1:{port}")
+                finally:
+                    for process in processes:
+                        stop(process)
+                log.seek(0)
+                said = log.read().decode(errors="replace")
         embedded.remove(data)
+    if lacks:
+        sys.exit(f"{said}\ncontainer: {lacks}")
 
 
-def starter(tool: str, shared: Path, settings: Mapping[str, str]) -> list[str]:
+@contextmanager
+def started_by(tool: str, shared: Path, settings: Mapping[str, str]) -> Iterator[list[str]]:
     """How a program of the image is started, with the database's socket at hand."""
     given = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
     mount = ["--volume", f"{shared}:{shared}"]
     if Path(tool).name == "podman":
         own = ["--userns", f"keep-id:uid={USER},gid={USER}"] if os.geteuid() else []
-        return [tool, "run", "--rm", "--network", "host", *own, *mount, *given, IMAGE]
+        yield [tool, "run", "--rm", "--network", "host", *own, *mount, *given, IMAGE]
+        return
     container = subprocess.check_output([tool, "from", IMAGE], text=True).strip()
-    return [tool, "run", *isolation(tool), "--network", "host", "--user", USER, *mount, *given, container, "--"]
+    try:
+        yield [tool, "run", *isolation(tool), "--network", "host", "--user", USER, *mount, *given, container, "--"]
+    finally:
+        subprocess.call([tool, "rm", container], stdout=subprocess.DEVNULL)
 
 
 def environment(database: str, port: int) -> dict[str, str]:
@@ -107,8 +120,8 @@ def environment(database: str, port: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def wait_until_it_works(url: str) -> None:
-    """Ready, seen by a worker, with script and styles."""
+def what_it_lacks(url: str) -> str:
+    """Nothing, once it is ready, seen by a worker, and has script and styles; else in words."""
     until, said = time.monotonic() + READY_SECONDS, ""
     while time.monotonic() < until:
         said = asked_for(f"{url}/readyz")
@@ -116,11 +129,12 @@ def wait_until_it_works(url: str) -> None:
             break
         time.sleep(0.5)
     else:
-        sys.exit(f"container: not ready after {READY_SECONDS} s: {said or 'no answer'}")
+        return f"not ready after {READY_SECONDS} s: {said or 'no answer'}"
     page = asked_for(f"{url}/app")
     built = [part.partition('"')[0] for part in page.split('href="') if part.startswith("/static/dist/")]
     if not built or not all(asked_for(f"{url}{path}") for path in built):
-        sys.exit("container: script and styles are not in the image")
+        return "script and styles are not in the image"
+    return ""
 
 
 def asked_for(address: str) -> str:

@@ -73,20 +73,11 @@ def test_the_proxy_takes_its_settings(tmp_path: Path):
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         pytest.skip("no nginx on this machine: Debian's package `nginx-light`")
-    certificate = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    keys = ["-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem", "-subj", "/CN=localhost"]
-    subprocess.run([*certificate, *keys], check=True, capture_output=True)
+    certificate = (
+        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
+        f" -keyout {tmp_path}/privkey.pem -out {tmp_path}/fullchain.pem"
+    )
+    subprocess.run(certificate.split(), check=True, capture_output=True)
     site = PROXY.read_text().replace("/etc/nginx/tls", str(tmp_path)).replace("http://web:", "http://127.0.0.1:")
     version = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < (1, 25):  # the directive is newer
