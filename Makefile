@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 RUN_PORT ?= 8100
 
-.PHONY: help setup run test check hunt bench soak lock translations audit screenshots clean
+.PHONY: help setup run test check hunt bench soak lock translations audit screenshots container clean
 
 help:
 	@echo 'make setup   virtual environment, locked dependencies, built assets (repeatable)'
@@ -14,6 +14,7 @@ help:
 	@echo 'make bench   measurements        make soak    a long run under faults'
 	@echo 'make lock    lock files anew     make translations   catalogs anew'
 	@echo 'make screenshots  pictures of each view'
+	@echo 'make container  the image of Containerfile, built and tried, where buildah or podman is there'
 	@echo 'make audit   known holes in what is locked (asks PyPI, so it is no part of make test)'
 
 setup:
@@ -49,6 +50,9 @@ lock: setup
 
 audit: setup
 	@exec .venv/bin/pip-audit --strict --requirement requirements.txt --require-hashes --disable-pip
+
+container: setup
+	@exec $(PY) -m dev.container --base '$(BASE)' --options '$(OPTIONS)'
 
 clean:
 	rm -rf .venv node_modules b24app/static/dist .mypy_cache .ruff_cache .pytest_cache

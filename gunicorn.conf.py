@@ -12,9 +12,11 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from b24app.config import load, load_web_server
+from b24app.config import ConfigError, load, load_web_server
 from b24app.memory import share_heaps
+from b24app.operations.answers import answers
 from b24app.server import Worker
+from b24app.store.connections import DatabaseError, Place, TransactionPooling
 
 QUERY = re.compile(r"\?[^\s'\"]*")
 
@@ -37,12 +39,21 @@ class QuietLogger(Logger):
 
 def on_starting(server: Any) -> None:
     """A setting that is wrong ends the start here, with its line. Later, gunicorn would start workers for ever."""
-    load()
+    settings = load()
+    if settings.database_url is None:
+        return
+    try:
+        Place.of(settings.database_url.get_secret_value(), "sundown").refuse_transaction_pooling()
+    except TransactionPooling as pooled:
+        raise ConfigError(str(pooled)) from None
+    except DatabaseError as away:  # it may come later; /readyz says so until then
+        server.log.warning("the database does not answer (%s)", type(away).__name__)
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Before the process starts threads."""
+    """Before the process starts threads; each counts its answers in a place of its own."""
     share_heaps()
+    answers.use_row(worker.age)
 
 
 web = load_web_server()

@@ -1,8 +1,9 @@
-// Bundles assets/ into b24app/static/dist under content-hashed names, writes manifest.json for the asset() helper, and
-// fails if what loads before the first paint exceeds its budget.
+// Bundles assets/ into b24app/static/dist under content-hashed names, puts each file's compressed forms beside it
+// (b24app/web/compression.py serves them), writes manifest.json for the asset() helper, and fails if what loads before
+// the first paint exceeds its budget.
 import { build, context } from 'esbuild'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { gzipSync } from 'node:zlib'
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 
 const outdir = 'b24app/static/dist'
 const entries = ['app.js', 'install.js', 'app.css', 'img/icon.svg']
@@ -14,6 +15,21 @@ function staticGraph(outputs, file, seen = new Set()) {
   const loadedAtOnce = outputs[file].imports.filter((i) => i.kind === 'import-statement' && !i.external)
   loadedAtOnce.forEach((i) => staticGraph(outputs, i.path, seen))
   return seen
+}
+
+const mostly = { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY } }
+const forms = { br: (whole) => brotliCompressSync(whole, mostly), gz: (whole) => gzipSync(whole, { level: 9 }) }
+
+function compressAll() {
+  const files = readdirSync(outdir)
+  files.filter((name) => /\.(br|gz)$/.test(name)).forEach((name) => rmSync(`${outdir}/${name}`)) // of the build before
+  for (const name of files.filter((name) => /\.(js|css|svg|txt)$/.test(name))) {
+    const whole = readFileSync(`${outdir}/${name}`)
+    for (const [ending, compress] of Object.entries(forms)) {
+      const small = compress(whole)
+      if (small.length < whole.length) writeFileSync(`${outdir}/${name}.${ending}`, small)
+    }
+  }
 }
 
 const size = (files) => [...files].reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0) / 1024
@@ -33,6 +49,7 @@ const manifest = {
         console.log(`${name.padEnd(14)} ${kilobytes.toFixed(1).padStart(5)} KB gz${budget ? ` of ${budget}` : ''}`)
         if (kilobytes > budget) process.exitCode = 1
       }
+      compressAll()
       writeFileSync(`${outdir}/manifest.json`, JSON.stringify(names, null, 2) + '\n')
       if (process.exitCode) console.error('What loads before the first paint exceeds its budget.')
     })

@@ -23,9 +23,10 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from b24app import config
 from b24app.domain import RunState
-from b24app.operations.admin import Admin, PortalLine, RunLine, UnknownPortal
+from b24app.operations.admin import Admin, EventLine, PortalLine, RunLine, UnknownPortal
 from b24app.operations.retention import Retention
 from b24app.store import embedded
+from b24app.store.connections import TransactionPooling
 from b24app.store.db import Store
 from b24app.store.programs import EmbeddedError
 
@@ -87,7 +88,10 @@ def worker() -> None:
     share_heaps()
     log.setup(settings)
     structlog.get_logger().info("worker_starts", threads=settings.worker_threads)
-    asyncio.run(jobs.work(services.build(settings)))
+    try:
+        asyncio.run(jobs.work(services.build(settings)))
+    except TransactionPooling as pooled:
+        raise config.ConfigError(str(pooled)) from None
 
 
 # --- what needs the database -------------------------------------------------------------------------------------
@@ -137,14 +141,28 @@ def _database_url() -> str:
 
 
 @b24.command()
+@click.option("--stopped", is_flag=True, help="Only those where the app's work is stopped.")
 @as_json
-def portals(as_json: bool) -> None:
+def portals(stopped: bool, as_json: bool) -> None:
     """List every portal: its state, people, living tokens and runs that have not ended.
 
-    The state is open, uninstalled, or Bitrix24's word for why the app's work is stopped there.
+    The state is open, uninstalled, or Bitrix24's word for why the app's work is stopped there. A stopped portal is
+    asked again by the worker at ASK_AGAIN_AT, and goes on by itself when it says yes.
     """
     with _admin() as admin:
-        _show(admin.portals(), PortalLine, as_json)
+        _show(admin.portals(stopped), PortalLine, as_json)
+
+
+@b24.command()
+@as_json
+def events(as_json: bool) -> None:
+    """List events of Bitrix24 that were taken and are not worked off yet, the oldest first.
+
+    An event is tried again by the worker at DUE_AT. ATTEMPTS grows while it fails; CONTRADICTED says how often the
+    portal was asked about a removal and said that the app is still there.
+    """
+    with _admin() as admin:
+        _show(admin.events(), EventLine, as_json)
 
 
 @b24.command()

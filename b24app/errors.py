@@ -13,6 +13,7 @@
     │   ├── IdempotencyKeyReused            422                  an Idempotency-Key with another body
     │   ├── TooManyOrders        429                  the portal's quota of open orders or of pages a day is used up
     │   ├── AppBusy              503                  transient; every connection to the database is in use
+    │   ├── AppUpdating          503                  transient; the tables are older than the code
     │   └── Overtaken            409                  a run that time went past; written on the run, never an answer
     │       ├── TooLate                               waits: a person decides whether it is still wanted
     │       │   ├── PublishTooLate
@@ -203,6 +204,16 @@ class AppBusy(Problem):
     title = N_("The app is busy answering others")
     detail = N_("Many requests are under way, and there was no room for this one. Nothing was done.")
     remedy = N_("Wait a moment and try again.")
+
+
+class AppUpdating(Problem):
+    """Our tables are older than this code: a new version is on its way, or somebody forgot the migrations."""
+
+    key = "app_updating"
+    code, status, fixable_by, transient = "app_updating", 503, OPERATOR, True
+    title = N_("The app is being updated")
+    detail = N_("A new version is being put in place, and this part of it is not ready yet.")
+    remedy = N_("Try again in a minute. If it stays like this, tell whoever runs the app.")
 
 
 class Overtaken(Problem):

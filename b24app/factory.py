@@ -13,9 +13,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from b24app import config, deadline, log, services
 from b24app.cli import b24, is_asked_for
-from b24app.errors import AppBusy, BadForm, PortalBusy
+from b24app.errors import AppBusy, AppUpdating, BadForm, PortalBusy
+from b24app.operations.answers import answers
 from b24app.services import Services
-from b24app.store.db import NoConnection
+from b24app.store.db import DatabaseFailure, NoConnection, is_passing
+from b24app.store.heartbeat import NotReady, ready
+from b24app.store.schema import TablesDiffer
 from b24app.web import (
     events,
     exports,
@@ -32,7 +35,9 @@ from b24app.web import (
     runs,
     translation,
 )
+from b24app.web.compression import CompressingFlask, pack
 from b24app.web.current import provide, session_tokens
+from b24app.web.current import services as current_services
 from b24app.web.session import hand_out_fresh_token
 
 logger = structlog.get_logger()
@@ -41,7 +46,7 @@ MANIFEST = ROOT / "static" / "dist" / "manifest.json"
 BLUEPRINTS = (frames, events, oauth, ops, pages, runs, exports, notifications, health, request_log, preferences)
 UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all the time, and nobody would read it
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
-RETRY_SECONDS = 5
+RETRY_SECONDS, UPDATING_SECONDS = 5, 30
 YEAR = 365 * 24 * 3600
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -57,7 +62,7 @@ def create_app(built: Services | None = None) -> Flask:
         settings = config.load()
         log.setup(settings)
         built = services.build(settings, web_threads=settings.web_threads)
-    app = Flask("b24app", root_path=str(ROOT), template_folder=str(ROOT.parent / "templates"))
+    app = CompressingFlask("b24app", root_path=str(ROOT), template_folder=str(ROOT.parent / "templates"))
     app.config["MAX_CONTENT_LENGTH"] = runs.ORDER_LIMIT
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider
     if built.config.trusted_proxies:
@@ -80,6 +85,8 @@ def _register(app: Flask, built: Services) -> None:
     app.before_request(_begin_request)
     problems.register(app)
     app.register_error_handler(NoConnection, _refuse_for_now)
+    app.register_error_handler(DatabaseFailure, _refuse_what_was_taken_back)
+    app.register_error_handler(TablesDiffer, _refuse_until_migrated)
     translation.register(app)
     app.jinja_env.globals["asset"] = asset
     for part in BLUEPRINTS:
@@ -91,6 +98,25 @@ def _register(app: Flask, built: Services) -> None:
 def _refuse_for_now(_full: NoConnection) -> Response:
     """No connection to the database was free in time."""
     return problems.refuse(AppBusy(retry_after=RETRY_SECONDS))
+
+
+def _refuse_what_was_taken_back(error: DatabaseFailure) -> Response:
+    """A transaction that met another one, such as a migration's, and is not one that is repeated by itself."""
+    if not is_passing(error):
+        raise error
+    return problems.refuse(AppBusy(retry_after=RETRY_SECONDS))
+
+
+def _refuse_until_migrated(error: TablesDiffer) -> Response:
+    """A statement asked for what the tables do not have, because they are older than this code."""
+    try:
+        ready(current_services().store)
+    except NotReady:
+        pass
+    else:
+        raise error  # they are as they should be: it is our fault
+    logger.error("tables_older_than_code", reason=type(error.orig).__name__)
+    return problems.refuse(AppUpdating(retry_after=UPDATING_SECONDS))
 
 
 def _begin_request() -> None:
@@ -120,8 +146,9 @@ def _finish_headers(answer: Response) -> Response:
     else:
         answer.headers.setdefault("Cache-Control", "no-store")
     if request.endpoint not in UNLOGGED:
+        answers.count(answer.status_code)
         logger.info("request", verb=request.method, status=answer.status_code, ms=_milliseconds())
-    return hand_out_fresh_token(session_tokens(), answer)
+    return pack(hand_out_fresh_token(session_tokens(), answer))
 
 
 def _kept_as_long_as(path: str) -> str:

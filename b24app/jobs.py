@@ -15,11 +15,13 @@ import procrastinate
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
+from sqlalchemy.exc import SQLAlchemyError
 
 from b24app.operations.housekeeping import Housekeeping
 from b24app.operations.retention import Retention
 from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
+from b24app.store.heartbeat import NotReady, ready, worker_name
 from b24app.store.job_leases import JobLeases
 from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP, WORK_EVENT
 
@@ -29,7 +31,7 @@ FOLLOW_ZONES, KEEP_ALIVE, RECOVER = "follow_zones", "keep_alive", "recover"
 HEARTBEAT_SECONDS, STALLED_SECONDS = 2, 10
 POLL_SECONDS = 1  # a run set for a time starts at most this much later
 GRACE_SECONDS = 75  # a batch may be in flight for 60
-AGAIN_SECONDS = 3
+AGAIN_SECONDS, BEAT_SECONDS = 3, 10
 EVERY_TEN_MINUTES = "4-59/10 * * * *"
 EVERY_MINUTE, EVERY_TEN_SECONDS, HOURLY, HALF_PAST, DAILY = (
     "* * * * *",
@@ -42,7 +44,10 @@ EVERY_MINUTE, EVERY_TEN_SECONDS, HOURLY, HALF_PAST, DAILY = (
 
 def tasks(services: Services) -> procrastinate.App:
     """The engine's application with every task of ours."""
-    wire = procrastinate.PsycopgConnector(conninfo=services.store.conninfo, min_size=1, max_size=QUEUE_POOL)
+    place = services.store.queue_place
+    wire = procrastinate.PsycopgConnector(
+        conninfo=place.conninfo, configure=place.tell, min_size=1, max_size=QUEUE_POOL
+    )
     engine = procrastinate.App(connector=wire)
     _run_tasks(engine, services)
     _portal_tasks(engine, services)
@@ -50,6 +55,10 @@ def tasks(services: Services) -> procrastinate.App:
     _calendar_tasks(engine, services)
     _token_tasks(engine, services)
     return engine
+
+
+def _housekeeping(services: Services) -> Housekeeping:
+    return Housekeeping(services.store, services.queue, services.clock)
 
 
 def _run_tasks(engine: procrastinate.App, services: Services) -> None:
@@ -92,8 +101,7 @@ def _portal_tasks(engine: procrastinate.App, services: Services) -> None:
 
 
 def _housekeeping_tasks(engine: procrastinate.App, services: Services) -> None:
-    settings = services.config
-    housekeeping = Housekeeping(services.store, services.queue, services.clock)
+    settings, housekeeping = services.config, _housekeeping(services)
     retention = Retention(services.store, settings.history_months, settings.api_log_days, services.clock)
 
     @engine.periodic(cron=EVERY_TEN_SECONDS)
@@ -103,7 +111,6 @@ def _housekeeping_tasks(engine: procrastinate.App, services: Services) -> None:
             log.warning("stalled_job_failed", job=job.id, task=job.task_name)
             await engine.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
         await asyncio.to_thread(housekeeping.requeue_lost_runs)
-        await asyncio.to_thread(housekeeping.beat)
 
     @engine.periodic(cron=HOURLY)
     @engine.task(name="purge", queueing_lock="purge")
@@ -187,7 +194,47 @@ async def _again_until_told(once: Callable[[], Awaitable[None]], told_to_stop: a
         await asyncio.sleep(AGAIN_SECONDS)
 
 
+def _may_work(services: Services) -> bool:
+    """Whether the database is there with tables this code can use. Raises TransactionPooling."""
+    try:
+        ready(services.store)
+    except NotReady as why:
+        log.warning("worker_waits", reason=str(why))
+        return False
+    return True
+
+
+async def _beat(housekeeping: Housekeeping, name: str, over: asyncio.Event) -> None:
+    """Say every few seconds that this worker is at work, until it is over."""
+    while not over.is_set():
+        try:
+            await asyncio.to_thread(housekeeping.beat, name)
+        except SQLAlchemyError as away:
+            log.warning("heartbeat_not_written", reason=type(away).__name__)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), BEAT_SECONDS)
+
+
 async def _work_once(services: Services, told_to_stop: asyncio.Event, *, wait: bool) -> None:
+    if not await asyncio.to_thread(_may_work, services):
+        return
+    if not wait:
+        await _work_until_told(services, told_to_stop, wait=False)
+        return
+    housekeeping, over = _housekeeping(services), asyncio.Event()
+    with worker_name() as name:
+        beating = asyncio.create_task(_beat(housekeeping, name, over))
+        try:
+            await _work_until_told(services, told_to_stop, wait=True)
+        finally:
+            over.set()
+            await beating
+            if told_to_stop.is_set():
+                with contextlib.suppress(SQLAlchemyError):
+                    await asyncio.to_thread(housekeeping.leave, name)
+
+
+async def _work_until_told(services: Services, told_to_stop: asyncio.Event, *, wait: bool) -> None:
     engine, leases = tasks(services), JobLeases()
     async with engine.open_async():
         with contextlib.suppress(AlreadyEnqueued):  # zone rules can have changed while no worker was there

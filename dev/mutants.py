@@ -352,8 +352,13 @@ DEFENCES = (
         ),
     ),
     Defence(
-        "a frozen process loses its row", "b24app/store/db.py",
-        "idle_in_transaction_session_timeout=12s", "idle_in_transaction_session_timeout=0",
+        "an answer with a session token is not packed", "b24app/web/session.py",
+        "    leave_as_it_is()", "    pass",
+        ("tests/web/test_compression.py::test_an_answer_with_a_session_token_is_never_packed",),
+    ),
+    Defence(
+        "a frozen process loses its row", "b24app/store/connections.py",
+        '"idle_in_transaction_session_timeout": "12s"', '"idle_in_transaction_session_timeout": "0"',
         (f"{RACES}::test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well",),
     ),
     Defence(

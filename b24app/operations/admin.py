@@ -15,7 +15,7 @@ from b24app.clock import Clock, utcnow
 from b24app.domain import OPEN_STATES, ItemState, RunState
 from b24app.portals.removal import delete_portal
 from b24app.store.db import Store
-from b24app.store.models import ApiCall, Portal, Run, RunItem, User, UserToken, VerifiedToken
+from b24app.store.models import ApiCall, InboxEvent, Portal, Run, RunItem, User, UserToken, VerifiedToken
 
 
 class UnknownPortal(Exception):
@@ -34,6 +34,22 @@ class PortalLine:
     people: int
     tokens: int  # that can still be renewed
     runs: int  # not ended yet
+    stopped_at: datetime | None
+    ask_again_at: datetime | None  # when the worker asks whether it may go on
+
+
+@dataclass(frozen=True)
+class EventLine:
+    """One event of Bitrix24 that was taken and is not worked off."""
+
+    id: int
+    domain: str | None  # None: the portal is not known yet
+    member_id: str
+    event: str
+    received_at: datetime
+    due_at: datetime
+    attempts: int
+    contradicted: int  # how often a removal was found untrue
 
 
 @dataclass(frozen=True)
@@ -70,17 +86,28 @@ class Admin:
         self._store = store
         self._clock = clock
 
-    def portals(self) -> list[PortalLine]:
-        """Every portal, the one that was opened last first."""
+    def portals(self, stopped: bool = False) -> list[PortalLine]:
+        """Every portal, or those whose work stopped; the one that was opened last first."""
         opened = select(func.max(User.opened_at)).where(User.member_id == Portal.member_id).scalar_subquery()
         people = _count(User.member_id)
         tokens = _count(UserToken.member_id, UserToken.dead_code.is_(None))
         runs = _count(Run.member_id, Run.state.in_(OPEN_STATES))
         query = select(Portal, opened, people, tokens, runs).order_by(opened.desc().nulls_last(), Portal.domain)
+        if stopped:
+            query = query.where(Portal.uninstalled_at.is_(None), Portal.suspended_code.is_not(None))
         with self._store.begin() as db:
             return [
                 PortalLine(
-                    portal.domain, portal.member_id, _state(portal), portal.installed_at, last, users, living, moving
+                    portal.domain,
+                    portal.member_id,
+                    _state(portal),
+                    portal.installed_at,
+                    last,
+                    users,
+                    living,
+                    moving,
+                    portal.suspended_at,
+                    portal.ask_again_at,
                 )
                 for portal, last, users, living, moving in db.execute(query)
             ]
@@ -101,6 +128,18 @@ class Admin:
                     run.problem and run.problem.code,
                 )
                 for run, domain, total, so_far in db.execute(query.order_by(Run.created_at.desc()).limit(limit))
+            ]  # fmt: skip
+
+    def events(self) -> list[EventLine]:
+        """Events that were taken and are not worked off, the oldest first."""
+        query = select(InboxEvent, Portal.domain).outerjoin(Portal, Portal.member_id == InboxEvent.member_id)
+        with self._store.begin() as db:
+            return [
+                EventLine(
+                    event.id, domain, event.member_id, event.event, event.received_at, event.due_at, event.attempts,
+                    event.contradicted,
+                )
+                for event, domain in db.execute(query.order_by(InboxEvent.id))
             ]  # fmt: skip
 
     def data_counts(self, portal: str) -> PortalDataCounts:

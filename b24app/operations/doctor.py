@@ -21,16 +21,18 @@ from b24app import config, services
 from b24app.bitrix.oauth import NOBODYS
 from b24app.config import Config
 from b24app.errors import NotGenuine, OperatorError, Problem
+from b24app.operations.backlog import Backlog
 from b24app.services import Services
+from b24app.store.connections import DatabaseError, TransactionPooling
 from b24app.store.heartbeat import is_late
 from b24app.store.models import WorkerSeen
 from b24app.store.programs import EmbeddedError
-from b24app.store.schema import is_current
+from b24app.store.schema import Standing, standing
 from b24app.tokens.key_rotation import Rotation
 
 FEW_CONNECTIONS = 20
 REACH_SECONDS = 5
-CLOCK_OFF = timedelta(seconds=5)
+CLOCK_OFF, EVENT_LATE = timedelta(seconds=5), timedelta(minutes=5)
 State = Literal["ok", "note", "wrong"]
 
 
@@ -99,35 +101,85 @@ def _database(built: Services) -> Iterator[Finding]:
         with built.store.begin() as db:
             allowed = int(db.scalar(text("show max_connections")) or 0)
             off = abs((db.scalar(select(func.now())) or datetime.now(UTC)) - datetime.now(UTC))
-            migrated = is_current(db)
-    except SQLAlchemyError as error:
+            stands = standing(db)
+        connections = list(_connections(built))
+    except (SQLAlchemyError, DatabaseError) as error:
         words = f"cannot be reached ({type(error).__name__}); check DATABASE_URL and that PostgreSQL runs"
         yield Finding("database", "wrong", words)
         return
     where = "answers" if built.config.database_url else "the embedded one (development) answers"
     few = f", but allows only {allowed} connections: a web process takes up to 8, a worker 12"
     yield Finding("database", "note" if allowed < FEW_CONNECTIONS else "ok", where + few * (allowed < FEW_CONNECTIONS))
+    yield from connections
     if off > CLOCK_OFF:
         yield Finding("clock", "wrong", f"differs from the database's by {off.seconds} s; synchronise both (NTP)")
-    if not migrated:
-        yield Finding("migrations", "wrong", "missing or of another version; run `alembic upgrade head`")
+    yield _migrations(stands)
+    if stands.suits:
+        yield _worker(built)
+        yield from _undone(built)
+        yield _keys(built)
+
+
+def _connections(built: Services) -> Iterator[Finding]:
+    """What stands between us and PostgreSQL, and whether connections keep what they are told."""
+    place = built.store.place
+    try:
+        place.refuse_transaction_pooling()
+    except TransactionPooling as pooled:
+        yield Finding("pooler", "wrong", str(pooled))
         return
-    yield Finding("migrations", "ok", "as this version needs them")
-    yield _worker(built)
-    yield _keys(built)
+    if place.is_pooled():
+        yield Finding("pooler", "ok", "one in session mode stands in front of the database")
+    lost = [f"{name} is {found!r} instead of {wanted!r}" for name, (wanted, found) in place.told().items()]
+    if lost:
+        words = f"connections do not keep what they are told: {', '.join(lost)}; give PostgreSQL's own address"
+        yield Finding("limits", "wrong", words)
+    else:
+        settings = ", ".join(f"{name} = {value}" for name, value in place.settings.items())
+        yield Finding("limits", "ok", f"connections keep what they are told: {settings}")
+
+
+def _migrations(stands: Standing) -> Finding:
+    if stands is Standing.NEWER:
+        words = "newer than this version: fine while a deploy or a rollback passes; ask the new one's doctor, too"
+        return Finding("migrations", "note", words)
+    if not stands.suits:
+        return Finding("migrations", "wrong", f"the tables are {stands}; run `alembic upgrade head`")
+    return Finding("migrations", "ok", "as this version needs them")
 
 
 def _worker(built: Services) -> Finding:
     with built.store.begin() as db:
-        seen = db.scalar(select(func.max(WorkerSeen.at)))
-    if seen is None:
-        return Finding("worker", "wrong", "never seen; start one with `flask --app app b24 worker`")
-    ago = built.clock() - seen
-    if is_late(seen, built.clock()):
-        return Finding(
-            "worker", "wrong", f"last seen {seen:%Y-%m-%d %H:%M} UTC; start one with `flask --app app b24 worker`"
-        )
-    return Finding("worker", "ok", f"seen {ago.seconds} s ago")
+        seen = {row.name: row.at for row in db.scalars(select(WorkerSeen).order_by(WorkerSeen.at.desc()))}
+    now, start = built.clock(), "start one with `flask --app app b24 worker`"
+    if not seen:
+        return Finding("worker", "wrong", f"never seen; {start}")
+    silent = [f"{name} last seen {at:%Y-%m-%d %H:%M} UTC" for name, at in seen.items() if is_late(at, now)]
+    if len(silent) == len(seen):
+        return Finding("worker", "wrong", f"{', '.join(silent)}; {start}")
+    living = ", ".join(f"{name} seen {(now - at).seconds} s ago" for name, at in seen.items() if not is_late(at, now))
+    if silent:
+        return Finding("worker", "note", f"{living}; silent: {', '.join(silent)}; start it again if it is missed")
+    return Finding("worker", "ok", living)
+
+
+def _undone(built: Services) -> Iterator[Finding]:
+    """What lies undone; not a fault of the settings, so none of it is wrong."""
+    now = built.clock()
+    with built.store.begin() as db:
+        backlog = Backlog.of(db, now)
+    if backlog.stopped_portals:
+        causes = ", ".join(f"{number} × {code}" for code, number in sorted(backlog.stopped_portals.items()))
+        yield Finding("portals", "note", f"stopped: {causes}; see `flask b24 portals --stopped`")
+    if backlog.late_runs:
+        words = f"{backlog.late_runs} are late: nobody begins them; look at the worker's log"
+        yield Finding("runs", "note", words)
+    if backlog.waiting_runs:
+        words = f"{backlog.waiting_runs} wait for a person or a cause to end; see `flask b24 runs --state waiting`"
+        yield Finding("runs", "note", words)
+    if backlog.oldest_event_at is not None and backlog.oldest_event_at < now - EVENT_LATE:
+        words = f"{backlog.inbox_events} are not worked off, the oldest of {backlog.oldest_event_at:%Y-%m-%d %H:%M} UTC"
+        yield Finding("events", "note", f"{words}; see `flask b24 events`")
 
 
 def _keys(built: Services) -> Finding:

@@ -22,9 +22,13 @@ class Housekeeping:
         self._queue = queue
         self._clock = clock
 
-    def beat(self) -> None:
-        """Write down that a worker is at work now."""
-        heartbeat.beat(self._store, self._clock())
+    def beat(self, worker: str = heartbeat.WORKER) -> None:
+        """Write down that this worker is at work now."""
+        heartbeat.beat(self._store, self._clock(), worker)
+
+    def leave(self, worker: str) -> None:
+        """This worker ends as it was told to."""
+        heartbeat.leave(self._store, self._clock(), worker)
 
     @repeated
     def purge(self) -> None:

@@ -190,8 +190,3 @@ class Inbox:
             for event, member_id in idle.items():
                 self._queue.work_event(db, event, member_id)
         return len(idle)
-
-
-def waiting(db: Session) -> int:
-    """How many events are not worked off yet."""
-    return db.scalar(select(func.count()).select_from(InboxEvent)) or 0

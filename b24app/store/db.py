@@ -1,7 +1,7 @@
 """One PostgreSQL, reached by one small pool a process.
 
-A frozen process must not hold a row: every connection ends an idle transaction and a wait for a lock after 15 s and
-keeps TCP alive. The pool opens lazily, so it is made after gunicorn forks.
+What each connection is told for the worst case stands in `connections`. The pool opens lazily, so it is made after
+gunicorn forks.
 """
 
 import math
@@ -15,7 +15,6 @@ from typing import ParamSpec, TypeVar
 
 import psycopg
 import structlog
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import Dialect, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
@@ -24,23 +23,22 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from b24app.deadline import remaining
+from b24app.store.connections import LOCK_SECONDS, Place
 
 P = ParamSpec("P")
 T = TypeVar("T")
 log = structlog.get_logger()
 
+DIALECT = "postgresql+psycopg://"  # the address itself is psycopg's to read, so all it may say holds
 POOL, OVERFLOW = 6, 2
 QUEUE_POOL = 3  # the worker's engine asks little; a small host gives 20 connections in all
 POOL_WAIT_SECONDS = 10
 PING_AFTER_SECONDS = 1.0
-LOCK_SECONDS = 15
-# Who waits for a row must outlast whoever was frozen while holding it, so the lock's time is the longer one.
-SESSION_OPTIONS = f"-c idle_in_transaction_session_timeout=12s -c lock_timeout={LOCK_SECONDS}s -c timezone=UTC"
 HELD = {"key_share": True}  # FOR NO KEY UPDATE: does not stop rows elsewhere that only name this one
+DatabaseFailure = DBAPIError
 NoConnection = PoolTimeout  # none of the pool was free in time: neither a DBAPIError nor Python's TimeoutError
 PASSING = ("40P01", "55P03", "40001")  # deadlock, lock time-out, serialization: nothing was written, so do it again
 TRIES, LONGEST_SECONDS, PAUSE_SECONDS = 5, 20.0, 0.05
-KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "connect_timeout": 10}
 
 
 class HurriedPool(QueuePool):
@@ -87,25 +85,39 @@ class Store:
         self._pool = pool
 
     @cached_property
-    def conninfo(self) -> str:
-        """The same database with the same limits, for the job queue, which opens its own connections."""
-        return make_conninfo(self.url, options=SESSION_OPTIONS, application_name="sundown queue", **KEEPALIVE)
+    def place(self) -> Place:
+        """The database, and what each connection of the pool is told."""
+        return Place.of(self.url, "sundown")
+
+    @cached_property
+    def queue_place(self) -> Place:
+        """The same for the job queue, which opens its own connections."""
+        return Place.of(self.url, "sundown queue")
 
     @cached_property
     def engine(self) -> Engine:
         """The pool, made at first use."""
         engine = create_engine(
-            self.url.replace("postgresql://", "postgresql+psycopg://", 1),
+            DIALECT,
+            creator=self.place.connect,
             poolclass=HurriedPool,
             pool_size=self._pool,
             max_overflow=OVERFLOW,
             pool_timeout=POOL_WAIT_SECONDS,
             hide_parameters=True,
-            connect_args={"options": SESSION_OPTIONS, "application_name": "sundown", **KEEPALIVE},
         )
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", partial(_ping_idle, engine.dialect))
         return engine
+
+    @cached_property
+    def _kept_by_sessions(self) -> bool:
+        self.place.refuse_transaction_pooling()
+        return True
+
+    def refuse_transaction_pooling(self) -> None:
+        """Raises TransactionPooling; psycopg.Error when nobody answers. Asked until it was well once."""
+        _ = self._kept_by_sessions
 
     @cached_property
     def _sessions(self) -> sessionmaker[Session]:
@@ -123,7 +135,7 @@ class Store:
         On a connection of its own: who asks may hold one of the pool, and others may wait for what that one holds.
         """
         try:
-            with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            with self.place.connect(autocommit=True) as connection:
                 row = connection.execute("select clock_timestamp()").fetchone()
         except psycopg.Error:
             return None
@@ -148,7 +160,7 @@ def repeated(work: Callable[P, T]) -> Callable[P, T]:
             try:
                 return work(*args, **kwargs)
             except DBAPIError as error:
-                if not _passes(error) or time.monotonic() - began > remaining(LONGEST_SECONDS):
+                if not is_passing(error) or time.monotonic() - began > remaining(LONGEST_SECONDS):
                     raise
                 log.info("transaction_repeated", work=work.__qualname__, code=_code(error), number=number)
                 time.sleep(PAUSE_SECONDS * number * (1 + random.random()))  # noqa: S311  so that two do not meet again
@@ -157,9 +169,10 @@ def repeated(work: Callable[P, T]) -> Callable[P, T]:
     return until_done
 
 
+def is_passing(error: DatabaseFailure) -> bool:
+    """Whether the database took a transaction back for no fault of it: doing it again will do."""
+    return _code(error) in PASSING
+
+
 def _code(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
-
-
-def _passes(error: DBAPIError) -> bool:
-    return _code(error) in PASSING

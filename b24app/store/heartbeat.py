@@ -1,38 +1,90 @@
-"""Whether a worker is at work: each says so every few seconds, and who waits for it is told when it falls silent."""
+"""Whether workers are at work: each says so every few seconds, and who waits is told when all of them are silent.
 
+A worker's name is its machine's with a number, the lowest that no living worker of the machine has. So one that was
+killed is followed by its successor under the same name, and only a worker that nobody replaced stays silent.
+"""
+
+import fcntl
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from sqlalchemy import func, select
+import psycopg
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from b24app.store.db import Store
 from b24app.store.models import WorkerSeen
-from b24app.store.schema import is_current
+from b24app.store.schema import standing
 
 WORKER = "worker"
 WORKER_LATE = timedelta(minutes=2)
+FORGOTTEN = timedelta(days=1)  # a silent worker is nobody's any more
+MOST_WORKERS = 100  # on one machine
 
 
 class NotReady(Exception):
     """The app cannot work now; the word says why: `no_database` or `not_migrated`."""
 
 
-def beat(store: Store, now: datetime) -> None:
-    """Write down that a worker is at work now."""
-    row = {"name": WORKER, "at": now}
+@contextmanager
+def worker_name() -> Iterator[str]:
+    """This worker's name, for as long as the block lasts; the kernel frees it when the process dies."""
+    host = socket.gethostname()
+    for number in range(1, MOST_WORKERS):
+        path = Path(tempfile.gettempdir()) / f"sundown-worker-{os.geteuid()}-{number}"
+        try:
+            held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError:  # somebody else's, or there is no place for files
+            continue
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            continue
+        try:
+            yield f"{host}-{number}"
+        finally:
+            os.close(held)
+        return
+    yield f"{host}-{os.getpid()}"
+
+
+def beat(store: Store, now: datetime, name: str) -> None:
+    """Write down that this worker is at work now."""
+    row = {"name": name, "at": now}
     with store.begin() as db:
         db.execute(insert(WorkerSeen).values(row).on_conflict_do_update(index_elements=["name"], set_=row))
+        db.execute(delete(WorkerSeen).where(WorkerSeen.name != name, WorkerSeen.at < now - FORGOTTEN))
+
+
+def leave(store: Store, now: datetime, name: str) -> None:
+    """This worker ends as it was told to: nobody misses it, unless it was the last one."""
+    with store.begin() as db:
+        others = select(WorkerSeen.name).where(WorkerSeen.name != name, WorkerSeen.at >= now - WORKER_LATE)
+        db.execute(delete(WorkerSeen).where(WorkerSeen.name == name, others.exists()))
 
 
 def last_beat(store: Store) -> datetime | None:
-    """When a worker last said it lives; None for never. Raises NotReady without the database or its tables."""
+    """When any worker last said it lives; None for never."""
+    with store.begin() as db:
+        return db.scalar(select(func.max(WorkerSeen.at)))
+
+
+def ready(store: Store) -> datetime | None:
+    """As `last_beat`, where the app can work at all. Raises NotReady, or TransactionPooling."""
     try:
+        store.refuse_transaction_pooling()
         with store.begin() as db:
-            if not is_current(db):
+            if not standing(db).suits:
                 raise NotReady("not_migrated")
-            return db.scalar(select(func.max(WorkerSeen.at)))
-    except SQLAlchemyError:
+        return last_beat(store)
+    except (SQLAlchemyError, psycopg.Error):
         raise NotReady("no_database") from None
 
 

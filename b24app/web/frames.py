@@ -14,6 +14,7 @@ from b24app.web import events, responses
 from b24app.web.current import services, session_tokens
 from b24app.web.forms import from_bitrix
 from b24app.web.problems import button, facts, refuse
+from b24app.web.session import token_in_body
 from b24app.web.translation import _
 
 blueprint = Blueprint("frames", __name__)
@@ -44,7 +45,7 @@ def install() -> Response:
         ready=problem is None,
         problem=problem and facts(problem),
         button=problem and button(problem),
-        session_token=session_tokens().opened(opening),
+        session_token=token_in_body(session_tokens(), opening),
         lang=g.lang,
         theme="light",
     )
@@ -56,14 +57,14 @@ def app() -> Response:
     opening = services().installs.open(post, g.lang, request.remote_addr or "")
     _may_frame(opening)
     services().waiting.resume_for(opening.user)
-    return shell(opening, session_tokens().opened(opening), _start_url(post))
+    return shell(opening, token_in_body(session_tokens(), opening), _start_url(post))
 
 
 @blueprint.post("/session")
 def session() -> Response:
     opening = services().installs.open(_read_post(), g.lang, request.remote_addr or "")
     services().waiting.resume_for(opening.user)
-    return responses.json({"session_token": session_tokens().opened(opening)})
+    return responses.json({"session_token": token_in_body(session_tokens(), opening)})
 
 
 @blueprint.get("/privacy")

@@ -8,9 +8,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from b24app.errors import NotFound
 from b24app.operations.metrics import exposed
-from b24app.store.heartbeat import NotReady, is_late, last_beat
+from b24app.store.connections import TransactionPooling
+from b24app.store.heartbeat import NotReady, is_late, ready
 from b24app.web import responses, serializers
 from b24app.web.current import services
+
+NOT_READY = {
+    "no_database": "The database does not answer. Check DATABASE_URL and that PostgreSQL runs.",
+    "not_migrated": "The tables are older than this version of the app. Run `alembic upgrade head`.",
+}
 
 blueprint = Blueprint("ops", __name__)
 
@@ -23,9 +29,11 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> Response:
     try:
-        seen = last_beat(services().store)
+        seen = ready(services().store)
     except NotReady as why:
-        return responses.json({"status": str(why)}, 503)
+        return responses.json({"status": str(why), "detail": NOT_READY[str(why)]}, 503)
+    except TransactionPooling as pooled:
+        return responses.json({"status": "transaction_pooling", "detail": str(pooled)}, 503)
     return responses.json({"status": "ok", "worker": _worker(seen)})
 
 
@@ -42,7 +50,7 @@ def metrics() -> Response:
         reply = responses.json({"status": "metrics need their token"}, 401)
         reply.headers["WWW-Authenticate"] = "Bearer"
         return reply
-    return Response(exposed(services().store), content_type=CONTENT_TYPE_LATEST)
+    return Response(exposed(services().store, services().clock()), content_type=CONTENT_TYPE_LATEST)
 
 
 def _is_bearer(token: str) -> bool:

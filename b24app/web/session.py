@@ -15,6 +15,7 @@ from b24app.domain import UserRef
 from b24app.errors import SessionExpired
 from b24app.portals.installs import Opening
 from b24app.signing import BadSignature, Signer
+from b24app.web.compression import leave_as_it_is
 
 LIFE, RENEW_AFTER, HARD_END = timedelta(hours=1), timedelta(minutes=10), timedelta(hours=12)
 
@@ -65,6 +66,12 @@ class SessionTokens:
             return Claims(user, int(payload["pe"]), int(payload["ue"]), int(payload["opened"]), int(payload["iat"]))
         except (BadSignature, ValueError, KeyError, TypeError):
             raise SessionExpired() from None
+
+
+def token_in_body(tokens: SessionTokens, opening: Opening) -> str:
+    """The first token of a frame, for the body of the answer to this request, which is not packed then."""
+    leave_as_it_is()
+    return tokens.opened(opening)
 
 
 def hand_out_fresh_token(tokens: SessionTokens, answer: Response) -> Response:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from typing_extensions import Buffer
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from b24app import factory
@@ -29,8 +32,25 @@ FLAGS = [
 LOOK_SECONDS, ALL_THE_SAME_SECONDS = 0.1, 5.0
 
 
+class CountedWriter(io.BufferedIOBase):
+    """A connection's answers, counted to the byte."""
+
+    def __init__(self, wire: io.BufferedIOBase, sent: list[int]) -> None:
+        self._wire, self._sent = wire, sent
+
+    def write(self, part: Buffer, /) -> int:
+        self._sent.append(memoryview(part).nbytes)
+        return self._wire.write(part)
+
+
 class SilentRequestHandler(WSGIRequestHandler):
-    """No line for each request."""
+    """No line for each request; how much is answered is counted."""
+
+    sent: ClassVar[list[int]] = []
+
+    def setup(self) -> None:
+        super().setup()
+        self.wfile = CountedWriter(self.wfile, self.sent)
 
     def log(self, type: str, message: str, *args: object) -> None:
         pass
@@ -84,6 +104,13 @@ def served_fixture(app: Flask, door: socket.socket, standin: StandIn, environmen
     server.shutdown()
     running.join(10)
     server.server_close()
+
+
+@pytest.fixture(name="sent")
+def sent_fixture(served: str) -> list[int]:
+    """Sizes of what the app has sent, headers too, from now on."""
+    SilentRequestHandler.sent.clear()
+    return SilentRequestHandler.sent
 
 
 @pytest.fixture(name="tab")

@@ -12,12 +12,13 @@ from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
+from flask import Flask
 from sqlalchemy import func, select, update
 
 from b24app.cli import b24 as commands
-from b24app.domain import UserRef
+from b24app.domain import RunState, UserRef
 from b24app.services import Services, build
-from b24app.store.models import ApiCall, Portal, Run, User, UserToken, WorkerSeen
+from b24app.store.models import ApiCall, InboxEvent, Portal, Run, User, UserToken, WorkerSeen
 from b24app.store.vault import fingerprint
 from b24app.tokens.user_tokens import place
 from b24sandbox import StandIn
@@ -25,7 +26,9 @@ from tests import forks
 from tests.clocks import TurnableClock
 from tests.conftest import make_config
 from tests.people import Person
+from tests.portals.test_events import removal, send
 from tests.processes import ROOT, Process, Web
+from tests.worker import work_until_idle
 
 NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
 
@@ -237,6 +240,71 @@ def test_portals_and_runs_are_listed_with_nothing_but_the_database(
     assert len(runs.stdout.splitlines()) == 2
     assert "queued" in runs.stdout
     assert waiting == []
+
+
+def test_stopped_portals_are_listed_with_the_cause_and_when_they_are_asked(
+    alice: Person, charlie: Person, environment: dict[str, str], services: Services, clock: TurnableClock
+):
+    with services.store.begin() as db:
+        portal = db.get_one(Portal, charlie.portal.member_id)
+        portal.suspended_code, portal.suspended_at, portal.ask_again_at = "OVERLOAD_LIMIT", clock(), clock()
+
+    shell = CliRunner(env=environment)
+    listed = json.loads(shell.invoke(commands, ["portals", "--stopped", "--json"]).output)
+
+    assert [(line["domain"], line["state"]) for line in listed] == [(charlie.portal.domain, "OVERLOAD_LIMIT")]
+    assert listed[0]["ask_again_at"]
+    assert alice.portal.domain not in shell.invoke(commands, ["portals", "--stopped"]).output
+    assert alice.portal.domain in shell.invoke(commands, ["portals"]).output
+
+
+def test_events_that_are_not_worked_off_are_listed_without_what_they_carry(
+    alice: Person, app: Flask, environment: dict[str, str], services: Services, clock: TurnableClock
+):
+    form = removal(alice, clock, clean=True)
+    alice.portal.state.installation = None
+    shell = CliRunner(env=environment)
+    nothing = json.loads(shell.invoke(commands, ["events", "--json"]).output)
+
+    assert send(app, form) == 200
+
+    waiting = json.loads(shell.invoke(commands, ["events", "--json"]).output)
+    shown = shell.invoke(commands, ["events"]).output
+    work_until_idle(services)
+    done = json.loads(shell.invoke(commands, ["events", "--json"]).output)
+    assert (nothing, done) == ([], [])
+    assert [(line["domain"], line["event"], line["attempts"]) for line in waiting] == [
+        (alice.portal.domain, "ONAPPUNINSTALL", 0)
+    ]
+    assert len(shown.splitlines()) == 2
+    assert form["auth[application_token]"] not in shown
+
+
+@pytest.mark.process
+def test_the_doctor_tells_what_lies_undone_and_finds_nothing_wrong_with_it(
+    alice: Person, app: Flask, environment: dict[str, str], services: Services, clock: TurnableClock
+):
+    long_ago = services.clock() - timedelta(hours=3)
+    form = removal(alice, clock, clean=False)
+    alice.unpublish(351, 352)
+    assert send(app, form) == 200
+    with services.store.begin() as db:
+        db.add(WorkerSeen(name="one-1", at=services.clock()))
+        db.add(WorkerSeen(name="two-1", at=long_ago))
+        db.execute(update(Portal).values(suspended_code="OVERLOAD_LIMIT", suspended_at=long_ago))
+        db.execute(update(Run).values(state=RunState.QUEUED, at=long_ago))
+        db.execute(update(InboxEvent).values(received_at=long_ago))
+
+    told = b24(environment, "doctor")
+
+    assert "WRONG" not in told.stdout
+    assert told.returncode == 0
+    assert "one-1 seen" in line_of(told, "worker")
+    assert "silent: two-1 last seen" in line_of(told, "worker")
+    assert "1 × OVERLOAD_LIMIT; see `flask b24 portals --stopped`" in line_of(told, "portals")
+    assert "1 are late" in line_of(told, "runs")
+    assert "flask b24 events" in line_of(told, "events")
+    assert "lock_timeout = 15s" in line_of(told, "limits")
 
 
 def test_an_unknown_portal_is_one_line(environment: dict[str, str]):

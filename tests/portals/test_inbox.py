@@ -92,7 +92,7 @@ def test_work_that_fails_again_and_again_is_tried_less_often(
 
 
 def test_what_is_not_worked_off_is_in_the_figures(services: Services, removed: dict[str, str]):
-    assert "sundown_inbox_events 1.0" in exposed(services.store).decode()
+    assert "sundown_inbox_events 1.0" in exposed(services.store, services.clock()).decode()
 
 
 def test_no_token_and_no_secret_lies_open_in_the_inbox(

@@ -265,7 +265,7 @@ def test_a_confirmed_stop_is_logged_and_in_the_figures(alice: Person, services: 
     told = [line for line in lines if line["event"] == "portal_stopped"]
     assert [(line["log_level"], line["code"]) for line in told] == [("warning", code)]
     assert row(services, alice).suspended_code == code
-    assert f'sundown_stopped_portals{{code="{code}"}} 1.0' in exposed(services.store).decode()
+    assert f'sundown_stopped_portals{{code="{code}"}} 1.0' in exposed(services.store, services.clock()).decode()
 
 
 @pytest.mark.parametrize(("switch", "code"), [("payment_expired", "PAYMENT_REQUIRED"), ("overload", "OVERLOAD_LIMIT")])
@@ -365,7 +365,9 @@ def test_an_unpaid_portal_is_not_closed_however_long(alice: Person, services: Se
 
 def false_removals(services: Services) -> str:
     return next(
-        line for line in exposed(services.store).decode().splitlines() if line.startswith("sundown_false_removals ")
+        line
+        for line in exposed(services.store, services.clock()).decode().splitlines()
+        if line.startswith("sundown_false_removals ")
     )
 
 

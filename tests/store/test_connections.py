@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from b24app import jobs
 from b24app.services import Services
-from b24app.store.db import KEEPALIVE, OVERFLOW, POOL, QUEUE_POOL
+from b24app.store.connections import KEEPALIVE
+from b24app.store.db import OVERFLOW, POOL, QUEUE_POOL
 from b24sandbox import StandIn
 from tests.people import Person
 from tests.processes import Web, Worker, wait_until

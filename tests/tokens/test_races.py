@@ -16,7 +16,7 @@ from b24app.domain import UserRef
 from b24app.errors import SignInAgain, Unavailable
 from b24app.factory import create_app
 from b24app.services import Services, build
-from b24app.store import db
+from b24app.store import connections, db
 from b24app.store.db import POOL, Store
 from b24app.store.models import User, UserToken
 from b24app.tokens.user_tokens import RENEWALS_AT_ONCE
@@ -32,10 +32,10 @@ CALLER = """
 import sys
 from b24app import config, log, services
 from b24app.errors import PortalError
-from b24app.store import db
+from b24app.store import connections
 from b24app.domain import UserRef
 if len(sys.argv) > 1:
-    db.SESSION_OPTIONS = db.SESSION_OPTIONS.replace("=12s", f"={sys.argv[1]}")
+    connections.LIMITS["idle_in_transaction_session_timeout"] = sys.argv[1]
 settings = config.load()
 log.setup(settings)
 built = services.build(settings)
@@ -287,7 +287,7 @@ def test_a_renewer_frozen_after_the_server_rotated_still_brings_its_pair_home(
 def test_a_row_held_by_somebody_alive_is_not_waited_for_without_end(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(db, "SESSION_OPTIONS", db.SESSION_OPTIONS.replace("lock_timeout=15s", "lock_timeout=2s"))
+    monkeypatch.setitem(connections.LIMITS, "lock_timeout", "2s")
     monkeypatch.setattr(db, "LOCK_SECONDS", 2)
     impatient = build(make_config(environment))
     alice.portal.expire("editor")

@@ -81,6 +81,20 @@ def test_without_a_free_connection_to_the_database_it_says_come_again(alice: Per
     assert alice.get("/runs").status_code == 200
 
 
+@pytest.mark.process
+def test_what_the_database_takes_back_again_and_again_says_come_again(alice: Person, services: Services):
+    with services.store.begin() as db:
+        db.execute(
+            text("create function busy() returns trigger language plpgsql as $$ begin raise deadlock_detected; end $$")
+        )
+        db.execute(text("create trigger busy before insert on runs execute function busy()"))
+
+    told = problem_of(alice.unpublish(351, 352), 503, "app_busy")
+
+    assert told["retry_after"] > 0
+    assert runs_kept(services) == 0
+
+
 # --- what Bitrix24 refuses -----------------------------------------------------------------------------------------
 
 

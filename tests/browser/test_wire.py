@@ -1,0 +1,26 @@
+"""What an opening costs on the wire, counted by the server that sends it: headers, page, script, styles and lists."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.tab import Tab
+
+pytestmark = pytest.mark.browser
+
+COLD_BYTES, WARM_BYTES = 110_000, 12_000
+
+
+def test_the_first_opening_is_small_and_the_next_ones_are_smaller(tab: Tab, sent: list[int]):
+    tab.standin.portals[0].add_pages(200)
+    tab.open()
+    tab.page.wait_for_load_state("networkidle")
+    cold = sum(sent)
+    sent.clear()
+
+    tab.open()
+    tab.page.wait_for_load_state("networkidle")
+
+    warm = sum(sent)
+    assert 60_000 < cold <= COLD_BYTES
+    assert 3_000 < warm <= WARM_BYTES
