@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b24app.portals.inbox import waiting
-from b24app.store.counts import FALSE_REMOVALS, counted
+from b24app.runs.notices import to_be_sent
+from b24app.store.counts import FALSE_REMOVALS, NOTICES_LOST, NOTICES_REFUSED, NOTICES_SENT, counted
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, UserToken, WorkerSeen
 from b24app.store.queue import jobs_by_status
@@ -41,10 +42,19 @@ def _fill(registry: CollectorRegistry, db: Session) -> None:
     _set(registry, "sundown_inbox_events", "Events not worked off yet", waiting(db))
     false = counted(db, FALSE_REMOVALS)
     _set(registry, "sundown_false_removals", "Removals announced that were not true", false)
+    notices = Gauge("sundown_notices", "Notices in portals, by what became of them", ["state"], registry=registry)
+    for fate, number in _notices(db).items():
+        notices.labels(state=fate).set(number)
     dead = select(func.count()).select_from(UserToken).where(UserToken.dead_code.is_not(None))
     _set(registry, "sundown_dead_tokens", "User tokens that cannot be renewed", db.scalar(dead) or 0)
     seen = db.scalar(select(func.extract("epoch", func.max(WorkerSeen.at))))
     _set(registry, "sundown_worker_seen_seconds", "Unix time a worker was last seen", float(seen or 0))
+
+
+def _notices(db: Session) -> dict[str, int]:
+    """How many were sent, refused by Bitrix24 or lost so far, and how many wait now."""
+    names = {"sent": NOTICES_SENT, "refused": NOTICES_REFUSED, "lost": NOTICES_LOST}
+    return {**{state: counted(db, name) for state, name in names.items()}, "waiting": to_be_sent(db)}
 
 
 def _number(db: Session, condition: object) -> int:
