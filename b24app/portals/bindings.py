@@ -19,8 +19,8 @@ PLACEMENT_TITLE = "Sundown: unpublish, schedule"
 BOUND = "bound"  # the key of event.get among the answers
 NOTICES = N_("Permission to send notices (“Chat and notifications”)")
 NO_NOTICES = N_(
-    "Not granted: nobody is told in the portal what became of a schedule; all else works. An administrator grants it by "
-    "updating or reinstalling the app."
+    "Not granted: nobody is notified in the portal about their schedules; everything else works. An administrator can "
+    "grant it by updating or reinstalling the app."
 )
 EVERYBODY = ("0", "", "None")  # auth_type of what an administrator bound for all; others bind for themselves only
 Answers = Mapping[str, Answer | PortalError]
@@ -91,7 +91,7 @@ def steps(has_scope: bool, tells_people: bool, made: Outcomes) -> tuple[Step, ..
         else Step("scope", N_('Permission to work with "Sites"'), "missing", InsufficientScope.remedy)
     )
     notices = (
-        Step("notices", NOTICES, "done", N_("To tell people what became of their schedules."))
+        Step("notices", NOTICES, "done", N_("To notify people in the portal about their schedules."))
         if tells_people
         else Step("notices", NOTICES, "without", NO_NOTICES)
     )

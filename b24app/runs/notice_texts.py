@@ -208,7 +208,7 @@ class Words:
     def _undone(self, told: Told) -> str:
         what, problem = self._not_done(told), told.run.problem
         if problem is not None and problem.is_a(TimeIsUp):
-            return self(N_("%(what)s before the time to turn it back had come."), what=what)
+            return self(N_("%(what)s: the time to turn it back came first."), what=what)
         return self(N_("%(what)s: by the time Sundown could work, both set times had passed."), what=what)
 
     def _not_done(self, told: Told) -> str:

@@ -20,7 +20,7 @@ from tests.clocks import TurnableClock
 from tests.conftest import Turn, Work
 from tests.people import Person, body_of
 from tests.runs.test_preflight import dismiss, scheduled, take_rights, take_token
-from tests.worker import work_until_idle
+from tests.worker import pump, work_until_idle
 
 PAGE, TITLE_SITE = 351, 3
 ADD, DELETE = "im.notify.system.add", "im.notify.delete"
@@ -35,15 +35,28 @@ def ada(ada: Person) -> Person:
 
 
 @pytest.fixture
-def tell(services: Services, turn: Turn) -> Tell:
+def work(services: Services) -> Work:
+    """Runs go on as far as they go now."""
+    return lambda: pump(services)
+
+
+@pytest.fixture
+def tell(services: Services, turn: Turn, ada: Person) -> Tell:
     """Who watches has seen it by now; the rest are told, as far as it goes."""
 
     def told() -> None:
         turn(seconds=WATCHED.total_seconds() + 1)
         services.notices.requeue_due()
-        work_until_idle(services)
+        services.notices.send(ada.portal.member_id)
 
     return told
+
+
+@pytest.fixture
+def helper(bob: Person) -> Person:
+    """A colleague who could take over what is done to the page."""
+    bob.portal.rights(bob.user_id, bob.portal.page(PAGE).site_id, ["read", "edit", "public"])
+    return bob
 
 
 def bell(person: Person) -> list[Shown]:
@@ -231,9 +244,9 @@ def test_a_takeover_is_told_to_whose_it_was_and_no_call_for_help_stays(
     assert (len(bell(alice)), len(bell(ada))) == (1, 1)
 
     assert ada.opened().post(f"/runs/{run['id']}/takeover").status_code == 200
-    services.notices.requeue_due()
-    work()
+    services.notices.send(alice.portal.member_id)
     assert (bell(alice), bell(ada)) == ([], []), "nobody need help any more"
+    work()
     tell()
 
     assert not alice.portal.page(PAGE).active
@@ -290,8 +303,7 @@ def test_a_run_that_nobody_took_over_is_told_when_it_is_given_up(
     tell()
     turn(days=15)
     services.schedule.give_up()
-    services.notices.requeue_due()
-    work()
+    services.notices.send(alice.portal.member_id)
 
     tell()
 
@@ -307,7 +319,7 @@ def test_who_watched_it_end_is_not_told(alice: Person, clock: TurnableClock, tur
     run = scheduled(alice, clock, hours=1)
     turn(hours=1, seconds=1)
     work()
-    alice.get(f"/runs/{run['id']}")
+    alice.opened().get(f"/runs/{run['id']}")
 
     tell()
 
@@ -320,7 +332,7 @@ def test_who_watched_it_begin_to_wait_is_not_told_and_others_are(
     run = scheduled(alice, clock, hours=1)
     turn(hours=30)
     work()
-    assert body_of(alice.get(f"/runs/{run['id']}"))["state"] == "waiting"
+    assert body_of(alice.opened().get(f"/runs/{run['id']}"))["state"] == "waiting"
 
     tell()
 
@@ -331,7 +343,7 @@ def test_who_said_to_know_the_news_is_not_told(alice: Person, clock: TurnableClo
     scheduled(alice, clock, hours=1)
     turn(hours=1, seconds=1)
     work()
-    assert alice.post("/news/seen").status_code == 204
+    assert alice.opened().post("/news/seen").status_code == 204
 
     tell()
 
@@ -350,7 +362,7 @@ def test_who_wants_no_notices_gets_none_and_is_not_asked_to_help(
     tell()
 
     assert (bell(alice), bell(ada)) == ([], [])
-    assert alice.put("/preferences", {"notices": "some"}).status_code == 422
+    assert alice.opened().put("/preferences", {"notices": "some"}).status_code == 422
 
 
 def test_one_whom_a_notice_led_to_the_run_chooses_there_what_they_want(alice: Person):
@@ -392,7 +404,7 @@ def test_what_changed_before_its_turn_is_told_as_it_is_now(
     work()
     with services.store.begin() as db:
         assert db.scalars(select(Notice.about).where(Notice.user_id == alice.user_id)).all() == [NoticeAbout.WAITS]
-    alice.post(f"/runs/{run['id']}/takeover")
+    assert alice.opened().post(f"/runs/{run['id']}/takeover").status_code == 200
     work()
 
     tell()
@@ -441,8 +453,7 @@ def test_no_more_than_one_summary_a_minute(
     turn(minutes=60, seconds=1)
     for _ in range(14):
         work()
-        services.notices.requeue_due()
-        work()
+        services.notices.send(alice.portal.member_id)
         counted.append(alice.portal.asked(ADD))
         turn(seconds=10)
 
@@ -477,13 +488,9 @@ def test_with_a_dead_token_the_system_user_tells_and_without_one_nobody(
     tell()
     assert standin.calls(0, ADD) == []
     assert fates(services)[alice.user_id] is NoticeFate.REFUSED
-    alice.opened()
-    work()
     give_system_user(ada, app, services)
-    scheduled(alice, clock, hours=1)
-    take_token(alice)
-    turn(hours=2)
-    work()
+    with services.store.begin() as db:
+        db.execute(update(Notice).values(fate=None))
 
     tell()
 
@@ -526,20 +533,20 @@ def test_who_lost_the_right_to_read_is_not_told_the_title(
 
 
 def test_who_lost_the_right_to_publish_is_not_asked_to_take_over(
-    ada: Person, alice: Person, bob: Person, clock: TurnableClock, turn: Turn, work: Work, tell: Tell
+    alice: Person, helper: Person, clock: TurnableClock, turn: Turn, work: Work, tell: Tell
 ):
     scheduled(alice, clock, hours=1)
     turn(hours=30)
     work()
-    ada.portal.rights(ada.user_id, ada.portal.page(PAGE).site_id, ["read"])
+    take_rights(helper)
 
     tell()
 
-    assert (bell(ada), bell(bob), len(bell(alice))) == ([], [], 1)
+    assert (bell(helper), len(bell(alice))) == ([], 1)
 
 
 def test_who_lost_the_right_while_the_notice_waited_is_not_told(
-    ada: Person, alice: Person, services: Services, standin: StandIn, clock: TurnableClock, turn: Turn, work: Work,
+    alice: Person, helper: Person, services: Services, standin: StandIn, clock: TurnableClock, turn: Turn, work: Work,
     tell: Tell,
 ):  # fmt: skip
     scheduled(alice, clock, hours=1)
@@ -547,14 +554,14 @@ def test_who_lost_the_right_while_the_notice_waited_is_not_told(
     work()
     standin.fault(0, ADD, kind="html", status=502, times=-1)
     tell()
-    assert fates(services)[ada.user_id] is None, "found, and not told yet"
+    assert fates(services)[helper.user_id] is None, "found, and not told yet"
     standin.clear_faults()
-    ada.portal.rights(ada.user_id, ada.portal.page(PAGE).site_id, ["read"])
+    take_rights(helper)
     turn(hours=1)
 
     tell()
 
-    assert (bell(ada), len(bell(alice))) == ([], 1)
+    assert (bell(helper), len(bell(alice))) == ([], 1)
 
 
 HOSTILE = [
@@ -652,11 +659,10 @@ def test_a_limit_is_respected_and_no_run_waits_for_a_notice(
 
     tell()
     first = alice.portal.asked(ADD)
-    services.notices.requeue_due()
-    work()
+    services.notices.send(alice.portal.member_id)
     again = alice.portal.asked(ADD)
     more = alice.portal.add_pages(2, site=TITLE_SITE)
-    alice.unpublish(*more)
+    alice.opened().unpublish(*more)
     work()
 
     assert (first, again) == (1, 1), "the portal rests"
