@@ -318,8 +318,8 @@ def _cause(run: Run, *, doubtful: bool) -> type[Problem]:
 def _remedy(cause: type[Problem], told: Told) -> str:
     if issubclass(cause, TooLate):
         return DECIDE
-    if issubclass(cause, (*OF_A_PERSON, AccessDenied)):
-        if not told.own:
-            return TAKE_IT_OVER
-        return ASK_OR_HAND_OVER if issubclass(cause, AccessDenied) else OPEN_ONCE
-    return BY_ITSELF
+    if not told.own:
+        return TAKE_IT_OVER
+    if issubclass(cause, AccessDenied):
+        return ASK_OR_HAND_OVER
+    return OPEN_ONCE if issubclass(cause, OF_A_PERSON) else BY_ITSELF

@@ -1,9 +1,11 @@
 """Notices in the portal: who is told what, by whose token, how often, and that nothing depends on them."""
 
 import re
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -19,6 +21,8 @@ from b24sandbox.state.world import Notice as Shown
 from tests.clocks import TurnableClock
 from tests.conftest import Turn, Work
 from tests.people import Person, body_of
+from tests.processes import wait_until
+from tests.runs.test_crashes import PATIENCE_SECONDS, quick
 from tests.runs.test_preflight import dismiss, scheduled, take_rights, take_token
 from tests.worker import pump, work_until_idle
 
@@ -127,6 +131,17 @@ def test_the_link_opens_the_app_on_the_run(alice: Person, clock: TurnableClock, 
     assert f'hx-get="/runs/{run["id"]}?from_notice=1"' in page
 
 
+@pytest.mark.parametrize("run", ["", "x", "../../health", "351", "0" * 36, "{other}", "{unknown}", ["a"], {"a": 1}])
+def test_a_link_to_anything_else_opens_the_start_page_and_does_nothing(alice: Person, charlie: Person, run: object):
+    """Whoever sends a link chooses what stands in it."""
+    other = body_of(charlie.unpublish(charlie.portal.pages("PAGE")[0].id))["id"]
+    named = run.format(other=other, unknown=uuid4()) if isinstance(run, str) else run
+
+    page = alice.open(run=named, action="takeover").text
+
+    assert re.findall(r'<main id="view" hx-get="([^"]+)"', page) == ["/pages"]
+
+
 def test_a_long_order_is_told_to_who_wants_to_hear_everything(
     alice: Person, turn: Turn, work: Work, tell: Tell, services: Services
 ):
@@ -177,8 +192,8 @@ def test_a_failed_scheduled_page_is_told(alice: Person, clock: TurnableClock, tu
 def test_each_half_of_a_window_has_its_notice(alice: Person, clock: TurnableClock, turn: Turn, work: Work, tell: Tell):
     at, until = ((clock() + timedelta(hours=hours)).isoformat(timespec="seconds") for hours in (1, 3))
     alice.unpublish(PAGE, at=at, until=until)
-    for _ in range(2):
-        turn(hours=2)
+    for hours in (1.1, 2):
+        turn(hours=hours)
         work()
         tell()
 
@@ -479,25 +494,33 @@ def test_it_is_sent_with_the_recipients_own_token(
     assert [call.user for call in standin.calls(0, ADD)] == [alice.user_id]
 
 
-def test_with_a_dead_token_the_system_user_tells_and_without_one_nobody(
+def test_with_a_dead_token_the_system_user_tells(
     ada: Person, alice: Person, app: Flask, services: Services, standin: StandIn, clock: TurnableClock, turn: Turn,
     work: Work, tell: Tell,
 ):  # fmt: skip
     ada.put("/preferences", {"notices": "none"})
+    give_system_user(ada, app, services)
     waits(alice, clock, turn, work)
+
     tell()
+
+    system = ada.portal.system_user
+    assert system is not None
+    assert len(bell(alice)) == 1
+    assert {(call.method, call.user) for call in standin.calls(0, user=system.id)} == {(ADD, system.id)}
+
+
+def test_with_a_dead_token_and_no_system_user_nobodys_token_is_used(
+    ada: Person, alice: Person, services: Services, standin: StandIn, clock: TurnableClock, turn: Turn, work: Work,
+    tell: Tell,
+):  # fmt: skip
+    ada.put("/preferences", {"notices": "none"})
+    waits(alice, clock, turn, work)
+
+    tell()
+
     assert standin.calls(0, ADD) == []
     assert fates(services)[alice.user_id] is NoticeFate.REFUSED
-    give_system_user(ada, app, services)
-    with services.store.begin() as db:
-        db.execute(update(Notice).values(fate=None))
-
-    tell()
-
-    system = ada.portal.system_user()
-    assert system is not None
-    assert [call.user for call in standin.calls(0, ADD)] == [system.id]
-    assert {call.method for call in standin.calls(0) if call.user == system.id} == {ADD}
 
 
 def test_one_who_left_the_portal_is_not_told_and_a_colleague_is(
@@ -737,6 +760,53 @@ def test_who_is_not_there_any_more_is_a_refusal(
 
     assert ada.portal.asked(ADD) == 2
     assert fates(services)[alice.user_id] is NoticeFate.REFUSED, "the portal answers false and no error"
+
+
+DIES_AFTER_THE_RUN, DIES_AFTER_THE_CALL = (
+    f"""
+from datetime import timedelta
+from b24app.runs import notices, occasions
+occasions.WATCHED, notices.LEASE = timedelta(), timedelta(seconds=1)
+whole = built.{verb}
+def dying(*arguments, **more):
+    {before}
+    os.kill(os.getpid(), signal.SIGKILL)
+built.{verb.rpartition(".")[0]}.{verb.rpartition(".")[2]} = dying
+"""
+    for verb, before in (("executor.run_batch", "whole(*arguments, **more)"), ("notices._done", "pass"))
+)
+
+
+@pytest.mark.process
+def test_a_worker_killed_before_or_after_it_told_loses_nothing_and_nobody_hears_it_twice(
+    alice: Person, environment: dict[str, str], services: Services, clock: TurnableClock
+):
+    """Once between the end of the run and its notice, once between the portal's answer and our record of it."""
+    scheduled(alice, clock, seconds=2)
+    with quick(environment, DIES_AFTER_THE_RUN) as first:
+        assert first.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+    assert not alice.portal.page(PAGE).active
+    assert fates(services) == {alice.user_id: None}
+
+    with quick(environment, DIES_AFTER_THE_CALL) as second:
+        assert second.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+    with quick(environment):
+        wait_until(lambda: fates(services)[alice.user_id] is NoticeFate.SENT, PATIENCE_SECONDS)
+
+    assert alice.portal.asked(ADD) == 2
+    assert len(bell(alice)) == 1, "the second has taken the place of the first"
+
+
+def test_the_worker_itself_sends_what_is_due(alice: Person, clock: TurnableClock, turn: Turn, services: Services):
+    scheduled(alice, clock, hours=1)
+    turn(hours=1, seconds=1)
+    work_until_idle(services)
+    turn(seconds=WATCHED.total_seconds() + 1)
+
+    assert (services.notices.requeue_due(), services.notices.requeue_due()) == (1, 0), "one job a portal"
+    work_until_idle(services)
+
+    assert len(bell(alice)) == 1
 
 
 def test_one_taken_by_a_worker_that_was_killed_is_sent_by_another(
