@@ -59,7 +59,7 @@ UNSYNCHRONIZED = {"synchronize_session": False}
 
 
 @dataclass(frozen=True)
-class Claim:
+class Due:
     """What one person of a portal is due to be told, taken for a while."""
 
     portal: Portal
@@ -143,7 +143,7 @@ class Notices:
             db.execute(done)
 
     @repeated
-    def _claim(self, member_id: str) -> Claim | None:
+    def _claim(self, member_id: str) -> Due | None:
         """What is due for one person, colleagues before all: what is over is taken away before anything new is told."""
         now = self._clock()
         due = (Notice.member_id == member_id, _is_open(), Notice.due_at <= now)
@@ -157,10 +157,10 @@ class Notices:
             rows = db.scalars(mine.with_for_update(skip_locked=True, key_share=True)).all()
             for row in rows:
                 row.tries, row.due_at = row.tries + 1, now + LEASE
-        return Claim(portal, user_id, rows, now) if rows else None
+        return Due(portal, user_id, rows, now) if rows else None
 
     @repeated
-    def _put_off(self, claim: Claim, failed: PortalError) -> None:
+    def _put_off(self, claim: Due, failed: PortalError) -> None:
         """Time or people must help first: all of the portal's notices wait, and each time for longer."""
         tries = max(row.tries for row in claim.rows)
         pause = WAITS[min(tries, len(WAITS)) - 1]
@@ -184,7 +184,7 @@ class Notices:
 
     # --- to whom ---------------------------------------------------------------------------------------------------
 
-    def _work(self, claim: Claim) -> None:
+    def _work(self, claim: Due) -> None:
         """Raises a PortalError that time or people can help."""
         if claim.user_id != COLLEAGUES:
             self._tell(claim)
@@ -203,7 +203,7 @@ class Notices:
         with self._store.begin() as db:
             return db.get_one(Run, row.run_id)
 
-    def _spread(self, claim: Claim, row: Notice, run: Run) -> None:
+    def _spread(self, claim: Due, row: Notice, run: Run) -> None:
         """Find who could take over, by asking each at this moment."""
         able: list[int] = []
         for person in self._candidates(claim, run):
@@ -221,7 +221,7 @@ class Notices:
             _settle(db, select(Notice.id).where(Notice.id == row.id), NoticeFate.DONE, now)
 
     @repeated
-    def _candidates(self, claim: Claim, run: Run) -> Sequence[UserRef]:
+    def _candidates(self, claim: Due, run: Run) -> Sequence[UserRef]:
         """Colleagues who have opened the app lately and can be asked, the last ones first."""
         token = and_(UserToken.member_id == User.member_id, UserToken.user_id == User.user_id)
         query = (
@@ -256,7 +256,7 @@ class Notices:
         with self._store.begin() as db:
             return list(db.scalars(select(RunItem.site_id).where(known).distinct()))
 
-    def _take_away(self, claim: Claim, row: Notice, run: Run) -> None:
+    def _take_away(self, claim: Due, row: Notice, run: Run) -> None:
         """What called for help is answered: its notice goes from everybody's bell, unless a newer one has taken its
         place already, or the run waits again.
         """
@@ -285,7 +285,7 @@ class Notices:
 
     # --- what ------------------------------------------------------------------------------------------------------
 
-    def _tell(self, claim: Claim) -> None:
+    def _tell(self, claim: Due) -> None:
         person, stories, over = self._read(claim)
         for fate, rows in over.items():
             if rows:
@@ -303,7 +303,7 @@ class Notices:
             self._tell_one(claim, person, story)
 
     @repeated
-    def _read(self, claim: Claim) -> tuple[User | None, list[Story], dict[NoticeFate, list[Notice]]]:
+    def _read(self, claim: Due) -> tuple[User | None, list[Story], dict[NoticeFate, list[Notice]]]:
         """What is still so and wanted; and what is not, with the reason. Of one run the newest stands for all."""
         over: dict[NoticeFate, list[Notice]] = {NoticeFate.STALE: [], NoticeFate.KNOWN: []}
         newest = {row.run_id: row for row in claim.rows}
@@ -326,7 +326,7 @@ class Notices:
         return person, stories, over
 
     @repeated
-    def _lately(self, claim: Claim) -> tuple[int, datetime | None]:
+    def _lately(self, claim: Due) -> tuple[int, datetime | None]:
         """How many notices the person got in the last minute one by one, and when the last summary was sent."""
         mine = (Notice.member_id == claim.portal.member_id, Notice.user_id == claim.user_id)
         sent = func.count().filter(Notice.fate == NoticeFate.SENT, Notice.told_at > claim.now - MINUTE)
@@ -342,7 +342,7 @@ class Notices:
             held = update(Notice).where(Notice.id.in_(ids), _is_open())
             db.execute(held.values(due_at=due_at, tries=Notice.tries - 1))
 
-    def _tell_one(self, claim: Claim, person: User, story: Story) -> None:
+    def _tell_one(self, claim: Due, person: User, story: Story) -> None:
         row, run = story.row, story.told.run
         is_asked_for_help = row.about in TROUBLE and person.user_id not in (run.created_by, run.acting_as)
         if is_asked_for_help and not self._could_take_over(person.ref, run):
@@ -351,7 +351,7 @@ class Notices:
         told = replace(story.told, title=self._title(person, run, story.item))
         self._deliver(claim, person, [row], lambda words: words.of_run(row.about, told), run)
 
-    def _sum_up(self, claim: Claim, person: User, stories: Sequence[Story]) -> None:
+    def _sum_up(self, claim: Due, person: User, stories: Sequence[Story]) -> None:
         """One notice for all of these, and for what the one before told that it replaces."""
         earlier = self._summed(claim)
         whole = [*earlier, *((story.row, story.told.run) for story in stories)]
@@ -361,7 +361,7 @@ class Notices:
         self._deliver(claim, person, rows, lambda words: words.of_many(len(whole), trouble, since), None)
 
     @repeated
-    def _summed(self, claim: Claim) -> list[tuple[Notice, Run]]:
+    def _summed(self, claim: Due) -> list[tuple[Notice, Run]]:
         mine = (Notice.member_id == claim.portal.member_id, Notice.user_id == claim.user_id)
         earlier = (Notice.fate == NoticeFate.SUMMED, Notice.told_at > claim.now - SUMMED_UP)
         with self._store.begin() as db:
@@ -383,7 +383,7 @@ class Notices:
     # --- the call --------------------------------------------------------------------------------------------------
 
     def _deliver(
-        self, claim: Claim, person: User, rows: Sequence[Notice], write: Callable[[Words], tuple[str, str]],
+        self, claim: Due, person: User, rows: Sequence[Notice], write: Callable[[Words], tuple[str, str]],
         run: Run | None,
     ) -> None:  # fmt: skip
         """One notice for these rows, as a message and as a mail; what the portal makes of it is written down."""
