@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 RIGHTS_LAST, FAILURE_LASTS = timedelta(minutes=5), timedelta(seconds=20)
 COMMANDS, REQUESTS = 50, 10  # of one question; of one look at a run of very many sites
+NOW_SECONDS = 10  # of a question for which nobody waits
 MOST_KEPT = 20_000
 Place = tuple[Kind, int]  # a site by its kind and number
 Rights = frozenset[str]
@@ -95,7 +96,9 @@ class Permissions:
         found: dict[Place, Rights] = {}
         left = iter(places)
         while some := list(islice(left, COMMANDS)):
-            answers = self._tokens.batch(user, {_key(place): landing.rights(*place) for place in some})
+            answers = self._tokens.batch(
+                user, {_key(place): landing.rights(*place) for place in some}, timeout=NOW_SECONDS
+            )
             for place in some:
                 try:
                     found[place] = landing.read_rights(place[0], answers[_key(place)])

@@ -228,8 +228,8 @@ DEFENCES = (
     Defence(
         "who is asked to help may publish now",
         "b24app/runs/notices.py",
-        'return all("public" in codes for codes in held.values())',
-        "return bool(held)",
+        'return all("public" in known[person, kind, site] for kind, site in places if site is not None)',
+        "return bool(known)",
         (
             f"{NOTICES}::test_who_lost_the_right_to_publish_is_not_asked_to_take_over",
             f"{NOTICES}::test_who_lost_the_right_while_the_notice_waited_is_not_told",
@@ -238,7 +238,7 @@ DEFENCES = (
     Defence(
         "the right is asked again when a notice is sent",
         "b24app/runs/notices.py",
-        "if is_asked_for_help and not self._could_take_over(person.ref, run):",
+        "if is_asked_for_help and not self._could_take_over(person.ref, run, known):",
         "if False:",
         (f"{NOTICES}::test_who_lost_the_right_while_the_notice_waited_is_not_told",),
     ),

@@ -20,13 +20,13 @@ from sqlalchemy.orm import Session
 from b24app import i18n
 from b24app.bitrix import im
 from b24app.clock import Clock
-from b24app.domain import Actor, NoticeAbout, NoticeFate, NoticeWish, RunState, UserRef
+from b24app.domain import Actor, Kind, NoticeAbout, NoticeFate, NoticeWish, RunState, UserRef
 from b24app.errors import ExpiredToken, InsufficientScope, OperatorError, PortalError
 from b24app.permissions import Permissions
 from b24app.runs import occasions
 from b24app.runs.executor import LONGEST_PAUSE
 from b24app.runs.notice_texts import OPEN_APP, SHOW_IT, Told, When, Words
-from b24app.runs.occasions import COLLEAGUES
+from b24app.runs.occasions import COLLEAGUES, UNSYNCHRONIZED
 from b24app.runs.queries import counts_of
 from b24app.store.counts import NOTICES_LOST, NOTICES_REFUSED, NOTICES_SENT, count
 from b24app.store.db import Store, repeated
@@ -40,6 +40,7 @@ from b24app.users import zone_of
 log = structlog.get_logger()
 
 SECONDS = 10  # of one call
+RUNS_A_TURN = 20  # for which colleagues are looked for
 PEOPLE_A_TURN = 10  # of a portal each ten seconds: its limit is two calls a second, and runs need them
 MOST_A_MINUTE, MINUTE = 5, timedelta(minutes=1)
 SUMMED_UP = timedelta(hours=1)  # what the summary before told is told again by the one that replaces it
@@ -55,7 +56,7 @@ COUNTED = {
     NoticeFate.SENT: NOTICES_SENT, NoticeFate.SUMMED: NOTICES_SENT, NoticeFate.REFUSED: NOTICES_REFUSED,
     NoticeFate.LOST: NOTICES_LOST,
 }  # fmt: skip
-UNSYNCHRONIZED = {"synchronize_session": False}
+Known = dict[tuple[UserRef, Kind, int], frozenset[str]]  # rights of people in sites
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ class Notices:
             user_id = db.scalar(first.limit(1))
             if portal is None or user_id is None:
                 return None
-            mine = select(Notice).where(*due, Notice.user_id == user_id).order_by(Notice.id).limit(MANY)
+            most = MANY if user_id != COLLEAGUES else RUNS_A_TURN
+            mine = select(Notice).where(*due, Notice.user_id == user_id).order_by(Notice.id).limit(most)
             rows = db.scalars(mine.with_for_update(skip_locked=True, key_share=True)).all()
             for row in rows:
                 row.tries, row.due_at = row.tries + 1, now + LEASE
@@ -176,11 +178,10 @@ class Notices:
         log.info("notices_wait", member_id=claim.portal.member_id, code=failed.code, until=again.isoformat())
 
     @repeated
-    def _done(self, rows: Collection[Notice], fate: NoticeFate, *, again: bool = False) -> None:
-        """again: the rows were done before, and another thing became of them."""
-        which = select(Notice.id).where(Notice.id.in_([row.id for row in rows]))
+    def _done(self, rows: Collection[Notice], fate: NoticeFate) -> None:
+        mine = select(Notice.id).where(Notice.id.in_([row.id for row in rows]), _is_open())
         with self._store.begin() as db:
-            _settle(db, which if again else which.where(_is_open()), fate, self._clock())
+            _settle(db, mine, fate, self._clock())
 
     # --- to whom ---------------------------------------------------------------------------------------------------
 
@@ -189,27 +190,30 @@ class Notices:
         if claim.user_id != COLLEAGUES:
             self._tell(claim)
             return
+        known: Known = {}
         for row in claim.rows:
             run = self._run_of(row)
+            if run is None:  # it went, and its notices with it
+                continue
             if row.about is NoticeAbout.SETTLED:
                 self._take_away(claim, row, run)
             elif not _stands(row, run):
                 self._done([row], NoticeFate.STALE)
             else:
-                self._spread(claim, row, run)
+                self._spread(claim, row, run, known)
 
     @repeated
-    def _run_of(self, row: Notice) -> Run:
+    def _run_of(self, row: Notice) -> Run | None:
         with self._store.begin() as db:
-            return db.get_one(Run, row.run_id)
+            return db.get(Run, row.run_id)
 
-    def _spread(self, claim: Due, row: Notice, run: Run) -> None:
+    def _spread(self, claim: Due, row: Notice, run: Run, known: Known) -> None:
         """Find who could take over, by asking each at this moment."""
         able: list[int] = []
         for person in self._candidates(claim, run):
             if len(able) == MOST_COLLEAGUES:
                 break
-            if self._could_take_over(person, run):
+            if self._could_take_over(person, run, known):
                 able.append(person.user_id)
         self._pass_on(row, run, able)
 
@@ -237,18 +241,23 @@ class Notices:
         with self._store.begin() as db:
             return [UserRef(claim.portal.member_id, user_id) for user_id in db.scalars(query.limit(MOST_ASKED))]
 
-    def _could_take_over(self, person: UserRef, run: Run) -> bool:
-        """The right to publish on all sites of the run, at this moment; where a page's site is not known, nobody's."""
-        sites = self._sites(run)
-        if not sites or None in sites:
+    def _could_take_over(self, person: UserRef, run: Run, known: Known) -> bool:
+        """The right to publish on all sites of the run, at this moment; where a page's site is not known, nobody's.
+
+        known  what was asked in this very turn
+        """
+        places = {(run.kind, site) for site in self._sites(run)}
+        if not places or any(site is None for _, site in places):
             return False
+        unknown = [(kind, site) for kind, site in places if site is not None and (person, kind, site) not in known]
         try:
-            held = self._authority.asked_now(person, [(run.kind, site) for site in sites if site is not None])
+            held = self._authority.asked_now(person, unknown)
         except PortalError as failed:
             if _can_wait(failed):
                 raise
-            return False
-        return all("public" in codes for codes in held.values())
+            held = dict.fromkeys(unknown, frozenset[str]())
+        known |= {(person, kind, site): codes for (kind, site), codes in held.items()}
+        return all("public" in known[person, kind, site] for kind, site in places if site is not None)
 
     @repeated
     def _sites(self, run: Run) -> list[int | None]:
@@ -257,31 +266,33 @@ class Notices:
             return list(db.scalars(select(RunItem.site_id).where(known).distinct()))
 
     def _take_away(self, claim: Due, row: Notice, run: Run) -> None:
-        """What called for help is answered: its notice goes from everybody's bell, unless a newer one has taken its
-        place already, or the run waits again.
+        """A call for help is answered: it goes from everybody's bell, unless something newer was told of the run, or it
+        waits again.
         """
-        told = self._told_of(row)
-        newer = [each for each in told if each.told_at is not None and each.told_at > row.noted_at]
-        if run.state is RunState.WAITING or newer:
+        readers = self._readers(row)
+        if run.state is RunState.WAITING or not readers:
             self._done([row], NoticeFate.STALE)
             return
-        for user_id in dict.fromkeys(each.user_id for each in told):
+        for user_id in readers:
             try:
                 self._call(UserRef(claim.portal.member_id, user_id), im.DELETE, {"TAG": im.tag(run.id)})
             except PortalError as failed:
                 if _can_wait(failed):
                     raise
             else:
-                self._done(told, NoticeFate.TAKEN, again=True)
                 break
         self._done([row], NoticeFate.DONE)
 
     @repeated
-    def _told_of(self, row: Notice) -> Sequence[Notice]:
-        """What is under people's bells of the run."""
+    def _readers(self, row: Notice) -> Sequence[int]:
+        """Under whose bell a call for help for the run is that is over; nobody's, where something newer was told."""
+        of_run = (Notice.run_id == row.run_id, Notice.user_id != COLLEAGUES)
+        newer = (Notice.fate == NoticeFate.SENT, Notice.told_at > row.noted_at)
         with self._store.begin() as db:
-            told = select(Notice).where(Notice.run_id == row.run_id, Notice.fate == NoticeFate.SENT)
-            return db.scalars(told.order_by(Notice.id)).all()
+            if db.scalar(select(Notice.id).where(*of_run, *newer).limit(1)) is not None:
+                return ()
+            taken = select(Notice.user_id).where(*of_run, Notice.fate == NoticeFate.TAKEN).order_by(Notice.id)
+            return list(dict.fromkeys(db.scalars(taken)))
 
     # --- what ------------------------------------------------------------------------------------------------------
 
@@ -299,8 +310,9 @@ class Notices:
             else:
                 self._sum_up(claim, person, stories)
             return
+        known: Known = {}
         for story in stories:
-            self._tell_one(claim, person, story)
+            self._tell_one(claim, person, story, known)
 
     @repeated
     def _read(self, claim: Due) -> tuple[User | None, list[Story], dict[NoticeFate, list[Notice]]]:
@@ -342,10 +354,10 @@ class Notices:
             held = update(Notice).where(Notice.id.in_(ids), _is_open())
             db.execute(held.values(due_at=due_at, tries=Notice.tries - 1))
 
-    def _tell_one(self, claim: Due, person: User, story: Story) -> None:
+    def _tell_one(self, claim: Due, person: User, story: Story, known: Known) -> None:
         row, run = story.row, story.told.run
         is_asked_for_help = row.about in TROUBLE and person.user_id not in (run.created_by, run.acting_as)
-        if is_asked_for_help and not self._could_take_over(person.ref, run):
+        if is_asked_for_help and not self._could_take_over(person.ref, run, known):
             self._done([row], NoticeFate.KNOWN)
             return
         told = replace(story.told, title=self._title(person, run, story.item))

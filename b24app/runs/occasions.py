@@ -9,7 +9,7 @@ the portal does not grant `im`.
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,8 @@ WATCHED = timedelta(seconds=15)  # a page that shows the run has asked for it by
 LONG = timedelta(seconds=60)  # who waited for a run for longer has turned to something else
 COLLEAGUES = 0  # as a recipient: those who could take over
 UNDONE = (BothTimesPast, TimeIsUp)
+OVER = (NoticeFate.STALE, NoticeFate.TAKEN)  # true again, it is to be told again
+UNSYNCHRONIZED = {"synchronize_session": False}
 
 
 def ended(db: Session, run: Run, now: datetime) -> None:
@@ -74,9 +76,11 @@ def changed_hands(db: Session, run: Run, before: int, now: datetime) -> None:
 
 def settled(db: Session, run: Run, now: datetime) -> None:
     """Nobody need help any more: what was told of it is taken away, before anything new is told."""
-    told = (Notice.run_id == run.id, Notice.fate == NoticeFate.SENT)
-    needed = Notice.about.in_((NoticeAbout.WAITS, NoticeAbout.DOUBTFUL))
-    if db.scalar(select(Notice.id).where(*told, needed).limit(1)) is not None:
+    calls = (Notice.run_id == run.id, Notice.about.in_((NoticeAbout.WAITS, NoticeAbout.DOUBTFUL)))
+    pending = update(Notice).where(*calls, or_(Notice.fate.is_(None), Notice.fate == NoticeFate.DONE))
+    db.execute(pending.values(fate=NoticeFate.STALE, told_at=now), execution_options=UNSYNCHRONIZED)
+    told = update(Notice).where(*calls, Notice.fate == NoticeFate.SENT).values(fate=NoticeFate.TAKEN)
+    if db.scalars(told.returning(Notice.id), execution_options=UNSYNCHRONIZED).all():
         _note(db, run, NoticeAbout.SETTLED, now, {COLLEAGUES}, now)
 
 
@@ -96,7 +100,7 @@ def _note(
 def note(
     db: Session, run: Run, about: NoticeAbout, since: datetime, whom: Collection[int], now: datetime, due_at: datetime
 ) -> None:
-    """A row for each of these people, unless there is one for the state; a stale one is due again."""
+    """A row for each of these people, unless there is one for the state; one that was over is due again."""
     rows = [
         {
             "member_id": run.member_id, "run_id": run.id, "user_id": user_id, "about": about, "since": since,
@@ -108,6 +112,5 @@ def note(
         return
     made = insert(Notice).values(rows)
     again = {"fate": None, "told_at": None, "tries": 0, "noted_at": now, "due_at": due_at}
-    was_stale = Notice.fate == NoticeFate.STALE
     key = ["run_id", "user_id", "about", "since"]
-    db.execute(made.on_conflict_do_update(index_elements=key, set_=again, where=was_stale))
+    db.execute(made.on_conflict_do_update(index_elements=key, set_=again, where=Notice.fate.in_(OVER)))

@@ -12,9 +12,11 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from b24app.domain import NoticeAbout, NoticeFate, UserRef
+from b24app.operations.housekeeping import Housekeeping
 from b24app.runs.notices import LEASE, MOST_COLLEAGUES
 from b24app.runs.occasions import WATCHED
 from b24app.services import Services
+from b24app.store import heartbeat
 from b24app.store.models import Notice, Portal, User
 from b24sandbox import StandIn
 from b24sandbox.state.world import Notice as Shown
@@ -269,6 +271,25 @@ def test_a_takeover_is_told_to_whose_it_was_and_no_call_for_help_stays(
     assert [text.split(" (")[0] for text in messages(ada)] == [
         f"“{alice.portal.page(PAGE).title}” was unpublished as scheduled"
     ]
+
+
+def test_one_taken_over_that_is_stuck_again_calls_for_help_again(
+    ada: Person, alice: Person, helper: Person, app: Flask, services: Services, standin: StandIn, clock: TurnableClock,
+    turn: Turn, work: Work, tell: Tell,
+):  # fmt: skip
+    give_system_user(ada, app, services)
+    run = waits(alice, clock, turn, work)
+    tell()
+    assert ada.opened().post(f"/runs/{run['id']}/takeover").status_code == 200
+    services.notices.send(alice.portal.member_id)
+    for person in (ada, alice):
+        standin.fault(0, "landing.*", kind="error", code="METHOD_CONFIRM_DENIED", times=-1, user=person.user_id)
+    work()
+
+    tell()
+
+    assert "You can take it over" in messages(helper)[0]
+    assert "has not been unpublished yet" in messages(ada)[0]
 
 
 def test_a_takeover_before_the_time_is_told_by_name(
@@ -670,6 +691,36 @@ def test_a_scope_that_was_withdrawn_since_is_a_counted_refusal(
     }  # fmt: skip
     assert with_scope in str(ada.read("/log"))
     assert 'sundown_notices{state="refused"} 1.0' in app.test_client().get("/metrics").text
+
+
+def test_health_says_who_can_grant_what_is_missing_and_is_healthy_without_it(ada: Person, services: Services):
+    heartbeat.beat(services.store, services.clock())
+    granted = ada.fragment("GET", "/health").text
+    ada.portal.scope(["landing"])
+
+    without = ada.opened().fragment("GET", "/health").text
+
+    assert "Everything is in order" in granted
+    assert "0 refused by Bitrix24" in granted
+    assert "Everything is in order" in without
+    assert "An administrator can grant it by updating or reinstalling the app." in without
+
+
+def test_what_was_told_long_ago_is_forgotten(
+    alice: Person, clock: TurnableClock, turn: Turn, work: Work, tell: Tell, services: Services
+):
+    scheduled(alice, clock, hours=1)
+    turn(hours=1, seconds=1)
+    work()
+    tell()
+    housekeeping = Housekeeping(services.store, services.queue, services.clock, 7)
+    housekeeping.purge()
+    assert len(fates(services)) == 1
+    turn(days=31)
+
+    housekeeping.purge()
+
+    assert fates(services) == {}
 
 
 def test_a_limit_is_respected_and_no_run_waits_for_a_notice(
