@@ -10,7 +10,10 @@ from enum import StrEnum
 
 ID = re.compile(r"[0-9]{1,18}")  # what a column of bigint takes
 NUMBER = re.compile(r"-?[0-9]{1,19}")
-APP_SCOPE = "landing"  # the only REST permission the app asks for; `profile` and `user.admin` need none
+APP_SCOPE = "landing"  # the REST permission the app cannot work without; `profile` and `user.admin` need none
+NOTICE_SCOPE = (
+    "im"  # asked for as well, but a portal may lack it: then nobody is told in the portal, and all else works
+)
 
 
 def N_(words: str) -> str:
@@ -66,6 +69,37 @@ class ItemState(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+
+
+class NoticeAbout(StrEnum):
+    """What of a run people are told in the portal."""
+
+    ENDED = "ended"
+    WAITS = "waits"  # somebody must help
+    DOUBTFUL = "doubtful"  # days before: it would have to wait
+    TAKEN_OVER = "taken_over"
+    SETTLED = "settled"  # what was told of it is over: taken away again
+
+
+class NoticeFate(StrEnum):
+    """What became of a notice that was to be sent."""
+
+    SENT = "sent"
+    SUMMED = "summed"  # told as a part of a summary
+    TAKEN = "taken"  # told, and taken away again when it was over
+    REFUSED = "refused"  # by Bitrix24, for good
+    LOST = "lost"  # it could not be sent for so long that it is no news any more
+    KNOWN = "known"  # the person saw it themselves, does not want it, or must not see it
+    STALE = "stale"  # not so any more when its turn came; so again, it is to be told
+    DONE = "done"  # nothing to tell by itself: colleagues have rows of their own, or it took something away
+
+
+class NoticeWish(StrEnum):
+    """Which notices a person wants."""
+
+    ALL = "all"
+    PROBLEMS = "problems"  # and how scheduled runs ended
+    NONE = "none"
 
 
 @dataclass(frozen=True, order=True)

@@ -23,7 +23,7 @@ from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
 from b24app.store.heartbeat import NotReady, ready, worker_name
 from b24app.store.job_leases import JobLeases
-from b24app.store.queue import BEGIN, ENSURE, FORGET, STEP, WORK_EVENT
+from b24app.store.queue import BEGIN, ENSURE, FORGET, SEND_NOTICES, STEP, WORK_EVENT
 
 log = structlog.get_logger()
 
@@ -54,6 +54,7 @@ def tasks(services: Services) -> procrastinate.App:
     _housekeeping_tasks(engine, services)
     _calendar_tasks(engine, services)
     _token_tasks(engine, services)
+    _notice_tasks(engine, services)
     return engine
 
 
@@ -154,6 +155,17 @@ def _token_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.task(name=RECOVER, queueing_lock=RECOVER, lock=RECOVER)
     def recover(timestamp: int) -> None:
         services.recovery.resume()
+
+
+def _notice_tasks(engine: procrastinate.App, services: Services) -> None:
+    @engine.task(name=SEND_NOTICES)
+    def send_notices(portal: str) -> None:
+        services.notices.send(portal)
+
+    @engine.periodic(cron=EVERY_TEN_SECONDS)
+    @engine.task(name="requeue_notices", queueing_lock="requeue_notices")
+    def requeue_notices(timestamp: int) -> None:
+        services.notices.requeue_due()
 
 
 def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:

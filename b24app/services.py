@@ -26,6 +26,7 @@ from b24app.portals.verification import Verifier
 from b24app.request_log import RequestLog, RequestRecorder
 from b24app.runs.batches import Batches
 from b24app.runs.executor import Executor
+from b24app.runs.notices import Notices
 from b24app.runs.notifications import Notifications
 from b24app.runs.orders import Orders
 from b24app.runs.preflight import Preflight
@@ -65,6 +66,7 @@ class Services:
     waiting: WaitingRuns
     recovery: Recovery
     notifications: Notifications
+    notices: Notices
     statistics: Statistics
     installs: Installs
     install_events: InstallEvents
@@ -140,6 +142,7 @@ def build(
         waiting=waiting,
         recovery=Recovery(store, oauth, tokens, waiting, clock),
         notifications=Notifications(store, runs, permissions, clock),
+        notices=Notices(config.b24_client_id, store, queue, tokens, system_user, permissions, clock),
         statistics=Statistics(store, clock),
         installs=installs,
         install_events=InstallEvents(store, verifier, inbox, installs, removal, status, waiting, system_user, clock),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from b24app import zones
-from b24app.domain import N_, Actor, UserRef
+from b24app.domain import N_, Actor, NoticeWish, UserRef
 from b24app.errors import BadForm, SessionExpired
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, User
@@ -18,6 +18,7 @@ class Preference:
     theme: str | None = None
     zone: str | None = None
     browser_zone: str | None = None
+    notices: NoticeWish | None = None  # in the portal
 
 
 class Users:
@@ -57,9 +58,15 @@ class Users:
         with self._store.begin() as db:
             person = db.get_one(User, (user.member_id, user.user_id))
             person.theme = wish.theme or person.theme
+            person.notices = wish.notices or person.notices
             if wish.zone is not None:
                 person.chosen_zone = zone
             person.portal_zone = person.portal_zone or zones.understood(wish.browser_zone)
+
+    def wanted_notices(self, user: UserRef) -> NoticeWish:
+        """Which notices in the portal the person wants."""
+        with self._store.begin() as db:
+            return db.get_one(User, (user.member_id, user.user_id)).notices
 
     def portal_address(self, member_id: str, domain: str) -> str | None:
         """The REST base of an open portal that has this domain; None for any other."""
@@ -71,11 +78,11 @@ class Users:
 def _actor(portal: Portal, person: User) -> Actor:
     return Actor(
         member_id=portal.member_id, user_id=person.user_id, name=person.name, language=person.language,
-        theme=person.theme, zone=_zone(person), domain=portal.domain, pages_version=portal.pages_version,
+        theme=person.theme, zone=zone_of(person), domain=portal.domain, pages_version=portal.pages_version,
         portal_epoch=portal.epoch, was_admin=person.is_admin,
     )  # fmt: skip
 
 
-def _zone(person: User) -> str | None:
+def zone_of(person: User) -> str | None:
     """The zone they chose, else the portal's; None where nobody knows it."""
     return person.chosen_zone or zones.understood(person.portal_zone)

@@ -33,6 +33,7 @@ OPENING, EVENTS, LIFE = (
     "tests/portals/test_events.py",
     "tests/portals/test_lifecycle.py",
 )
+NOTICES = "tests/runs/test_notices.py"
 WALLS, SESSION, SIGNIN = (
     "tests/web/test_tenant_isolation.py",
     "tests/web/test_session.py",
@@ -217,6 +218,51 @@ DEFENCES = (
         "the system user's token is for notices only", "b24app/tokens/system_user.py",
         "if method not in NOTICE_METHODS:", "if False:",
         (f"{READY}::test_no_other_method_is_called_with_it",),
+    ),
+    Defence(
+        "a title is told to who may read the page now",
+        "b24app/runs/notices.py",
+        'return im.harmless(item.title) if "read" in held[place] else None',
+        "return im.harmless(item.title)",
+        (f"{NOTICES}::test_who_lost_the_right_to_read_is_not_told_the_title",),
+    ),
+    Defence(
+        "who is asked to help may publish now",
+        "b24app/runs/notices.py",
+        'return all("public" in known[person, kind, site] for kind, site in places if site is not None)',
+        "return bool(known)",
+        (
+            f"{NOTICES}::test_who_lost_the_right_to_publish_is_not_asked_to_take_over",
+            f"{NOTICES}::test_who_lost_the_right_while_the_notice_waited_is_not_told",
+        ),
+    ),
+    Defence(
+        "the right is asked again when a notice is sent",
+        "b24app/runs/notices.py",
+        "if is_asked_for_help and not self._could_take_over(person.ref, run, known):",
+        "if False:",
+        (f"{NOTICES}::test_who_lost_the_right_while_the_notice_waited_is_not_told",),
+    ),
+    Defence(
+        "a title in a notice is plain letters",
+        "b24app/bitrix/im.py",
+        'plain = " ".join(UNSEEN.sub(" ", text).translate(LOOK_ALIKE).split())',
+        'plain = " ".join(text.split())',
+        (f"{NOTICES}::test_a_hostile_title_is_plain_letters",),
+    ),
+    Defence(
+        "a notice's link opens runs of the portal only",
+        "b24app/web/frames.py",
+        "return services().runs.get(services().users.actor(opening.user), UUID(named)).id",
+        "return UUID(named)",
+        (f"{NOTICES}::test_a_link_to_anything_else_opens_the_start_page_and_does_nothing",),
+    ),
+    Defence(
+        "notices go with their people",
+        "b24app/portals/removal.py",
+        "db.execute(delete(Notice).where(Notice.member_id == member_id))",
+        "pass",
+        (f"{NOTICES}::test_people_and_what_they_were_told_go_with_the_app",),
     ),
     Defence(
         "a colleague is nobody's system user", "b24app/tokens/system_user.py",

@@ -170,7 +170,8 @@ class Run:
         """The stand-in portals; what they say of themselves when ready."""
         state = str(self.instance / "standin.json")
         first = str(self.port + 1)
-        options = ["--port", first, "--app-url", self.app_url, "--title", "Sundown", "--state", state]
+        card = ["--title", "Sundown", "--scope", "landing,im"]  # what the app's real card asks for
+        options = ["--port", first, "--app-url", self.app_url, *card, "--state", state]
         self.add("stand-in", ["python", "-m", "b24sandbox", *options], patience=10, on_line=self.hear_standin)
         self.wait("the stand-in", lambda: not self.described.empty())
         return self.described.get_nowait()

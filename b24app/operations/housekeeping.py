@@ -5,6 +5,7 @@ from sqlalchemy import delete, select
 
 from b24app.clock import Clock
 from b24app.domain import FINAL_STATES, ItemState, RunState
+from b24app.runs.notices import forget_told
 from b24app.store import heartbeat
 from b24app.store.db import Store, repeated
 from b24app.store.models import Run, RunItem, VerifiedToken
@@ -32,11 +33,12 @@ class Housekeeping:
 
     @repeated
     def purge(self) -> None:
-        """Forget proofs and states whose time is over."""
+        """Forget proofs, states and notices whose time is over."""
         now = self._clock()
         with self._store.begin() as db:
             db.execute(delete(VerifiedToken).where(VerifiedToken.expires_at < now))
             forget_expired(db, now)
+            forget_told(db, now)
 
     @repeated
     def requeue_lost_runs(self) -> int:

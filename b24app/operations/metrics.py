@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from b24app.domain import OPEN_STATES
 from b24app.operations.answers import answers
 from b24app.operations.backlog import Backlog
-from b24app.store.counts import FALSE_REMOVALS, counted
+from b24app.runs.notices import to_be_sent
+from b24app.store.counts import FALSE_REMOVALS, NOTICES_LOST, NOTICES_REFUSED, NOTICES_SENT, counted
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, UserToken, WorkerSeen
 from b24app.store.queue import jobs_by_status
@@ -57,6 +58,9 @@ def _fill(registry: CollectorRegistry, db: Session, now: datetime) -> None:
     _fill_backlog(registry, Backlog.of(db, now), now)
     false = counted(db, FALSE_REMOVALS)
     _set(registry, "sundown_false_removals", "Removals announced that were not true", false)
+    notices = Gauge("sundown_notices", "Notices in portals, by what became of them", ["state"], registry=registry)
+    for fate, number in _notices(db).items():
+        notices.labels(state=fate).set(number)
     dead = select(func.count()).select_from(UserToken).where(UserToken.dead_code.is_not(None))
     _set(registry, "sundown_dead_tokens", "User tokens that cannot be renewed", db.scalar(dead) or 0)
     silence = Gauge("sundown_worker_silent_seconds", "Since each worker was seen", ["worker"], registry=registry)
@@ -74,6 +78,12 @@ def _fill_backlog(registry: CollectorRegistry, backlog: Backlog, now: datetime) 
     _set(registry, "sundown_inbox_events", "Events not worked off yet", backlog.inbox_events)
     age = (now - backlog.oldest_event_at).total_seconds() if backlog.oldest_event_at else 0.0
     _set(registry, "sundown_inbox_oldest_seconds", "Age of the oldest event not worked off yet", max(0.0, age))
+
+
+def _notices(db: Session) -> dict[str, int]:
+    """How many were sent, refused by Bitrix24 or lost so far, and how many wait now."""
+    names = {"sent": NOTICES_SENT, "refused": NOTICES_REFUSED, "lost": NOTICES_LOST}
+    return {**{state: counted(db, name) for state, name in names.items()}, "waiting": to_be_sent(db)}
 
 
 def _number(db: Session, condition: object) -> int:

@@ -17,10 +17,15 @@ EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
 PLACEMENT = "LANDING_SETTINGS"
 PLACEMENT_TITLE = "Sundown: unpublish, schedule"
 BOUND = "bound"  # the key of event.get among the answers
+NOTICES = N_("Permission to send notices (“Chat and notifications”)")
+NO_NOTICES = N_(
+    "Not granted: nobody is notified in the portal about their schedules; everything else works. An administrator can "
+    "grant it by updating or reinstalling the app."
+)
 EVERYBODY = ("0", "", "None")  # auth_type of what an administrator bound for all; others bind for themselves only
 Answers = Mapping[str, Answer | PortalError]
 Outcomes = Mapping[str, bool | PortalError]
-StepState = Literal["done", "failed", "missing"]
+StepState = Literal["done", "failed", "missing", "without"]  # without: not granted, and nothing depends on it
 
 
 @dataclass(frozen=True)
@@ -78,17 +83,23 @@ def _placement(answer: Answer | PortalError) -> bool | PortalError:
     return True if answer.result is True else Unavailable("not_bound", method="landing.repo.bind")
 
 
-def steps(has_scope: bool, made: Outcomes) -> tuple[Step, ...]:
-    """The installer's lines, once who posted it is proven and stored."""
+def steps(has_scope: bool, tells_people: bool, made: Outcomes) -> tuple[Step, ...]:
+    """The installer's lines, once who posted it is proven and stored; each permission with what it is for."""
     scope = (
-        Step("scope", N_('Permission to work with "Sites"'), "done")
+        Step("scope", N_('Permission to work with "Sites"'), "done", N_("To list, unpublish and publish pages."))
         if has_scope
         else Step("scope", N_('Permission to work with "Sites"'), "missing", InsufficientScope.remedy)
+    )
+    notices = (
+        Step("notices", NOTICES, "done", N_("To notify people in the portal about their schedules."))
+        if tells_people
+        else Step("notices", NOTICES, "without", NO_NOTICES)
     )
     return (
         Step("verified", N_("Bitrix24 confirms this portal and this app"), "done"),
         Step("stored", N_("Your access is stored, encrypted"), "done"),
         scope,
+        notices,
         _step(
             "events", N_("The portal will tell the app about updates and removal"), [made[event] for event in EVENTS]
         ),

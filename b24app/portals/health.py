@@ -15,7 +15,7 @@ from sqlalchemy import select
 from b24app.bitrix.rest import Command, result_of
 from b24app.clock import Clock
 from b24app.config import Config
-from b24app.domain import APP_SCOPE, Actor
+from b24app.domain import APP_SCOPE, NOTICE_SCOPE, Actor
 from b24app.errors import (
     Blocked,
     ConfirmNeeded,
@@ -32,6 +32,7 @@ from b24app.portals.bindings import EVENTS, listed_events
 from b24app.portals.installs import Installs
 from b24app.portals.status import clear
 from b24app.request_log import RequestLog, Usage
+from b24app.runs.notices import NoticeCounts, counted_lately
 from b24app.runs.throttle import used
 from b24app.runs.waiting import WaitingRuns
 from b24app.store.db import HELD, Store, repeated
@@ -68,11 +69,17 @@ class Health:
     paused_until: datetime | None
     usage: Usage
     operating: tuple[Operating, ...]
+    notices: NoticeCounts
 
     @property
     def has_scope(self) -> bool:
         """The portal grants what the app needs."""
         return APP_SCOPE in self.scopes
+
+    @property
+    def tells_people(self) -> bool:
+        """The portal lets the app tell people what became of their runs; nothing else depends on it."""
+        return NOTICE_SCOPE in self.scopes
 
     @property
     def is_bound(self) -> bool:
@@ -129,6 +136,7 @@ class PortalHealth:
                 .order_by(MethodThrottle.method)
             ).all()
             token = db.get_one(UserToken, (actor.member_id, actor.user_id))
+            notices = counted_lately(db, actor.member_id, now)
         return Health(
             portal=portal,
             token=token,
@@ -140,6 +148,7 @@ class PortalHealth:
             paused_until=portal.paused_until if portal.paused_until and portal.paused_until > now else None,
             usage=self._request_log.usage(actor),
             operating=tuple(Operating(each.method, used(each, now), each.operating_limit) for each in paces),
+            notices=notices,
         )
 
     def repair(self, actor: Actor) -> Repair:

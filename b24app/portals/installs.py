@@ -26,7 +26,7 @@ from b24app.bitrix.forms import FramePost
 from b24app.bitrix.oauth import AppInfo, TokenPair
 from b24app.bitrix.rest import Answer, Command
 from b24app.clock import Clock
-from b24app.domain import APP_SCOPE, N_, UserRef
+from b24app.domain import APP_SCOPE, N_, NOTICE_SCOPE, UserRef
 from b24app.errors import AppNotAllowed, NotInstalled, PortalError, Unavailable, UserGone
 from b24app.portals import bindings
 from b24app.portals.bindings import Answers, Outcomes, Step
@@ -77,6 +77,11 @@ class Opening:
     def has_scope(self) -> bool:
         """The portal granted what the app needs."""
         return APP_SCOPE in self.scope
+
+    @property
+    def tells_people(self) -> bool:
+        """The portal granted what notices need; nothing else depends on it."""
+        return NOTICE_SCOPE in self.scope
 
 
 @dataclass(frozen=True)
@@ -344,7 +349,7 @@ class Installs:
         if not installing:
             return opening
         made = bindings.outcomes(self._app_url, answers)
-        return replace(opening, steps=bindings.steps(opening.has_scope, made))
+        return replace(opening, steps=bindings.steps(opening.has_scope, opening.tells_people, made))
 
     def _asked(self, opening: Opening, *, bind: bool) -> Answers:
         """One request; a refusal of all of it stands for each part. Raises what Bitrix24 says of the person: that they

@@ -19,7 +19,7 @@ from b24app.domain import OPEN_STATES, ItemState, RunState
 from b24app.errors import AppRemoved, RecordedProblem
 from b24app.runs.states import NOBODY, lock_runs
 from b24app.store.db import HELD, Store, repeated
-from b24app.store.models import ApiCall, Portal, Run, RunItem, SystemToken, User, UserToken, VerifiedToken
+from b24app.store.models import ApiCall, Notice, Portal, Run, RunItem, SystemToken, User, UserToken, VerifiedToken
 from b24app.store.queue import Queue, delete_jobs, portals_with_jobs
 
 log = structlog.get_logger()
@@ -183,6 +183,7 @@ def _stop_runs(db: Session, member_id: str, now: datetime) -> None:
 def _forget_names(db: Session, member_id: str) -> None:
     """Names and user ids in the history, and what is proven for people."""
     db.execute(delete(VerifiedToken).where(VerifiedToken.member_id == member_id))
+    db.execute(delete(Notice).where(Notice.member_id == member_id))
     nameless = {"created_by": NOBODY, "created_name": "", "acting_as": NOBODY, "acting_name": "", "seen_by": []}
     keyless = {"idempotency_key": None, "order_sha256": None, "decided_by": None}
     db.execute(

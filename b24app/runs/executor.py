@@ -40,7 +40,7 @@ from b24app.errors import (
     error_for,
 )
 from b24app.pages import may
-from b24app.runs import outcomes, throttle, windows
+from b24app.runs import occasions, outcomes, throttle, windows
 from b24app.runs.batches import Batch, Batches, Following
 from b24app.runs.items import set_state, tell_lists, write_readings, write_results
 from b24app.runs.outcomes import Result
@@ -327,6 +327,7 @@ class Executor:
                 return NextBatch(run)
             if is_too_late(run, now):
                 wait_for_a_decision(run, now)
+                occasions.waits(db, run, now)
                 log.info("run_waits_for_a_decision", run=str(run.id), late=late_by(run, now).total_seconds())
                 return NextBatch(run)
             left = select(RunItem).where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
@@ -428,6 +429,8 @@ class Executor:
 
     def _go_on(self, db: Session, run: Run, *, more: bool) -> None:
         """The next batch, or the end; `more` where it is known that there is one."""
+        if run.waiting_since is not None:
+            occasions.settled(db, run, self._clock())
         run.tries, run.problem, run.waiting_since = 0, None, None
         left = select(RunItem.position).where(RunItem.run_id == run.id, RunItem.state.in_(OPEN)).limit(1)
         if more or db.scalar(left) is not None:
@@ -477,10 +480,13 @@ class Executor:
         run.problem = RecordedProblem.of(problem)
         run.state, run.waiting_since = RunState.WAITING, run.waiting_since or now
         log.info("run_waits", run=str(run.id), code=problem.code)
+        occasions.waits(db, run, now)
         if run.returns_run is not None and isinstance(problem, OF_THE_PERSON):  # its return would have to wait as well
             same = (Run.id == run.returns_run, Run.state == RunState.SCHEDULED, Run.acting_as == run.acting_as)
             doubt = RecordedProblem.of(problem, since=now)
-            db.execute(update(Run).where(*same, Run.doubt.is_(None)).values(doubt=doubt, checked_at=now))
+            doubtful = update(Run).where(*same, Run.doubt.is_(None)).values(doubt=doubt, checked_at=now)
+            for back in db.scalars(doubtful.returning(Run)):
+                occasions.doubtful(db, back, now, now)
 
     def _observe(self, db: Session, run: Run, batch: Batch) -> None:
         problem = batch.problem
@@ -525,3 +531,4 @@ def _finish(db: Session, run: Run, now: datetime) -> None:
         run.state = RunState.PARTIAL if good else RunState.FAILED
     run.finished_at, run.problem = now, None
     run.tally = {state.value: number for state, number in counts.items()}
+    occasions.ended(db, run, now)

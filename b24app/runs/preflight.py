@@ -18,6 +18,7 @@ from b24app.clock import Clock
 from b24app.domain import Kind, RunState, UserRef
 from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem, UnpublishTooLate
 from b24app.pages import may
+from b24app.runs import occasions
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem
 from b24app.tokens.user_tokens import Tokens
@@ -158,6 +159,9 @@ class Preflight:
                     doubt = run.doubt
                 elif doubt is not None:
                     log.info("run_in_doubt", run=str(run.id), code=doubt.code)
+                    occasions.doubtful(db, run, now, now)
+                elif run.doubt is not None:
+                    occasions.settled(db, run, now)
                 db.execute(update(Run).where(Run.id == run.id).values(doubt=doubt, checked_at=now))
 
 

@@ -22,7 +22,7 @@ from b24app.errors import (
     TooLate,
     UnpublishTooLate,
 )
-from b24app.runs import windows
+from b24app.runs import occasions, windows
 from b24app.store.models import Portal, Run, RunItem
 
 NOBODY = 0  # the user id of a history without people
@@ -117,6 +117,7 @@ def end(db: Session, run: Run, state: RunState, now: datetime, why: type[Problem
         run.problem = RecordedProblem.of(why)
     undone = (RunItem.run_id == run.id, RunItem.state == ItemState.PENDING)
     db.execute(update(RunItem).where(*undone).values(state=ItemState.CANCELLED))
+    occasions.ended(db, run, now)
 
 
 def drop_idle_return(db: Session, back: Run, now: datetime) -> None:

@@ -17,6 +17,7 @@ from b24app.bitrix.oauth import AuthorizationServers
 from b24app.clock import Clock
 from b24app.domain import Actor, RunState, UserRef
 from b24app.errors import KeyMissing, NotPossibleNow, OperatorError, PortalError
+from b24app.runs import occasions
 from b24app.runs.states import hand_over, lock_runs, may_change_hands, pair, run_of, waits_for_a_decision
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run
@@ -80,7 +81,11 @@ class WaitingRuns:
             halves = pair(db, run_of(db, actor, run_id).id)
             if not may_change_hands(halves.run, actor.user_id):
                 raise NotPossibleNow()
-            hand_over(halves, actor, self._clock())
+            before, now = {run.id: run.acting_as for run in halves.open}, self._clock()
+            hand_over(halves, actor, now)
+            for run in halves.open:
+                if run.acting_as != before[run.id]:
+                    occasions.changed_hands(db, run, before[run.id], now)
             if halves.run.state is RunState.WAITING:
                 self._resume(db, [halves.run])
 

@@ -7,12 +7,13 @@ from sqlalchemy.orm import Session
 from b24app.store.models import Count
 
 FALSE_REMOVALS = "false_removals"
+NOTICES_SENT, NOTICES_REFUSED, NOTICES_LOST = "notices_sent", "notices_refused", "notices_lost"
 
 
-def count(db: Session, name: str) -> None:
-    """One more, in the caller's transaction."""
-    made = insert(Count).values(name=name, number=1)
-    db.execute(made.on_conflict_do_update(index_elements=["name"], set_={"number": Count.number + 1}))
+def count(db: Session, name: str, number: int = 1) -> None:
+    """One more, or so many, in the caller's transaction."""
+    made = insert(Count).values(name=name, number=number)
+    db.execute(made.on_conflict_do_update(index_elements=["name"], set_={"number": Count.number + number}))
 
 
 def counted(db: Session, name: str) -> int:

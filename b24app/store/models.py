@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from b24app.domain import Action, ItemState, Kind, RunState, UserRef
+from b24app.domain import Action, ItemState, Kind, NoticeAbout, NoticeFate, NoticeWish, RunState, UserRef
 from b24app.errors import Problem, RecordedProblem
 
 NAMES = {
@@ -71,6 +71,9 @@ class Base(DeclarativeBase):
         Kind: _words(Kind),
         RunState: _words(RunState),
         ItemState: _words(ItemState),
+        NoticeAbout: _words(NoticeAbout),
+        NoticeFate: _words(NoticeFate),
+        NoticeWish: _words(NoticeWish),
     }
 
 
@@ -131,6 +134,7 @@ class User(Base):
     seen_scope: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime | None]  # up to when they said they know what happened
     refused_code: Mapped[str | None] = mapped_column(Text)  # why Bitrix24 does not let them in, as it said last
+    notices: Mapped[NoticeWish] = mapped_column(server_default=text("'problems'"))  # which ones they want in the portal
 
     @property
     def ref(self) -> UserRef:
@@ -294,6 +298,32 @@ class PageChange(Base):
     version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     at: Mapped[datetime]
     pages: Mapped[dict[str, Any]]  # lid to active, public and when it was published, as read after the batch
+
+
+class Notice(Base):
+    """What a person is to be told in the portal of one state of a run: written with it, sent by a job of its own.
+
+    Kept for a while after it was sent, so that the same state is told once however often a run comes back to it.
+    """
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        UniqueConstraint("run_id", "user_id", "about", "since"),
+        Index("ix_notices_due", "due_at", postgresql_where=text("fate is null")),
+        Index("ix_notices_told", "member_id", "user_id", "told_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    member_id: Mapped[str] = mapped_column(MEMBER, ForeignKey("portals.member_id", ondelete="CASCADE"))
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(BigInteger)  # 0: colleagues who could take over; who they are is asked later
+    about: Mapped[NoticeAbout]
+    since: Mapped[datetime]  # when that state of the run began
+    noted_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(server_default=text("0"))
+    told_at: Mapped[datetime | None]  # when nothing was left to do for it
+    fate: Mapped[NoticeFate | None]
 
 
 class MethodThrottle(Base):

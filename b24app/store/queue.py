@@ -20,6 +20,7 @@ from b24app.clock import Clock
 BEGIN, STEP, ENSURE, FORGET = "begin_run", "step_run", "ensure_run", "forget_portal"
 WORK_EVENT = "work_event"
 NEAR = timedelta(minutes=15)  # many times the pause between two looks for what is near
+SEND_NOTICES = "send_notices"
 WITH_JOBS = text(
     "select args->>'run' from procrastinate_jobs "
     "where status in ('todo', 'doing') and task_name = any(:tasks) and args->>'run' = any(:runs)"
@@ -86,6 +87,12 @@ class Queue:
         lock = f"events {member_id}"  # not scheduled ever: a job of a later time would hold up all with this lock
         self._app.configure_task(WORK_EVENT, allow_unknown=True, lock=lock, connection=raw).defer(event=event)
 
+    def send_notices(self, db: Session, member_id: str) -> None:
+        """Tell people of a portal what is due, in the turn of the portal's notices, which holds up no run."""
+        raw = db.connection().connection.driver_connection
+        lock = f"notices {member_id}"  # not scheduled ever, as with events
+        self._app.configure_task(SEND_NOTICES, allow_unknown=True, lock=lock, connection=raw).defer(portal=member_id)
+
     def _defer(self, db: Session, task: str, run: UUID, *, lock: str | None = None, at: datetime | None = None) -> None:
         raw = db.connection().connection.driver_connection
         self._app.configure_task(
@@ -116,9 +123,9 @@ def events_with_jobs(db: Session, events: Collection[int]) -> set[int]:
     return {int(event) for event in db.scalars(WITH_WORK, wanted)} if events else set()
 
 
-def portals_with_jobs(db: Session, portals: Collection[str]) -> set[str]:
-    """Which of these portals have a job that waits, or is being done, to forget them."""
-    wanted = {"name": "portal", "task": FORGET, "wanted": list(portals)}
+def portals_with_jobs(db: Session, portals: Collection[str], task: str = FORGET) -> set[str]:
+    """Which of these portals have a job of this task that waits or is being done; unless told, one to forget them."""
+    wanted = {"name": "portal", "task": task, "wanted": list(portals)}
     return set(db.scalars(WITH_WORK, wanted)) if portals else set()
 
 

@@ -1,13 +1,15 @@
 """The two pages Bitrix24 opens in its frame: the installer and the app; and what a plain browser sees there."""
 
+import re
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from flask import Blueprint, Response, current_app, g, redirect, request, url_for
 
 from b24app import i18n
 from b24app.bitrix.forms import FramePost, parse_frame
 from b24app.domain import N_, read_id
-from b24app.errors import AuthorizationUnavailable, InsufficientScope, Problem
+from b24app.errors import AuthorizationUnavailable, InsufficientScope, NotFound, Problem
 from b24app.portals.bindings import PLACEMENT
 from b24app.portals.installs import Changes, Opening
 from b24app.web import events, responses
@@ -17,6 +19,7 @@ from b24app.web.problems import button, facts, refuse
 from b24app.web.session import token_in_body
 from b24app.web.translation import _
 
+RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 blueprint = Blueprint("frames", __name__)
 
 
@@ -57,7 +60,7 @@ def app() -> Response:
     opening = services().installs.open(post, g.lang, request.remote_addr or "")
     _may_frame(opening)
     services().waiting.resume_for(opening.user)
-    return shell(opening, token_in_body(session_tokens(), opening), _start_url(post))
+    return shell(opening, token_in_body(session_tokens(), opening), _start_url(post, opening))
 
 
 @blueprint.post("/session")
@@ -137,14 +140,28 @@ def _read_post() -> FramePost:
     return post
 
 
-def _start_url(post: FramePost) -> str:
-    """Where the page begins: the list, or the very page whose settings the app was opened from."""
+def _start_url(post: FramePost, opening: Opening) -> str:
+    """Where the page begins: the list, the very page whose settings the app was opened from, or the run that a link
+    names. Whoever sends a link chooses its parameters: they only choose what is shown (12.5).
+    """
     if post.placement.upper() != PLACEMENT:
-        return url_for("pages.listed")
+        run_id = _linked_run(post, opening)
+        return url_for("runs.one", run_id=run_id, from_notice=1) if run_id else url_for("pages.listed")
     lid, site = (read_id(post.placement_options.get(name)) for name in ("LID", "SITE_ID"))
     if lid:
         return url_for("pages.one", lid=lid)
     return url_for("pages.listed", site=site, any_kind=1) if site else url_for("pages.listed")
+
+
+def _linked_run(post: FramePost, opening: Opening) -> UUID | None:
+    """The run that a notice's link opens, if it is one of this portal."""
+    named = post.placement_options.get("run")
+    if not isinstance(named, str) or not RUN_ID.fullmatch(named):
+        return None
+    try:
+        return services().runs.get(services().users.actor(opening.user), UUID(named)).id
+    except NotFound:
+        return None
 
 
 def _may_frame(opening: Opening) -> None:

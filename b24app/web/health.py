@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g
 
-from b24app.domain import APP_SCOPE, N_
+from b24app.domain import APP_SCOPE, N_, NOTICE_SCOPE
 from b24app.errors import PortalError, error_for
 from b24app.portals.bindings import PLACEMENT
 from b24app.portals.health import Health, Repair
@@ -64,6 +64,10 @@ def _shape(seen: Health) -> dict[str, Any]:
                 {"method": each.method, "operating_seconds": round(each.seconds, 2), "limit": each.limit}
                 for each in seen.operating
             ],
+        },
+        "notices": {
+            "scope": NOTICE_SCOPE, "granted": seen.tells_people, "sent_7_days": seen.notices.sent,
+            "refused_7_days": seen.notices.refused, "lost_7_days": seen.notices.lost, "waiting": seen.notices.waiting,
         },
         "suspended": stopped and facts(error_for(stopped, 401)),
     }  # fmt: skip

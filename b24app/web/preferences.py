@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from b24app.domain import NoticeWish
 from b24app.users import Preference
 from b24app.web.current import require_session, services
 from b24app.web.forms import body, read
@@ -20,6 +21,7 @@ class Preferences(BaseModel):
     theme: Literal["light", "dark"] | None = None
     zone: Zone | None = None  # IANA, or `portal`
     browser_zone: Zone | None = None
+    notices: NoticeWish | None = None
 
 
 blueprint = Blueprint("preferences", __name__)
@@ -29,5 +31,5 @@ blueprint.before_request(require_session)
 @blueprint.put("/preferences")
 def change() -> Response:
     wish = read(Preferences, body())
-    services().users.prefer(g.actor.user, Preference(wish.theme, wish.zone, wish.browser_zone))
+    services().users.prefer(g.actor.user, Preference(wish.theme, wish.zone, wish.browser_zone, wish.notices))
     return Response(status=204)

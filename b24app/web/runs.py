@@ -117,6 +117,7 @@ class ItemsQuery(BaseModel):
     items: Annotated[str, StringConstraints(pattern="^(all|failed)$")] = "all"
     after: Number = Field(-1, ge=-1, le=10_000)  # an item's position
     limit: Number | None = Field(None, ge=1, le=1000)
+    from_notice: bool = False  # a notice in the portal led here
 
 
 class MoveForm(BaseModel):
@@ -293,6 +294,8 @@ def _answer(run_id: UUID, status: int) -> Response:
     concerned = g.actor.user_id in (run.created_by, run.acting_as) and g.actor.user_id not in view.run.seen_by
     if view.run.state.is_final and concerned:
         services().runs.mark_seen(g.actor, run_id)
+    if view.run.state.is_final or view.run.state is RunState.WAITING or view.run.doubt is not None:
+        services().notices.seen(g.actor, run_id)
     if responses.wants_json():
         reply = responses.json(serializers.run(view), status)
     else:
@@ -326,6 +329,7 @@ def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Resp
         at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
         which=query.items, after=query.after, limit=limit, scheduled_count=services().runs.scheduled_count(g.actor),
         worker=_silent_worker() if moving or run.state is RunState.SCHEDULED else None,
+        notices=services().users.wanted_notices(g.actor.user) if query.from_notice else None,
     )  # fmt: skip
 
 

@@ -58,6 +58,22 @@ def test_without_the_scope_the_installer_names_what_is_missing_and_who_can_help(
     assert "Market → Installed" in answer.text
 
 
+def test_the_installer_names_both_permissions_and_what_each_is_for(app: Flask, standin: StandIn):
+    portal = standin.portals[0]
+    portal.install()
+    without = Person(app, portal, "admin").install().text
+    portal.scope(["landing", "im"])
+
+    granted = Person(app, portal, "admin").install().text
+
+    for page in (without, granted):
+        assert "To list, unpublish and publish pages." in page
+        assert "Permission to send notices" in page
+        assert 'data-ready="yes"' in page
+    assert "To notify people in the portal about their schedules." in granted
+    assert "An administrator can grant it by updating or reinstalling the app." in without
+
+
 def test_opening_costs_two_requests_first_one_with_a_fresh_token_and_none_with_a_known_one(
     standin: StandIn, app: Flask, ada: Person
 ):

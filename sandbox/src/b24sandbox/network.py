@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from b24sandbox.portal_ui import views
+from b24sandbox.portal_ui import bell, views
 from b24sandbox.protocol import frame, oauth, rest
 from b24sandbox.server.http import Application, Listener, Request, Response, front_end
 from b24sandbox.server.proxy import OAUTH_NAMES, Proxy
@@ -120,6 +120,8 @@ class PortalServer:
             return frame.described(self.world, portal, request)
         if request.path == "/_standin/command" and request.verb == "POST":
             return frame.command(self.world, portal, request)
+        if request.path == bell.PATH and request.verb in ("GET", "POST"):
+            return bell.answer(self.world, portal, request)
         picture = request.path.endswith(f"/{PREVIEW}")
         found = page_at(portal, request.path.removesuffix(PREVIEW) if picture else request.path)
         shown = replace(request, path=f"/{'previews' if picture else 'pages'}/{found}") if found else request

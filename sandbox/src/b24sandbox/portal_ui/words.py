@@ -40,31 +40,34 @@ HTML_LANG: Mapping[str, str] = {
 RIGHT_TO_LEFT = frozenset({"ar"})
 
 SECTIONS = ("feed", "chat", "calendar", "tasks", "crm", "sites", "app", "drive", "market", "company")
-_KEYS = ("feed", "chat", "calendar", "tasks", "crm", "sites", "drive", "market", "company", "search", "settings")
+_KEYS = (
+    "feed", "chat", "calendar", "tasks", "crm", "sites", "drive", "market", "company", "search", "settings", "notices",
+)  # fmt: skip
 _WORDS: Mapping[str, str] = {
-    "en": "Feed|Chat and calls|Calendar|Tasks|CRM|Sites|Drive|Market|Company|Find people, documents and more|Settings",
+    "en": "Feed|Chat and calls|Calendar|Tasks|CRM|Sites|Drive|Market|Company|Find people, documents and more"
+    "|Settings|Notifications",
     "de": "Feed|Chat und Anrufe|Kalender|Aufgaben|CRM|Websites|Drive|Market|Unternehmen"
-    "|Personen, Dokumente und mehr finden|Einstellungen",
+    "|Personen, Dokumente und mehr finden|Einstellungen|Mitteilungen",
     "fr": "Fil d’actualités|Chat et appels|Calendrier|Tâches|CRM|Sites|Drive|Market|Entreprise"
-    "|Trouver des personnes, des documents…|Paramètres",
+    "|Trouver des personnes, des documents…|Paramètres|Notifications",
     "la": "Noticias|Chat y llamadas|Calendario|Tareas|CRM|Sitios|Drive|Market|Compañía"
-    "|Buscar personas, documentos y más|Configuración",
+    "|Buscar personas, documentos y más|Configuración|Notificaciones",
     "br": "Feed|Bate-papo e chamadas|Calendário|Tarefas|CRM|Sites|Drive|Market|Empresa"
-    "|Encontrar pessoas, documentos e mais|Configurações",
+    "|Encontrar pessoas, documentos e mais|Configurações|Notificações",
     "it": "Feed|Chat e chiamate|Calendario|Incarichi|CRM|Siti|Drive|Market|Azienda|Cerca persone, documenti e altro"
-    "|Impostazioni",
+    "|Impostazioni|Notifiche",
     "pl": "Aktualności|Czat i rozmowy|Kalendarz|Zadania|CRM|Strony|Dysk|Market|Firma|Znajdź osoby, dokumenty i więcej"
-    "|Ustawienia",
+    "|Ustawienia|Powiadomienia",
     "tr": "Akış|Sohbet ve aramalar|Takvim|Görevler|CRM|Siteler|Drive|Market|Şirket|Kişi, belge ve daha fazlasını bul"
-    "|Ayarlar",
+    "|Ayarlar|Bildirimler",
     "ru": "Лента|Чат и звонки|Календарь|Задачи|CRM|Сайты|Диск|Маркет|Компания"
-    "|Искать людей, документы и прочее|Настройки",
+    "|Искать людей, документы и прочее|Настройки|Уведомления",
     "ua": "Стрічка|Чат і дзвінки|Календар|Завдання|CRM|Сайти|Диск|Маркет|Компанія|Шукати людей, документи та інше"
-    "|Налаштування",
+    "|Налаштування|Сповіщення",
     "ar": "آخر الأخبار|الدردشة والمكالمات|التقويم|المهام|CRM|المواقع|Drive|Market|الشركة|ابحث عن أشخاص ومستندات وغيرها"
-    "|الإعدادات",
-    "ja": "フィード|チャットと通話|カレンダー|タスク|CRM|サイト|ドライブ|マーケット|会社|人や文書などを検索|設定",
-    "sc": "动态|聊天和通话|日历|任务|CRM|网站|网盘|应用市场|公司|查找人员、文档等|设置",
+    "|الإعدادات|الإشعارات",
+    "ja": "フィード|チャットと通話|カレンダー|タスク|CRM|サイト|ドライブ|マーケット|会社|人や文書などを検索|設定|通知",
+    "sc": "动态|聊天和通话|日历|任务|CRM|网站|网盘|应用市场|公司|查找人员、文档等|设置|通知",
 }
 
 

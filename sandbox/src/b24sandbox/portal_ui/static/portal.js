@@ -1,5 +1,6 @@
 // A portal page: the app in its place, the sliders of Sites, the Market's buttons, and the stand-in's bar.
 import { openAutomation } from './automation.js'
+import { openBell } from './bell.js'
 import { commands } from './commands.js'
 import { control } from './control.js'
 import { news } from './dialogs.js'
@@ -77,6 +78,7 @@ if (clock) { tick(); setInterval(tick, 10_000) }
 
 control.connect(boot.control)
 openRemote(boot)
+openBell(boot)
 if (boot.automation) openAutomation(boot)
 if (boot.section === 'app') openApp()
 if (boot.section === 'sites' && boot.settings.site) openSettings(boot.settings.site, boot.settings.lid, boot.placement === 'LANDING_SETTINGS' ? 'app' : 'basic')
