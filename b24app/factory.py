@@ -17,6 +17,8 @@ from b24app.errors import AppBusy, BadForm, PortalBusy
 from b24app.services import Services
 from b24app.store.db import NoConnection
 from b24app.web import (
+    calendar,
+    calendar_files,
     events,
     exports,
     forms,
@@ -38,7 +40,21 @@ from b24app.web.session import hand_out_fresh_token
 logger = structlog.get_logger()
 ROOT = Path(__file__).parent
 MANIFEST = ROOT / "static" / "dist" / "manifest.json"
-BLUEPRINTS = (frames, events, oauth, ops, pages, runs, exports, notifications, health, request_log, preferences)
+BLUEPRINTS = (
+    frames,
+    events,
+    oauth,
+    ops,
+    pages,
+    runs,
+    calendar,
+    calendar_files,
+    exports,
+    notifications,
+    health,
+    request_log,
+    preferences,
+)
 UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all the time, and nobody would read it
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
 RETRY_SECONDS = 5

@@ -3,7 +3,7 @@
 A file holds what its reader may see on the screen, and nothing more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -16,8 +16,9 @@ from b24app.web import serializers, translation
 from b24app.web.csv import Column, csv_file
 from b24app.web.current import require_session, services
 from b24app.web.forms import read
-from b24app.web.runs import ItemsQuery, ListQuery, titles
+from b24app.web.runs import ItemsQuery, ListQuery
 from b24app.web.shapes import ItemShape, ProblemShape
+from b24app.web.sight import sight
 from b24app.web.translation import _
 
 PIECE_RUNS, PIECE_ITEMS = 200, 1000
@@ -40,10 +41,11 @@ ITEM_STATES = {
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run as a row; `title` names its only page, where it has just one."""
+    """One run as a row; `title` names its only page, where it has just one; `sites` are those the reader may see."""
 
     view: RunView
     title: str | None
+    sites: Sequence[str] = ()
 
     @property
     def run(self) -> Run:
@@ -73,11 +75,13 @@ RUN_COLUMNS: tuple[Column[RunLine], ...] = (
     Column("id", None, lambda line: line.run.id),
     Column("action", N_("Action"), lambda line: line.run.action.value, lambda line: _(ACTIONS[line.run.action])),
     Column(None, N_("Page"), lambda line: line.title),
+    Column(None, N_("Sites"), lambda line: ", ".join(line.sites)),
     Column("kind", None, lambda line: line.run.kind.value),
     Column("state", N_("Result"), lambda line: line.run.state.value, lambda line: _(STATES[line.run.state])),
     Column("at", N_("Set for"), lambda line: line.run.at, is_time=True),
     Column("until", N_("Comes back"), lambda line: line.run.until, is_time=True),
     Column("zone", None, lambda line: line.run.zone),
+    Column("name", N_("Campaign"), lambda line: line.run.name),
     Column("reason", N_("Reason"), lambda line: line.run.reason),
     Column("created_by", N_("Started by"), lambda line: line.run.created_name),
     Column("created_by_id", None, lambda line: line.run.created_by),
@@ -134,8 +138,8 @@ def _runs(wanted: RunFilter) -> Iterator[RunLine]:
     following = wanted.after
     while True:
         views, following = services().runs.listed(g.actor, replace(wanted, after=following))
-        named = titles(views)
-        yield from (RunLine(view, named.get(view.run.id)) for view in views)
+        seen = sight(views)
+        yield from (RunLine(view, seen.titles.get(view.run.id), seen.sites.get(view.run.id, ())) for view in views)
         if following is None:
             return
 

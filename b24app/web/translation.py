@@ -9,6 +9,8 @@ from b24app import i18n
 from b24app.domain import N_, Actor
 from b24app.services import Services
 
+WEEK_DAYS = 7
+
 
 def lang() -> str:
     """The asker's language; English outside a request and before anybody is known."""
@@ -43,6 +45,54 @@ def when(moment: datetime | str | None, zone_name: str | None = None) -> str:
     days, date, time = i18n.when(value, lang(), zone_name or zone(), _now())
     near = {-1: N_("Yesterday, %(time)s"), 0: N_("Today, %(time)s"), 1: N_("Tomorrow, %(time)s")}.get(days)
     return _(near, time=time) if near else _("%(date)s, %(time)s", date=date, time=time)
+
+
+def at_clock(moment: datetime, zone_name: str | None = None) -> str:
+    """A moment within a sentence: "today at 23:59", "Monday at 8:00", "7 Dec at 8:00"."""
+    shown = zone_name or zone()
+    days, date, time = i18n.when(moment, lang(), shown, _now())
+    near = {0: N_("today at %(time)s"), 1: N_("tomorrow at %(time)s")}.get(days)
+    if near:
+        return _(near, time=time)
+    here = moment.astimezone(i18n.zone(shown)).date()
+    on = i18n.weekday_name(here, lang()) if 1 < days < WEEK_DAYS else date
+    return _(N_("%(day)s at %(time)s"), day=on, time=time)
+
+
+def zone_by_name(zone_name: str | None) -> str:
+    """A zone as people call it: "London time"; an offset as it is."""
+    city = i18n.city(zone_name or zone(), lang())
+    return _(N_("%(city)s time"), city=city) if city else offset(zone_name)
+
+
+def day_heading(value: date) -> str:
+    """A day as the heading of a list: "Today", "Tomorrow", "Monday, December 7", with the year where it is another."""
+    today = _now().astimezone(i18n.zone(zone())).date()
+    near = {0: N_("Today"), 1: N_("Tomorrow"), -1: N_("Yesterday")}.get((value - today).days)
+    said = i18n.weekday(value, lang(), whole=True)
+    if near:
+        return f"{_(near)}, {i18n.day(value, lang())}"
+    return said if value.year == today.year else f"{said}, {value.year}"
+
+
+def weekday(value: date) -> str:
+    """The day of the week, short."""
+    return i18n.weekday(value, lang())
+
+
+def month(value: date) -> str:
+    """A month by name, with its year."""
+    return i18n.month(value, lang())
+
+
+def days(first: date, last: date) -> str:
+    """From one day to another."""
+    return i18n.days(first, last, lang())
+
+
+def clock(moment: datetime) -> str:
+    """The time of day, in the zone the moment is in."""
+    return i18n.clock(moment, lang())
 
 
 def in_cell(moment: datetime) -> str:
@@ -94,4 +144,6 @@ def _now() -> datetime:
 def register(app: Flask) -> None:
     """Give templates their words."""
     app.jinja_env.globals.update(_=_, gettext=_, ngettext=ngettext, lang=lang, direction=lambda: i18n.direction(lang()))
-    app.jinja_env.filters.update(when=when, day=day, number=number, offset=offset)
+    app.jinja_env.filters.update(
+        when=when, day=day, day_heading=day_heading, weekday=weekday, clock=clock, number=number, offset=offset
+    )
