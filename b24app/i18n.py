@@ -11,7 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_interval, format_skeleton, format_time, format_timedelta, get_timezone_location
+from babel.dates import (
+    format_date,
+    format_interval,
+    format_skeleton,
+    format_time,
+    format_timedelta,
+    get_timezone_location,
+)
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, get_decimal_symbol
@@ -107,14 +114,25 @@ def day(value: date, lang: str) -> str:
     return str(format_skeleton("MMMd", value, locale=locale(lang)))
 
 
-def weekday(value: date, lang: str, *, whole: bool = False) -> str:
-    """The day of the week: "Mon", or "Monday, 7 December"."""
-    return str(format_skeleton("MMMMEEEEd" if whole else "E", value, locale=locale(lang)))
+def weekday(value: date, lang: str) -> str:
+    """The day of the week, short: "Mon"."""
+    return str(format_skeleton("E", value, locale=locale(lang)))
+
+
+def day_of_week(value: date, lang: str) -> str:
+    """A day with its day of the week: "Mon, 7 Dec"."""
+    return str(format_skeleton("MMMEd", value, locale=locale(lang)))
+
+
+def whole_day(value: date, lang: str, *, with_year: bool) -> str:
+    """A day in full: "Monday, 7 December"."""
+    skeleton = "yMMMMd" if with_year else "MMMMd"
+    return f"{weekday_name(value, lang)}, {format_skeleton(skeleton, value, locale=locale(lang))}"
 
 
 def weekday_name(value: date, lang: str) -> str:
     """The day of the week: "Monday"."""
-    return str(format_skeleton("EEEE", value, locale=locale(lang)))
+    return format_date(value, "EEEE", locale=locale(lang))
 
 
 def city(zone_name: str | None, lang: str) -> str | None:

@@ -9,7 +9,7 @@ from b24app import i18n
 from b24app.domain import N_, Actor
 from b24app.services import Services
 
-WEEK_DAYS = 7
+WEEK_DAYS, EVENING = 7, 18
 
 
 def lang() -> str:
@@ -51,11 +51,12 @@ def at_clock(moment: datetime, zone_name: str | None = None) -> str:
     """A moment within a sentence: "today at 23:59", "Monday at 8:00", "7 Dec at 8:00"."""
     shown = zone_name or zone()
     days, date, time = i18n.when(moment, lang(), shown, _now())
-    near = {0: N_("today at %(time)s"), 1: N_("tomorrow at %(time)s")}.get(days)
+    here = moment.astimezone(i18n.zone(shown))
+    today = N_("tonight at %(time)s") if here.hour >= EVENING else N_("today at %(time)s")
+    near = {0: today, 1: N_("tomorrow at %(time)s")}.get(days)
     if near:
         return _(near, time=time)
-    here = moment.astimezone(i18n.zone(shown)).date()
-    on = i18n.weekday_name(here, lang()) if 1 < days < WEEK_DAYS else date
+    on = i18n.weekday_name(here.date(), lang()) if 1 < days < WEEK_DAYS else date
     return _(N_("%(day)s at %(time)s"), day=on, time=time)
 
 
@@ -69,10 +70,17 @@ def day_heading(value: date) -> str:
     """A day as the heading of a list: "Today", "Tomorrow", "Monday, December 7", with the year where it is another."""
     today = _now().astimezone(i18n.zone(zone())).date()
     near = {0: N_("Today"), 1: N_("Tomorrow"), -1: N_("Yesterday")}.get((value - today).days)
-    said = i18n.weekday(value, lang(), whole=True)
     if near:
         return f"{_(near)}, {i18n.day(value, lang())}"
-    return said if value.year == today.year else f"{said}, {value.year}"
+    return i18n.whole_day(value, lang(), with_year=value.year != today.year)
+
+
+def on_day(moment: datetime) -> str:
+    """A moment in the zone it is in, with its day of the week: "Today, 18:00", "Mon, 7 Dec, 18:00"."""
+    days = (moment.date() - _now().astimezone(moment.tzinfo).date()).days
+    if days in (-1, 0, 1) or moment.year != _now().astimezone(moment.tzinfo).year:
+        return when(moment)
+    return _(N_("%(date)s, %(time)s"), date=i18n.day_of_week(moment.date(), lang()), time=clock(moment))
 
 
 def weekday(value: date) -> str:
@@ -145,5 +153,12 @@ def register(app: Flask) -> None:
     """Give templates their words."""
     app.jinja_env.globals.update(_=_, gettext=_, ngettext=ngettext, lang=lang, direction=lambda: i18n.direction(lang()))
     app.jinja_env.filters.update(
-        when=when, day=day, day_heading=day_heading, weekday=weekday, clock=clock, number=number, offset=offset
+        when=when,
+        day=day,
+        day_heading=day_heading,
+        weekday=weekday,
+        clock=clock,
+        on_day=on_day,
+        number=number,
+        offset=offset,
     )

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.people import Person
