@@ -21,7 +21,8 @@ export function showTicked() {
 
 document.addEventListener('change', ({ target }) => {
   if (!target.closest?.('#entries')) return
-  if (target.id === 'select-entries') findAll('#entries input[name=ids]').forEach((box) => (box.checked = target.checked))
+  const isHead = target.id === 'select-entries'
+  if (isHead) findAll('#entries input[name=ids]').forEach((box) => (box.checked = target.checked))
   showTicked()
 })
 

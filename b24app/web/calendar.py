@@ -354,10 +354,10 @@ def _count_said(number: int, days: int | None) -> str:
     span = i18n.span(timedelta(days=abs(days)), translation.lang())
     if days > 0:
         return ngettext(
-            "%(num)s schedule moved %(span)s later.", "%(num)s schedules moved %(span)s later.", number, span=span
+            "%(num)s schedule is now %(span)s later.", "%(num)s schedules are now %(span)s later.", number, span=span
         )
     return ngettext(
-        "%(num)s schedule moved %(span)s earlier.", "%(num)s schedules moved %(span)s earlier.", number, span=span
+        "%(num)s schedule is now %(span)s earlier.", "%(num)s schedules are now %(span)s earlier.", number, span=span
     )
 
 
