@@ -10,6 +10,10 @@ import './js/selection.js'
 import './js/dialog.js'
 import './js/download.js'
 import './js/frame-height.js'
+import { find } from './js/dom.js'
 import { refresh } from './js/views.js'
+
+// What only the calendar needs comes with the calendar.
+document.addEventListener('htmx:after:swap', () => find('[data-calendar]') && import('./js/calendar.js'))
 
 refresh()

@@ -20,6 +20,8 @@ from b24app.store.db import DatabaseFailure, NoConnection, is_passing
 from b24app.store.heartbeat import NotReady, ready
 from b24app.store.schema import TablesDiffer
 from b24app.web import (
+    calendar,
+    calendar_files,
     events,
     exports,
     forms,
@@ -43,7 +45,21 @@ from b24app.web.session import hand_out_fresh_token
 logger = structlog.get_logger()
 ROOT = Path(__file__).parent
 MANIFEST = ROOT / "static" / "dist" / "manifest.json"
-BLUEPRINTS = (frames, events, oauth, ops, pages, runs, exports, notifications, health, request_log, preferences)
+BLUEPRINTS = (
+    frames,
+    events,
+    oauth,
+    ops,
+    pages,
+    runs,
+    calendar,
+    calendar_files,
+    exports,
+    notifications,
+    health,
+    request_log,
+    preferences,
+)
 UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all the time, and nobody would read it
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
 RETRY_SECONDS, UPDATING_SECONDS = 5, 30

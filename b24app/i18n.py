@@ -11,10 +11,17 @@ from functools import lru_cache
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_skeleton, format_time, format_timedelta
+from babel.dates import (
+    format_date,
+    format_interval,
+    format_skeleton,
+    format_time,
+    format_timedelta,
+    get_timezone_location,
+)
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, get_decimal_symbol
 from babel.support import NullTranslations, Translations
 
 from b24app import zones
@@ -105,6 +112,70 @@ def when(moment: datetime, lang: str, zone_name: str | None, now: datetime) -> t
 def day(value: date, lang: str) -> str:
     """A day without a time, as short as the language allows: "9 Nov"."""
     return str(format_skeleton("MMMd", value, locale=locale(lang)))
+
+
+def weekday(value: date, lang: str) -> str:
+    """The day of the week, short: "Mon"."""
+    return str(format_skeleton("E", value, locale=locale(lang)))
+
+
+def day_of_week(value: date, lang: str) -> str:
+    """A day with its day of the week: "Mon, 7 Dec"."""
+    return str(format_skeleton("MMMEd", value, locale=locale(lang)))
+
+
+def whole_day(value: date, lang: str, *, with_year: bool) -> str:
+    """A day in full: "Monday, 7 December"."""
+    skeleton = "yMMMMd" if with_year else "MMMMd"
+    return f"{weekday_name(value, lang)}, {format_skeleton(skeleton, value, locale=locale(lang))}"
+
+
+def weekday_name(value: date, lang: str) -> str:
+    """The day of the week: "Monday"."""
+    return format_date(value, "EEEE", locale=locale(lang))
+
+
+def city(zone_name: str | None, lang: str) -> str | None:
+    """The city by which a zone is known; None for an offset, UTC and what nobody knows."""
+    known = zones.understood(zone_name)
+    if known is None or "/" not in known or known.startswith("Etc/"):
+        return None
+    try:
+        return str(get_timezone_location(known, locale=locale(lang), return_city=True))
+    except LookupError:
+        return None
+
+
+def first_week_day(lang: str) -> int:
+    """With which day weeks begin where the language is at home; Monday is 0."""
+    return int(locale(lang).first_week_day)
+
+
+def month(value: date, lang: str) -> str:
+    """A month by name: "November 2026"."""
+    return str(format_skeleton("yMMMM", value, locale=locale(lang)))
+
+
+def days(first: date, last: date, lang: str) -> str:
+    """From one day to another: "Nov 30 – Dec 6, 2026"."""
+    return str(format_interval(first, last, "yMMMd", locale=locale(lang)))
+
+
+def clock(moment: datetime, lang: str) -> str:
+    """The time of day of a moment in its own zone."""
+    return format_time(moment, "short", locale=locale(lang)).replace(NARROW_SPACE, FIXED_SPACE)
+
+
+def in_cell(moment: datetime, lang: str, zone_name: str | None) -> str:
+    """A moment as a spreadsheet of that language reads it as one: "29.11.2026 18:00"."""
+    here = moment.astimezone(zone(zone_name))
+    time = format_time(here, "short", locale=locale(lang)).replace(NARROW_SPACE, " ").replace(FIXED_SPACE, " ")
+    return f"{format_skeleton('yMd', here, locale=locale(lang))} {time}"
+
+
+def decimal_sign(lang: str) -> str:
+    """What stands before the tenths: "." or ",", or the language's own."""
+    return str(get_decimal_symbol(locale(lang)))
 
 
 def span(length: timedelta, lang: str, *, ahead: bool = False) -> str:

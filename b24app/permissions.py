@@ -82,6 +82,11 @@ class Permissions:
         rights = self._rights(actor, [(run.kind, site) for site in sites], REQUESTS)
         return frozenset(site for (_, site), codes in rights.items() if "read" in codes)
 
+    def readable(self, actor: Actor, places: Iterable[Place]) -> frozenset[Place]:
+        """Those of the sites whose pages this person may see, as far as one question tells."""
+        rights = self._rights(actor, list(dict.fromkeys(places)), 1)
+        return frozenset(place for place, codes in rights.items() if "read" in codes)
+
     def publishable(self, actor: Actor, places: Iterable[Place]) -> frozenset[Place]:
         """Those of the sites on which this person may publish, as far as one question tells."""
         rights = self._rights(actor, list(dict.fromkeys(places)), 1)

@@ -24,6 +24,7 @@ from b24app.portals.sign_in import SignIn
 from b24app.portals.status import PortalStatus
 from b24app.portals.verification import Verifier
 from b24app.request_log import RequestLog, RequestRecorder
+from b24app.runs.agenda import Agenda
 from b24app.runs.batches import Batches
 from b24app.runs.executor import Executor
 from b24app.runs.notices import Notices
@@ -32,6 +33,7 @@ from b24app.runs.orders import Orders
 from b24app.runs.preflight import Preflight
 from b24app.runs.queries import RunQueries
 from b24app.runs.schedule import Schedule
+from b24app.runs.search import Search
 from b24app.runs.statistics import Statistics
 from b24app.runs.waiting import Recovery, WaitingRuns
 from b24app.store import embedded
@@ -68,6 +70,8 @@ class Services:
     notifications: Notifications
     notices: Notices
     statistics: Statistics
+    agenda: Agenda
+    search: Search
     installs: Installs
     install_events: InstallEvents
     inbox: Inbox
@@ -144,6 +148,8 @@ def build(
         notifications=Notifications(store, runs, permissions, clock),
         notices=Notices(config.b24_client_id, store, queue, tokens, system_user, permissions, clock),
         statistics=Statistics(store, clock),
+        agenda=Agenda(store, clock),
+        search=Search(store),
         installs=installs,
         install_events=InstallEvents(store, verifier, inbox, installs, removal, status, waiting, system_user, clock),
         inbox=inbox,

@@ -15,6 +15,9 @@ from b24app.domain import N_
 from b24app.errors import BadForm
 
 FURTHEST_YEARS = 5
+PAST = N_("The time has already passed. Nothing was ordered.")
+TOO_FAR = N_("The time is more than five years away. Nothing was ordered.")
+SKIPPED = N_("On that day the clock is put forward and skips this time. Nothing was ordered.")
 GRACE = timedelta(minutes=1)  # a time less than this ago counts as now
 FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?")
 
@@ -70,7 +73,7 @@ def resolve(wall: datetime, zone: tzinfo) -> datetime:
         return instant
     raise BadForm(
         "time_does_not_exist",
-        detail=N_("On that day the clock is put forward and skips this time. Nothing was ordered."),
+        detail=SKIPPED,
         remedy=N_("Choose another time; the suggestion is the same moment after the change."),
         suggestion=existing.replace(tzinfo=None).isoformat(timespec="minutes"),
     )
@@ -101,12 +104,10 @@ def _as_utc(said: datetime) -> datetime:
 
 def _within_reach(when: ScheduledTime, now: datetime) -> ScheduledTime:
     if when.instant <= now - GRACE:
-        raise BadForm(
-            detail=N_("The time has already passed. Nothing was ordered."), remedy=N_("Choose a time in the future.")
-        )
+        raise BadForm(detail=PAST, remedy=N_("Choose a time in the future."))
     if when.instant > _furthest(now):
         raise BadForm(
-            detail=N_("The time is more than five years away. Nothing was ordered."),
+            detail=TOO_FAR,
             remedy=N_("Choose an earlier time."),
         )
     return when

@@ -1,21 +1,21 @@
-"""Orders: place one, cancel, move, retry, undo.
+"""Orders: place one, cancel, move, change, retry, undo.
 
 A run and its job are written in one transaction, so neither exists without the other. What a run did stays; a retry or
 an undo is a new run that names the old one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
 from b24app.domain import N_, Action, Actor, ItemState, Kind, RunState
-from b24app.errors import BadForm, IdempotencyKeyReused, NotPossibleNow, SessionExpired
+from b24app.errors import BadForm, IdempotencyKeyReused, NotAllowed, NotPossibleNow, SessionExpired
 from b24app.pages import Page, PageList, Pages
 from b24app.runs import quotas, windows
 from b24app.runs.executor import Executor
@@ -52,11 +52,27 @@ class Order:
     until: ScheduledTime | None = None
     zone: str | None = None
     reason: str | None = None
+    name: str | None = None
 
     @property
     def is_one_page_now(self) -> bool:
         """Done while the person waits."""
         return self.at is None and len(self.lids) == 1
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a person wants otherwise of a scheduled order. None leaves a text as it is, an empty one takes it away."""
+
+    name: str | None = None
+    reason: str | None = None
+    add: tuple[int, ...] = ()
+    remove: frozenset[int] = frozenset()
+
+    @property
+    def is_about_pages(self) -> bool:
+        """Pages come or go."""
+        return bool(self.add or self.remove)
 
 
 @dataclass(frozen=True)
@@ -190,6 +206,7 @@ class Orders:
             until=order.until and order.until.instant,
             until_wall=order.until and order.until.wall_time,
             zone=order.zone,
+            name=order.name,
             reason=order.reason,
             created_by=actor.user_id,
             created_name=actor.name,
@@ -265,6 +282,61 @@ class Orders:
                 for each in halves.firsts:
                     each.until, each.until_wall = until.instant, until.wall_time
 
+    def change(self, actor: Actor, run_id: UUID, wanted: Change) -> None:
+        """Another name, another reason, pages more or less, of what is scheduled; both halves of a "down until" alike.
+
+        Pages are changed while the first half has not begun. Somebody else's rights do the work, so who is not the one
+        it acts as adds only what they may change themselves.
+        Raises NotPossibleNow, NotAllowed, TooManyOrders, and BadForm where no page would be left, or too many.
+        """
+        with self._store.begin() as db:
+            kind = run_of(db, actor, run_id).kind
+        known = self._pages.all_of(actor, kind) if wanted.add else None
+        self._change(actor, run_id, wanted, known)
+
+    @repeated
+    def _change(self, actor: Actor, run_id: UUID, wanted: Change, known: PageList | None) -> None:
+        with self._store.begin() as db:
+            self._hold_open(db, actor)
+            halves = pair(db, run_of(db, actor, run_id).id)
+            first, back = halves.first, halves.back
+            if halves.run.state is not RunState.SCHEDULED:
+                raise NotPossibleNow()
+            if wanted.is_about_pages:
+                if first.state is not RunState.SCHEDULED or not all(r.state is RunState.SCHEDULED for r in halves.open):
+                    raise NotPossibleNow(
+                        detail=N_("Its pages are already unpublished or published. Nothing was changed.")
+                    )
+                new = self._added(db, actor, first, wanted, known)
+                for run in filter(None, (first, back)):
+                    _change_items(db, run, wanted.remove, new)
+            for run in halves.open:
+                run.name = run.name if wanted.name is None else wanted.name or None
+                run.reason = run.reason if wanted.reason is None else wanted.reason or None
+
+    def _added(
+        self, db: Session, actor: Actor, first: Run, wanted: Change, known: PageList | None
+    ) -> Sequence[RunItem]:
+        """The items of the pages that come to it, once it is sure that the change may be made."""
+        held = set(db.scalars(select(RunItem.lid).where(RunItem.run_id == first.id)))
+        new = [lid for lid in dict.fromkeys(wanted.add) if lid not in held]
+        left = len(held - wanted.remove) + len(set(new) - wanted.remove)
+        if left == 0:
+            raise BadForm(
+                detail=N_("No page would be left. Nothing was changed."),
+                remedy=N_("Cancel the schedule if it is no longer wanted."),
+            )
+        if left > MOST_PAGES:
+            raise BadForm(detail=N_("A schedule has at most 5,000 pages. Nothing was changed."))
+        if not new:
+            return ()
+        quotas.check_pages(db, actor.member_id, len(new), self._clock())
+        pages = known.by_lid() if known else {}
+        if actor.user_id != first.acting_as and not all(lid in pages and pages[lid].may(first.action) for lid in new):
+            raise NotAllowed()
+        read_at = known.read_at if known else self._clock()
+        return [_item(0, lid, pages.get(lid), read_at) for lid in new if lid not in wanted.remove]
+
     def _set_for(self, db: Session, run: Run, when: ScheduledTime, zone: str | None) -> None:
         run.at, run.at_wall, run.zone = when.instant, when.wall_time, zone or run.zone
         self._queue.begin_instead(db, run.id, at=when.instant)
@@ -309,7 +381,8 @@ class Orders:
             ).all()
             if not rows:
                 raise NotPossibleNow()
-            order = Order(OPPOSITE[old.action] if undo else old.action, old.kind, tuple(row.lid for row in rows))
+            action = OPPOSITE[old.action] if undo else old.action
+            order = Order(action, old.kind, tuple(row.lid for row in rows), name=old.name)
             run = self._run(actor, order, None)
             if undo:
                 run.undoes, items = old.id, [_turned(number, row, readable) for number, row in enumerate(rows)]
@@ -375,6 +448,19 @@ def _repeated(position: int, row: RunItem, readable: Collection[int] | None) -> 
     item = _copy(position, row, readable)
     item.expected, item.baseline = row.expected, row.baseline
     return item
+
+
+def _change_items(db: Session, run: Run, remove: Collection[int], new: Sequence[RunItem]) -> None:
+    """Take pages from a run that has not begun, and put new ones behind those it has."""
+    db.execute(delete(RunItem).where(RunItem.run_id == run.id, RunItem.lid.in_(remove)))
+    last = db.scalar(select(func.max(RunItem.position)).where(RunItem.run_id == run.id))
+    begin = 0 if last is None else last + 1
+    rows = [_copy(begin + number, item, None) for number, item in enumerate(new)]
+    for row, item in zip(rows, new, strict=True):
+        row.before = None if run.is_return else item.before
+    db.add_all(_of(run, rows))
+    db.flush()
+    run.pages = db.scalar(select(func.count()).where(RunItem.run_id == run.id))
 
 
 def _of(run: Run, items: list[RunItem]) -> list[RunItem]:

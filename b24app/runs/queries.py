@@ -9,10 +9,11 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from b24app.clock import Clock
 from b24app.domain import OPEN_STATES, UNKNOWN_SITE, Action, Actor, ItemState, Kind, RunState
+from b24app.runs.search import Words
 from b24app.runs.states import IS_UNDOING, can_be_done, is_settling, is_undone, run_of
 from b24app.runs.windows import TO_COME
 from b24app.store.db import Store
@@ -73,6 +74,7 @@ class RunFilter:
     before: datetime | None = None
     due_since: datetime | None = None
     due_before: datetime | None = None
+    words: Words | None = None
     after: UUID | None = None
     limit: int = 20
 
@@ -168,7 +170,7 @@ class RunQueries:
                     or_(Run.created_at < last.created_at, and_(Run.created_at == last.created_at, Run.id < last.id))
                 )
             rows = db.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.limit + 1)).all()
-            views = _views(db, actor, rows[: wanted.limit], self._clock())
+            views = views_of(db, actor, rows[: wanted.limit], self._clock())
         return views, views[-1].run.id if len(rows) > wanted.limit else None
 
     def matching(self, actor: Actor, *conditions: ColumnElement[bool], most: int) -> list[RunView]:
@@ -176,7 +178,7 @@ class RunQueries:
         query = select(Run).where(Run.member_id == actor.member_id, *conditions)
         with self._store.begin() as db:
             order = (Run.finished_at.desc().nulls_first(), Run.at.desc().nulls_last())
-            return _views(db, actor, db.scalars(query.order_by(*order).limit(most)).all(), self._clock())
+            return views_of(db, actor, db.scalars(query.order_by(*order).limit(most)).all(), self._clock())
 
     def _filtered(self, query: Select[Run], actor: Actor, wanted: RunFilter) -> Select[Run]:
         if wanted.states:
@@ -194,6 +196,8 @@ class RunQueries:
             query = query.where(Run.at >= wanted.due_since)
         if wanted.due_before is not None:
             query = query.where(Run.at < wanted.due_before)
+        if wanted.words is not None:
+            query = query.where(wanted.words.condition(actor))
         return query
 
     def only_titles(
@@ -214,11 +218,16 @@ class RunQueries:
         }
 
     def scheduled_count(self, actor: Actor) -> int:
-        """How many runs of the portal have their time still before them, or wait for a person."""
-        open_states = (RunState.SCHEDULED, RunState.WAITING)
+        """How many orders of the portal have their time still before them, or wait for a person. One counts once, with
+        its return.
+        """
+        open_states, first = (RunState.SCHEDULED, RunState.WAITING), aliased(Run)
+        before = select(first.id).where(first.id == Run.undoes, first.state.in_(open_states)).correlate(Run)
+        query = (
+            select(func.count()).select_from(Run).where(Run.member_id == actor.member_id, Run.state.in_(open_states))
+        )
         with self._store.begin() as db:
-            query = select(func.count()).select_from(Run)
-            return db.scalar(query.where(Run.member_id == actor.member_id, Run.state.in_(open_states))) or 0
+            return db.scalar(query.where(or_(~Run.is_return, ~before.exists()))) or 0
 
     def upcoming(self, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
         """For each page with runs still to come: what they will do, in order of time."""
@@ -310,7 +319,7 @@ def _keepers(db: Session, actor: Actor, items: Sequence[RunItem]) -> dict[UUID, 
     return {run.id: run for run in db.scalars(select(Run).where(Run.member_id == actor.member_id, Run.id.in_(named)))}
 
 
-def _views(db: Session, actor: Actor, runs: Sequence[Run], now: datetime) -> list[RunView]:
+def views_of(db: Session, actor: Actor, runs: Sequence[Run], now: datetime) -> list[RunView]:
     """Runs as a list shows them: without items."""
     ids = [run.id for run in runs]
     counts = counts_of(db, ids)

@@ -27,17 +27,26 @@ TOO_MANY_PAGES = N_("Your portal may order at most 100,000 pages within 24 hours
 
 def check(db: Session, member_id: str, pages: int, now: datetime) -> None:
     """Raise TooManyOrders when the portal may not order so many pages more."""
-    mine = (Run.member_id == member_id, or_(~Run.is_return, Run.retries.is_not(None)))
-    waiting = select(func.count()).select_from(Run).where(*mine, Run.state.in_(OPEN_STATES))
+    waiting = select(func.count()).select_from(Run).where(*_orders(member_id), Run.state.in_(OPEN_STATES))
     if (db.scalar(waiting) or 0) >= OPEN_ORDERS:
         raise TooManyOrders(detail=TOO_MANY_OPEN, retry_after=LOOK_AGAIN_SECONDS)
-    recent = (*mine, Run.created_at > now - WINDOW)
+    check_pages(db, member_id, pages, now)
+
+
+def check_pages(db: Session, member_id: str, pages: int, now: datetime) -> None:
+    """As `check`, of pages alone: they come to an order that is there."""
+    recent = (*_orders(member_id), Run.created_at > now - WINDOW)
     over = (db.scalar(select(func.sum(SIZE)).where(*recent)) or 0) + pages - PAGES
     if over > 0:
         freed = _when_freed(db, recent, over) or now
         raise TooManyOrders(
             detail=TOO_MANY_PAGES, retry_after=max(1, math.ceil((freed + WINDOW - now).total_seconds()))
         )
+
+
+def _orders(member_id: str) -> tuple[ColumnElement[bool], ...]:
+    """What counts: the return of a window is no order of its own."""
+    return (Run.member_id == member_id, or_(~Run.is_return, Run.retries.is_not(None)))
 
 
 def _when_freed(db: Session, recent: Iterable[ColumnElement[bool]], over: int) -> datetime | None:

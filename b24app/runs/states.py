@@ -158,7 +158,7 @@ def can_be_done(
 ) -> tuple[str, ...]:
     """What may be done with the run in its state, by somebody with the rights for it."""
     if not run.state.is_final:
-        steer = ("cancel", "move") if run.state is RunState.SCHEDULED else ("cancel",)
+        steer = ("cancel", "move", "change") if run.state is RunState.SCHEDULED else ("cancel",)
         return (*steer, "takeover") if may_change_hands(run, actor.user_id) else steer
     again = ("retry",) if counts[ItemState.FAILED] and not is_past_its_end(run, now) else ()
     return (*again, "undo") if counts[ItemState.SUCCEEDED] and not undone else again

@@ -205,6 +205,7 @@ class Run(Base):
     at_wall: Mapped[str | None] = mapped_column(String(32))  # local time as ordered; with zone it outlives rule changes
     until_wall: Mapped[str | None] = mapped_column(String(32))
     zone: Mapped[str | None] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)  # the campaign it belongs to
     reason: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[int] = mapped_column(BigInteger)
     created_name: Mapped[str] = mapped_column(Text)

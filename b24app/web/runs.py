@@ -14,21 +14,25 @@ from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
 from b24app.errors import BadForm, NotFound
 from b24app.runs.local_time import ScheduledTime, moment, unreadable
-from b24app.runs.orders import MOST_PAGES, IdempotencyKey, Order
+from b24app.runs.orders import MOST_PAGES, Change, IdempotencyKey, Order
 from b24app.runs.queries import RunFilter, RunView
-from b24app.store.heartbeat import is_late, last_beat
 from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
-from b24app.web import previews, responses, serializers, times
+from b24app.web import calendar, previews, responses, serializers, sight, times
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.shapes import PreviewShape, RunsShape
+from b24app.web.translation import _
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 POLL_SECONDS = 1
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Lids = list[Annotated[Number, Field(ge=1, le=2**53)]]
 
 DayOrTime = Annotated[date | datetime | None, BeforeValidator(day_or_time)]
 
@@ -40,22 +44,25 @@ class OrderForm(BaseModel):
 
     action: Action
     kind: Kind = Kind.PAGE
-    lids: list[Annotated[Number, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=MOST_PAGES)
+    lids: Lids = Field(min_length=1, max_length=MOST_PAGES)
     at: Short | None = None
     until: Short | None = None
     zone: Short | None = None
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] | None = None
+    name: Name | None = None
+    reason: Reason | None = None
 
-    @field_validator("reason")
+    @field_validator("name", "reason")
     @classmethod
     def _no_control_characters(cls, value: str | None) -> str | None:
         if value and "\0" in value:
-            raise ValueError("a reason is plain text")
+            raise ValueError("plain text")
         return value or None
 
     def digest(self) -> str:
         """SHA-256 over what was asked for, as it was said: the same an hour later, when its time has passed."""
         said = self.model_dump(mode="json") | {"lids": sorted(set(self.lids))}
+        if self.name is None:  # as it was before orders had names
+            del said["name"]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def order(self, actor: Actor, now: datetime) -> Order:
@@ -70,11 +77,26 @@ class OrderForm(BaseModel):
             )
         is_local = (at and at.wall_time) or (until and until.wall_time)
         kept_zone = zones.understood(zone if is_local else said)
-        return Order(self.action, self.kind, tuple(dict.fromkeys(self.lids)), at, until, kept_zone, self.reason)
+        return Order(
+            self.action, self.kind, tuple(dict.fromkeys(self.lids)), at, until, kept_zone, self.reason, self.name
+        )
 
     @staticmethod
     def _moment(text: str | None, zone: str | None, now: datetime) -> ScheduledTime | None:
         return None if text is None else moment(text, zone, now)
+
+
+class TimesForm(BaseModel):
+    """What an open dialog says of times, while they are chosen; the pages are there where it is an order."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    action: Action
+    kind: Kind = Kind.PAGE
+    lids: Lids = Field([], max_length=MOST_PAGES)
+    at: Short | None = None
+    until: Short | None = None
+    zone: Short | None = None
 
 
 class ListQuery(BaseModel):
@@ -90,6 +112,7 @@ class ListQuery(BaseModel):
     due_from: DayOrTime = None
     due_to: DayOrTime = None
     after: UUID | None = None
+    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     limit: Number = Field(20, ge=1, le=100)
 
     @field_validator("state")
@@ -106,7 +129,10 @@ class ListQuery(BaseModel):
         zone = i18n.zone(actor.zone)
         since, before = start_of(self.since, zone), start_of(self.before, zone, days=1)
         due_since, due_before = start_of(self.due_from, zone), start_of(self.due_to, zone, days=1)
-        return RunFilter(states, self.lid, self.user_id, since, before, due_since, due_before, self.after, self.limit)
+        return RunFilter(
+            states, self.lid, self.user_id, since, before, due_since, due_before, sight.words(self.q), self.after,
+            self.limit,
+        )  # fmt: skip
 
 
 class ItemsQuery(BaseModel):
@@ -130,12 +156,31 @@ class MoveForm(BaseModel):
     zone: Short | None = None
 
 
+class ChangeForm(BaseModel):
+    """The body of POST /runs/<id>/change. What is left out stays as it is; an empty text takes the old one away."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Name | None = None
+    reason: Reason | None = None
+    add: Lids = Field([], max_length=MOST_PAGES)
+    remove: Lids = Field([], max_length=MOST_PAGES)
+
+    def change(self) -> Change:
+        """As the orders take it. Raises BadForm where nothing is asked for."""
+        if not self.model_fields_set & ChangeForm.model_fields.keys():
+            raise BadForm(detail=N_("Nothing to change was given. Nothing was changed."))
+        return Change(self.name, self.reason, tuple(self.add), frozenset(self.remove))
+
+
 blueprint = Blueprint("runs", __name__, url_prefix="/runs")
 blueprint.before_request(require_session)
 
 
 @blueprint.post("/preview")
 def preview() -> Response:
+    if request.headers.get("HX-Target", "").endswith("time-note"):
+        return _told_times()
     form = _order_form()
     times_open = request.values.get("times") == "open"  # the person has just chosen another zone there
     try:
@@ -148,9 +193,6 @@ def preview() -> Response:
     at = order.at.instant if order.at else None
     until = order.until.instant if order.until else None
     same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
-    if request.headers.get("HX-Target", "").endswith("time-note"):
-        told = times.of_order(order)
-        return responses.html("runs/when.html", times=told, zone=order.zone or g.actor.zone, same=same)
     when = request.values.get("when") or ("later" if order.at else "now")
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
     coming = services().runs.upcoming(g.actor, order.lids)
@@ -168,8 +210,40 @@ def preview() -> Response:
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
         zones=zones.choices(), times_open=times_open, same=same, addresses=previews.addresses(items, pages),
-        own=[item.lid for item in items if item.own], **body,
+        own=[item.lid for item in items if item.own], name=order.name, names=services().agenda.names(g.actor), **body,
     )  # fmt: skip
+
+
+def _told_times() -> Response:
+    """The chosen times in words, and what is wrong with a field beside it; asked while somebody is still choosing."""
+    form = read(TimesForm, body(), lists=("lids",))
+    zone = g.actor.zone if form.zone in (None, FOLLOW_PORTAL) else form.zone
+    chosen: dict[str, ScheduledTime] = {}
+    wrong: dict[str, times.Wrong] = {}
+    now = services().clock()
+    for field, text in (("at", form.at), ("until", form.until)):
+        try:
+            if text:
+                chosen[field] = moment(text, zone, now)
+        except BadForm as refused:
+            wrong[field] = times.wrong(refused)
+    at, until = chosen.get("at"), chosen.get("until")
+    if until is not None and until.instant <= max(at.instant if at else now, now):
+        wrong["until"] = times.Wrong(_(times.ENDS_FIRST[form.action]))
+    kept_zone = zones.understood(zone)
+    order = Order(form.action, form.kind, tuple(form.lids), at, until, kept_zone)
+    begins = at.instant if at else None
+    ends = until.instant if until else None
+    same = services().runs.same(g.actor, form.action, form.kind, form.lids, begins, ends) if form.lids else []
+    line = None if wrong else times.in_one_line(form.action, at, until, kept_zone)
+    return responses.html(
+        "runs/when.html",
+        line=line,
+        times=times.of_order(order),
+        wrong=wrong,
+        zone=kept_zone,
+        same=[] if wrong else same,
+    )
 
 
 @blueprint.post("")
@@ -195,28 +269,21 @@ def order() -> Response:
 @blueprint.get("")
 def listed() -> Response:
     query = read(ListQuery, request.args)
+    if not responses.wants_json() and query.state is not None and RunState.SCHEDULED in query.state.split(","):
+        return calendar.shown(read(calendar.AgendaQuery, request.args))
     views, following = services().runs.listed(g.actor, query.filter(g.actor))
     if responses.wants_json():
         body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
         return responses.json(body)
-    only_open = query.state is not None and RunState.SCHEDULED in query.state.split(",")
-    rows = serializers.rows_in_words(views, _titles(views))
-    if only_open:
-        rows.sort(key=lambda row: (row["state"] != RunState.WAITING, row["at"] or ""))
     part = request.headers.get("HX-Target", "").endswith("history")
-    whole = {} if part or only_open else _around_the_history()
+    seen = sight.sight(views)
     return responses.html(
         "runs/rows.html" if part else "runs/list.html",
-        runs=rows, next=following and str(following), scheduled=only_open,
+        runs=serializers.rows_in_words(views, seen.titles, seen.sites), next=following and str(following),
         scheduled_count=services().runs.scheduled_count(g.actor),
-        worker=_silent_worker() if only_open and rows else None,
-        filters={name: value for name, value in request.args.items() if value}, **whole,
+        filters={name: value for name, value in request.args.items() if value},
+        **({} if part else _around_the_history()),
     )  # fmt: skip
-
-
-def _titles(views: list[RunView]) -> dict[UUID, str]:
-    readable = {site.site_id for kind in Kind for site in services().pages.sites_kept(g.actor, kind)}
-    return services().runs.only_titles(g.actor, views, readable)
 
 
 @blueprint.get("/<uuid:run_id>")
@@ -228,7 +295,7 @@ def one(run_id: UUID) -> Response:
 def cancel(run_id: UUID) -> Response:
     services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id))
     services().orders.cancel(g.actor, run_id)
-    return _answer(run_id, 200)
+    return calendar.answered() or _answer(run_id, 200)
 
 
 @blueprint.post("/<uuid:run_id>/move")
@@ -241,8 +308,20 @@ def move(run_id: UUID) -> Response:
     if at is None and until is None:
         raise BadForm(detail=N_("No time was given. Nothing was moved."))
     is_local = any(when is not None and when.wall_time for when in (at, until))
+    before = services().agenda.of(g.actor, [run_id])
     services().orders.move(g.actor, run_id, at, until, zones.understood(zone if is_local else form.zone))
-    return _answer(run_id, 200)
+    return calendar.answered(moved=before) or _answer(run_id, 200)
+
+
+@blueprint.post("/<uuid:run_id>/change")
+def change(run_id: UUID) -> Response:
+    sent = body()
+    if isinstance(sent, MultiDict):  # an empty text of a form takes the name or the reason away
+        sent = {**sent.to_dict(), **{name: sent.getlist(name) for name in ("add", "remove") if name in sent}}
+    form = read(ChangeForm, sent)
+    services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id, whole=True))
+    services().orders.change(g.actor, run_id, form.change())
+    return calendar.answered() or _answer(run_id, 200)
 
 
 @blueprint.post("/<uuid:run_id>/retry")
@@ -305,12 +384,6 @@ def _answer(run_id: UUID, status: int) -> Response:
     return reply
 
 
-def _silent_worker() -> dict[str, Any] | None:
-    """When a worker was last seen, if that is too long ago for anything to go on by itself."""
-    seen = last_beat(services().store)
-    return {"seen": seen} if is_late(seen, services().clock()) else None
-
-
 def _around_the_history() -> dict[str, Any]:
     """What stands above the rows: whom one can filter by, and the chart."""
     return {
@@ -328,7 +401,7 @@ def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Resp
         overdue=times.overdue(run, services().clock()), there=times.there(run), zone=zone,
         at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
         which=query.items, after=query.after, limit=limit, scheduled_count=services().runs.scheduled_count(g.actor),
-        worker=_silent_worker() if moving or run.state is RunState.SCHEDULED else None,
+        worker=sight.silent_worker() if moving or run.state is RunState.SCHEDULED else None,
         notices=services().users.wanted_notices(g.actor.user) if query.from_notice else None,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -82,12 +83,13 @@ def run(view: RunView, *, with_items: bool = True) -> RunShape:
         "at": iso(order.at),
         "until": iso(order.until),
         "zone": order.zone,
+        "name": order.name,
         "reason": order.reason,
         "created_by": {"user_id": order.created_by, "name": order.created_name},
         "acting_as": {"user_id": order.acting_as, "name": order.acting_name},
         "created_at": iso(order.created_at),
         "finished_at": iso(order.finished_at),
-        "problem": _problem(order),
+        "problem": problem(order),
         "returns_run": _id(order.returns_run),
         "undoes": _id(order.undoes),
         "retries": _id(order.retries),
@@ -135,7 +137,7 @@ def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming], keeper: Run | 
     return f"{_(remedy.detail)} {_(remedy.remedy)}"
 
 
-def _problem(order: Run) -> ProblemShape | None:
+def problem(order: Run) -> ProblemShape | None:
     """Why the run waits or failed, as problem members."""
     return _facts_of(order.problem)
 
@@ -160,12 +162,15 @@ def rows(views: Sequence[RunView]) -> list[RunShape]:
     return [run(view, with_items=False) for view in views]
 
 
-def rows_in_words(views: Sequence[RunView], titles: Mapping[UUID, str]) -> list[dict[str, Any]]:
+def rows_in_words(
+    views: Sequence[RunView], titles: Mapping[UUID, str], sites: Mapping[UUID, Sequence[str]] = MappingProxyType({})
+) -> list[dict[str, Any]]:
     """Runs of a list for people: the only page by its name, how late it was, and what may hold it up."""
     return [
         {
             **run(view, with_items=False),
             "title": titles.get(view.run.id),
+            "sites": sites.get(view.run.id, ()),
             "late": times.late(view.run),
             "doubt": doubt(view.run),
         }

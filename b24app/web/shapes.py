@@ -81,6 +81,7 @@ class RunShape(TypedDict):
     at: str | None
     until: str | None
     zone: str | None
+    name: str | None
     reason: str | None
     created_by: PersonShape
     acting_as: PersonShape

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from flask import g
 
 from b24app.domain import N_, Action, RunState
-from b24app.runs.local_time import ScheduledTime, second_occurrence
+from b24app.errors import BadForm
+from b24app.runs.local_time import PAST, SKIPPED, TOO_FAR, ScheduledTime, second_occurrence
 from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.runs.states import is_too_late
 from b24app.store.models import Run
-from b24app.web.translation import _, ahead, offset, span, when
+from b24app.web.translation import _, ahead, at_clock, offset, span, when, zone_by_name
 
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
 STILL_TO_COME = {
@@ -76,6 +77,48 @@ def of_order(order: Order) -> list[Told]:
     )
     chosen = [(begins, order.at), (ends, order.until)]
     return [told(_(label), moment, order.zone) for label, moment in chosen if moment is not None]
+
+
+BESIDE = {
+    PAST: N_("This time has already passed. Choose a later one."),
+    TOO_FAR: N_("This is more than five years away. Choose an earlier time."),
+    SKIPPED: N_("The clocks go forward that day and skip this time. Choose another one."),
+}
+ENDS_FIRST = {
+    Action.UNPUBLISH: N_("The return must be later than the take-down."),
+    Action.PUBLISH: N_("The end must be later than the publication."),
+}
+LINES = {
+    (Action.UNPUBLISH, True, True): N_("Down %(at)s, back %(until)s, %(zone)s."),
+    (Action.UNPUBLISH, True, False): N_("Down %(at)s, %(zone)s. It stays down until somebody publishes it again."),
+    (Action.UNPUBLISH, False, True): N_("Down now, back %(until)s, %(zone)s."),
+    (Action.PUBLISH, True, True): N_("Online %(at)s, down again %(until)s, %(zone)s."),
+    (Action.PUBLISH, True, False): N_("Online %(at)s, %(zone)s. It stays online."),
+    (Action.PUBLISH, False, True): N_("Online now, down again %(until)s, %(zone)s."),
+}
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is wrong with one field, for beside it."""
+
+    words: str
+    suggestion: str | None = None
+
+
+def wrong(problem: BadForm) -> Wrong:
+    """A refused time, in words that fit beside its field."""
+    said = BESIDE.get(problem.detail)
+    return Wrong(_(said) if said else f"{_(problem.detail)} {_(problem.remedy)}", problem.suggestion)
+
+
+def in_one_line(action: Action, at: ScheduledTime | None, until: ScheduledTime | None, zone: str | None) -> str | None:
+    """The whole of what was chosen: "Down tonight at 23:59, back Monday at 8:00, London time"."""
+    line = LINES.get((action, at is not None, until is not None))
+    if line is None:
+        return None
+    begins, ends = (said and at_clock(said.instant, zone) for said in (at, until))
+    return _(line, at=begins, until=ends, zone=zone_by_name(zone))
 
 
 def told(label: str, moment: ScheduledTime, zone: str | None) -> Told:

@@ -9,6 +9,8 @@ from b24app import i18n
 from b24app.domain import N_, Actor
 from b24app.services import Services
 
+WEEK_DAYS, EVENING = 7, 18
+
 
 def lang() -> str:
     """The asker's language; English outside a request and before anybody is known."""
@@ -45,6 +47,72 @@ def when(moment: datetime | str | None, zone_name: str | None = None) -> str:
     return _(near, time=time) if near else _("%(date)s, %(time)s", date=date, time=time)
 
 
+def at_clock(moment: datetime, zone_name: str | None = None) -> str:
+    """A moment within a sentence: "today at 23:59", "Monday at 8:00", "7 Dec at 8:00"."""
+    shown = zone_name or zone()
+    days, date, time = i18n.when(moment, lang(), shown, _now())
+    here = moment.astimezone(i18n.zone(shown))
+    today = N_("tonight at %(time)s") if here.hour >= EVENING else N_("today at %(time)s")
+    near = {0: today, 1: N_("tomorrow at %(time)s")}.get(days)
+    if near:
+        return _(near, time=time)
+    on = i18n.weekday_name(here.date(), lang()) if 1 < days < WEEK_DAYS else date
+    return _(N_("%(day)s at %(time)s"), day=on, time=time)
+
+
+def zone_by_name(zone_name: str | None) -> str:
+    """A zone as people call it: "London time"; an offset as it is."""
+    city = i18n.city(zone_name or zone(), lang())
+    return _(N_("%(city)s time"), city=city) if city else offset(zone_name)
+
+
+def day_heading(value: date) -> str:
+    """A day as the heading of a list: "Today", "Tomorrow", "Monday, December 7", with the year where it is another."""
+    today = _now().astimezone(i18n.zone(zone())).date()
+    near = {0: N_("Today"), 1: N_("Tomorrow"), -1: N_("Yesterday")}.get((value - today).days)
+    if near:
+        return f"{_(near)}, {i18n.day(value, lang())}"
+    return i18n.whole_day(value, lang(), with_year=value.year != today.year)
+
+
+def on_day(moment: datetime) -> str:
+    """A moment in the zone it is in, with its day of the week: "Today, 18:00", "Mon, 7 Dec, 18:00"."""
+    days = (moment.date() - _now().astimezone(moment.tzinfo).date()).days
+    if days in (-1, 0, 1) or moment.year != _now().astimezone(moment.tzinfo).year:
+        return when(moment)
+    return _(N_("%(date)s, %(time)s"), date=i18n.day_of_week(moment.date(), lang()), time=clock(moment))
+
+
+def weekday(value: date) -> str:
+    """The day of the week, short."""
+    return i18n.weekday(value, lang())
+
+
+def month(value: date) -> str:
+    """A month by name, with its year."""
+    return i18n.month(value, lang())
+
+
+def days(first: date, last: date) -> str:
+    """From one day to another."""
+    return i18n.days(first, last, lang())
+
+
+def clock(moment: datetime) -> str:
+    """The time of day, in the zone the moment is in."""
+    return i18n.clock(moment, lang())
+
+
+def in_cell(moment: datetime) -> str:
+    """A moment for a cell of a spreadsheet, in the asker's zone and language."""
+    return i18n.in_cell(moment, lang(), zone())
+
+
+def decimal_sign() -> str:
+    """What stands before the tenths in the asker's language."""
+    return i18n.decimal_sign(lang())
+
+
 def span(length: timedelta) -> str:
     """How long, in the asker's language: "3 hours"."""
     return i18n.span(length, lang())
@@ -58,6 +126,11 @@ def ahead(moment: datetime) -> str:
 def day(value: date) -> str:
     """A day without a time."""
     return i18n.day(value, lang())
+
+
+def today(moment: datetime | None = None) -> str:
+    """The day of a moment, or this one, in the asker's zone, as it sorts: 2026-11-29."""
+    return (moment or _now()).astimezone(i18n.zone(zone())).date().isoformat()
 
 
 def zone() -> str | None:
@@ -79,4 +152,13 @@ def _now() -> datetime:
 def register(app: Flask) -> None:
     """Give templates their words."""
     app.jinja_env.globals.update(_=_, gettext=_, ngettext=ngettext, lang=lang, direction=lambda: i18n.direction(lang()))
-    app.jinja_env.filters.update(when=when, day=day, number=number, offset=offset)
+    app.jinja_env.filters.update(
+        when=when,
+        day=day,
+        day_heading=day_heading,
+        weekday=weekday,
+        clock=clock,
+        on_day=on_day,
+        number=number,
+        offset=offset,
+    )

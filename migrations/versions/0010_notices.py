@@ -1,7 +1,7 @@
 """notices in the portal
 
-Each person says which they want. What is to be told is written with the state it tells of, and kept for a while after it
-was sent.
+Each person says which they want. What is to be told is written with the state it tells of, and kept for a while after
+it was sent.
 
 Revision ID: 0010
 Revises: 0009

@@ -28,12 +28,14 @@ RIGHTS: dict[str, dict[int, tuple[str, ...]]] = {
 YES, NO, NOT_NOW = 200, 403, 409
 TABLE = {
     "cancel": {"asker": YES, "administrator": YES, "publisher": YES, "publisher_of_one": NO, "reader": NO, "blind": NO},
+    "change": {"asker": YES, "administrator": YES, "publisher": YES, "publisher_of_one": NO, "reader": NO, "blind": NO},
     "move": {"asker": YES, "administrator": YES, "publisher": YES, "publisher_of_one": NO, "reader": NO, "blind": NO},
     # the asker has nothing to take over: what waits for them goes on when they open the app
     "takeover": {
         "asker": NOT_NOW, "administrator": YES, "publisher": YES, "publisher_of_one": NO, "reader": NO, "blind": NO,
     },
 }  # fmt: skip
+BODIES = {"move": {"at": "2030-07-01T10:00:00Z"}, "change": {"name": "Sale"}}
 CASES = [(verb, who, status) for verb, row in TABLE.items() for who, status in row.items()]
 
 
@@ -73,7 +75,7 @@ def test_who_may_steer(
         standin.clear_faults()
     asker = person(who, app, standin, alice)
 
-    answer = asker.post(f"/runs/{run}/{verb}", {"at": "2030-07-01T10:00:00Z"} if verb == "move" else None)
+    answer = asker.post(f"/runs/{run}/{verb}", BODIES.get(verb))
 
     assert answer.status_code == status, answer.text
     if status == NO:
@@ -175,12 +177,12 @@ def test_anybody_may_retry_what_failed_with_rights_of_their_own(
     assert standin.portals[0].page(IN_SHOP).active is (who != "publisher")
 
 
-@pytest.mark.parametrize("verb", ["cancel", "move", "takeover"])
+@pytest.mark.parametrize("verb", ["cancel", "change", "move", "takeover"])
 def test_what_has_ended_cannot_be_steered_any_more(alice: Person, work: Work, verb: str):
     run = ordered(alice)
     work()
 
-    answer = alice.post(f"/runs/{run}/{verb}", {"at": LATER} if verb == "move" else None)
+    answer = alice.post(f"/runs/{run}/{verb}", BODIES.get(verb))
 
     assert answer.status_code == NOT_NOW
     assert answer.json

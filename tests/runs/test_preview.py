@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.people import Person
@@ -138,5 +140,32 @@ def test_the_dialog_offers_the_time_after_a_skipped_one(alice: Person):
 
     answer = alice.client.post("/runs/preview", data=form, headers=headers)
 
-    assert answer.status_code == 422
+    assert answer.status_code == 200
+    assert '<template data-wrong="at">' in answer.text
     assert 'data-value="2027-03-28T04:30"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("at", "until", "said"),
+    [
+        (
+            "2027-03-01T23:59",
+            "2027-03-08T08:00",
+            "Down Mar 1, 2027 at 11:59\u00a0PM, back Mar 8, 2027 at 8:00\u00a0AM, Riga time.",
+        ),
+        ("2027-03-01T23:59", "", "It stays down until somebody publishes it again."),
+        ("", "2027-03-08T08:00", "Down now, back Mar 8, 2027"),
+        ("2027-03-01T23:59", "2027-03-01T08:00", "The return must be later than the take-down."),
+        ("2020-03-01T23:59", "", "This time has already passed. Choose a later one."),
+        ("2040-03-01T23:59", "", "This is more than five years away. Choose an earlier time."),
+        ("soon", "", "The time could not be read."),
+    ],
+)
+def test_the_dialog_says_both_ends_in_one_line_or_what_is_wrong(alice: Person, at: str, until: str, said: str):
+    form = {"action": "unpublish", "lids": PAGE, "at": at, "until": until, "zone": "Europe/Riga"}
+    headers = {**alice.headers(), "HX-Request": "true", "HX-Target": "div#time-note", "Accept": "text/html"}
+
+    answer = alice.client.post("/runs/preview", data=form, headers=headers)
+
+    assert answer.status_code == 200
+    assert said in answer.text

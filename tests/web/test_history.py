@@ -109,4 +109,4 @@ def test_what_is_scheduled_stands_soonest_first(portal, alice):
 
     shown = alice.fragment("GET", "/runs?state=scheduled,waiting").text
 
-    assert sorted((soon, late, later), key=lambda run: shown.index(f'id="run-{run}"')) == [soon, late, later]
+    assert sorted((soon, late, later), key=lambda run: shown.index(f'id="entry-{run}"')) == [soon, late, later]

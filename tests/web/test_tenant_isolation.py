@@ -55,8 +55,17 @@ TRIES: dict[Route, tuple[Try, ...]] = {
     ("POST", "/runs"): (Try((201,), body={"action": "unpublish", "lids": ["{lid}"]}),),
     ("GET", "/runs"): (
         Try(OWN), Try(OWN, "lid={lid}"), Try(OWN, "user_id={user}"), Try(NOT_FOUND, "after={done}"),
-        Try(OWN, "state=scheduled,waiting"),
+        Try(OWN, "state=scheduled,waiting"), Try(OWN, "state=scheduled,waiting&view=month&day=2030-06-01"),
+        Try(OWN, "q=Spring"), Try(OWN, "q=Secret&state=scheduled"),
     ),
+    ("GET", "/runs.ics"): (Try(OWN), Try(OWN, "q=Spring&due_from=2030-01-01")),
+    ("GET", "/runs/<uuid:run_id>.ics"): (Try(NOT_FOUND),),
+    ("GET", "/runs/dialog"): tuple(
+        Try(NOT_FOUND, f"what={what}&ids={{done}}&ids={{later}}") for what in ("reschedule", "change", "cancel", "find")
+    ),
+    ("POST", "/runs/reschedule"): (Try(NOT_FOUND, body={"ids": ["{done}", "{later}"], "days": 7}),),
+    ("POST", "/runs/cancel"): (Try(NOT_FOUND, body={"ids": ["{done}", "{later}"]}),),
+    ("POST", "/runs/<uuid:run_id>/change"): (Try(NOT_FOUND, body={"name": "Mine", "remove": ["{lid}"]}),),
     ("GET", "/runs.csv"): (Try(OWN), Try(OWN, "lid={lid}&user_id={user}"), Try((200, 404), "after={done}")),
     ("GET", "/runs/<uuid:run_id>"): (Try(NOT_FOUND), Try(NOT_FOUND, "items=failed")),
     ("GET", "/runs/<uuid:run_id>.csv"): (Try(NOT_FOUND),),

@@ -1,0 +1,399 @@
+"""Scheduled: what is to come as agenda, as month and as week, and what is done with several entries at once.
+
+The page's own view of GET /runs with the open states; beside it the dialogs, bulk reschedule and cancel, and iCalendar.
+A pair of runs is one entry with two ends. Days are those of the person's zone, weeks begin as their language has it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from flask import Blueprint, Response, g, request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from b24app import i18n, zones
+from b24app.domain import N_, Action, Kind, RunState
+from b24app.errors import BadForm, NotFound, NotPossibleNow, Problem
+from b24app.pages import Page, Search
+from b24app.runs.agenda import Entry, Wanted
+from b24app.runs.local_time import ScheduledTime, moment, nearest
+from b24app.runs.orders import MOST_PAGES
+from b24app.store.models import Run
+from b24app.web import responses, serializers, translation
+from b24app.web.current import require_session, services
+from b24app.web.forms import Number, body, day_or_time, read, start_of
+from b24app.web.problems import facts
+from b24app.web.sight import sight, silent_worker, words
+from b24app.web.translation import _, ngettext
+
+AGENDA, MONTH, WEEK = "agenda", "month", "week"
+ON_ONE_SCREEN = 50
+LANES = {MONTH: 3, WEEK: 10}
+MOST_AT_ONCE = 200
+FURTHEST_DAYS = 366
+MOST_LISTED, MOST_FOUND = 500, 8  # pages in a dialog: of a schedule, of a search
+DAYS = timedelta(days=7)
+DayOrTime = Annotated[date | datetime | None, BeforeValidator(day_or_time)]
+Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
+
+
+class AgendaQuery(BaseModel):
+    """The query of the page's view of GET /runs, and of what comes back to it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    view: Literal["agenda", "month", "week"] = "agenda"
+    day: date | None = None
+    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    due_from: DayOrTime = None
+    due_to: DayOrTime = None
+    skip: Number = Field(0, ge=0, le=10_000)
+
+    def as_kept(self) -> dict[str, object]:
+        """What a dialog keeps, so that its answer shows the same view again."""
+        said = {"view": self.view, "day": self.day, "q": self.q, "skip": self.skip or None}
+        return {"to": "scheduled"} | {name: value for name, value in said.items() if value}
+
+
+class Chosen(BaseModel):
+    """Which entries a dialog or an order is about, by any of their runs."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    ids: list[UUID] = Field(min_length=1, max_length=MOST_AT_ONCE)
+
+
+class Dialog(Chosen):
+    """The query of GET /runs/dialog."""
+
+    what: Literal["reschedule", "change", "cancel", "find"]
+    q_pages: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    add: list[Number] = Field([], max_length=MOST_PAGES)
+
+
+class Shift(Chosen):
+    """The body of POST /runs/reschedule: by so many days, on the clock of the wall."""
+
+    days: Number = Field(ge=-FURTHEST_DAYS, le=FURTHEST_DAYS)
+    direction: Literal["later", "earlier"] = "later"
+
+    def signed(self) -> int:
+        """Days ahead. Raises BadForm for none."""
+        if self.days == 0:
+            raise BadForm(detail=N_("No day was given. Nothing was rescheduled."))
+        return -self.days if self.direction == "earlier" else self.days
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One entry within one week of the calendar: which days it covers, in which line."""
+
+    entry: dict[str, Any]
+    lane: int
+    first: int  # the day of the week it begins in here, from 0
+    last: int
+    opens: bool  # its beginning is one of these days
+    closes: bool
+
+
+@dataclass
+class Week:
+    """Seven days and the bars over them; `more` counts what found no line, by day."""
+
+    days: list[date]
+    bars: list[Bar] = field(default_factory=list)
+    more: list[int] = field(default_factory=lambda: [0] * 7)
+    lanes: int = 0
+
+
+blueprint = Blueprint("calendar", __name__, url_prefix="/runs")
+blueprint.before_request(require_session)
+
+
+# --- looking -----------------------------------------------------------------------------------------------------
+
+
+def shown(query: AgendaQuery, said: dict[str, Any] | None = None, status: int = 200) -> Response:
+    """The view. `said` is what has just been done, in words."""
+    inside = _agenda(query) if query.view == AGENDA else _calendar(query)
+    return responses.html(
+        "scheduled/view.html", status, query=query, said=said, kept=query.as_kept(), today=_today(),
+        zone=g.actor.zone or "UTC", scheduled_count=services().runs.scheduled_count(g.actor), worker=silent_worker(),
+        **inside,
+    )  # fmt: skip
+
+
+def answered(*, moved: Sequence[Entry] = ()) -> Response | None:
+    """The view again for who came from it; None for everybody else."""
+    if responses.wants_json() or request.form.get("to") != "scheduled":
+        return None
+    return shown(_from_form(), _said_of_move(moved) if moved else None)
+
+
+def _from_form() -> AgendaQuery:
+    return read(AgendaQuery, {name: request.form.get(name) for name in ("view", "day", "q", "skip")
+                              if request.form.get(name)})  # fmt: skip
+
+
+def _wanted(query: AgendaQuery) -> Wanted:
+    zone = i18n.zone(g.actor.zone)
+    return Wanted(words(query.q), start_of(query.due_from, zone), start_of(query.due_to, zone, days=1))
+
+
+def _agenda(query: AgendaQuery) -> dict[str, Any]:
+    entries, total = services().agenda.to_come(g.actor, _wanted(query), query.skip, ON_ONE_SCREEN)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entry in in_words(entries):
+        groups.setdefault(entry["day"], []).append(entry)
+    behind = query.skip + len(entries)
+    return {
+        "groups": groups, "total": total, "first": query.skip + 1, "last": behind,
+        "next": behind if behind < total else None,
+        "previous": max(0, query.skip - ON_ONE_SCREEN) if query.skip else None,
+    }  # fmt: skip
+
+
+def _calendar(query: AgendaQuery) -> dict[str, Any]:
+    zone, anchor = i18n.zone(g.actor.zone), query.day or _today()
+    weeks = [Week(days) for days in _days(query.view, anchor)]
+    since = nearest(datetime.combine(weeks[0].days[0], time()), zone)
+    before = nearest(datetime.combine(weeks[-1].days[-1] + timedelta(days=1), time()), zone)
+    entries = in_words(services().agenda.between(g.actor, _wanted(query), since, before))
+    for week in weeks:
+        _lay_out(week, entries, LANES[query.view])
+    first, last = weeks[0].days[0], weeks[-1].days[-1]
+    return {
+        "weeks": weeks, "anchor": anchor, "any": bool(entries),
+        "heading": translation.month(anchor) if query.view == MONTH else translation.days(first, last),
+        "before": _step(query.view, anchor, -1), "after": _step(query.view, anchor, 1),
+    }  # fmt: skip
+
+
+def in_words(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Entries for people: what, where, by whom, both ends on their clock, and what is needed."""
+    views = [view for entry in entries for view in (entry.views or {}).values()]
+    seen = sight(views)
+    rows = {row["id"]: row for row in serializers.rows_in_words(views, seen.titles, seen.sites)}
+    return [_in_words(entry, rows) for entry in entries]
+
+
+def _in_words(entry: Entry, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    lead, first = rows[str(entry.lead.id)], rows[str((entry.first or entry.lead).id)]
+    begins, ends = _local(entry.begins), _local(entry.ends)
+    halves = [rows[str(half.id)] for half in entry.halves]
+    return {
+        "id": lead["id"], "run": first, "lead": lead, "name": lead["name"] or first["name"], "sites": first["sites"],
+        "reason": lead["reason"] or first["reason"], "begins": begins, "ends": ends,
+        "begins_at": _iso_local(begins), "ends_at": _iso_local(ends),
+        "may_move": {
+            "at": entry.first is not None and "move" in rows[str(entry.first.id)]["can"],
+            "until": entry.back is not None and "move" in rows[str(entry.back.id)]["can"],
+        },
+        "day": _day_of(entry), "next_at": _local(entry.next_at), "is_return": entry.lead is entry.back,
+        "is_over": entry.is_over, "has_begun": entry.first is None or entry.first.state is not RunState.SCHEDULED,
+        "problem": next(filter(None, (half["problem"] or half["doubt"] for half in halves)), None),
+        "is_waiting": entry.is_waiting, "can": lead["can"],
+    }  # fmt: skip
+
+
+def _day_of(entry: Entry) -> str:
+    """The heading under which the agenda has it."""
+    return "" if entry.is_waiting else _local(entry.next_at).date().isoformat()  # type: ignore[union-attr]
+
+
+def _local(at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(i18n.zone(g.actor.zone))
+
+
+def _iso_local(at: datetime | None) -> str | None:
+    return None if at is None else at.replace(tzinfo=None).isoformat(timespec="minutes")
+
+
+def _today() -> date:
+    return services().clock().astimezone(i18n.zone(g.actor.zone)).date()
+
+
+# --- laying out ----------------------------------------------------------------------------------------------------
+
+
+def _days(view: str, anchor: date) -> Iterator[list[date]]:
+    """The weeks of a month, whole, or the one week of a day."""
+    first = _start_of_week(anchor.replace(day=1) if view == MONTH else anchor)
+    last = anchor if view == WEEK else _step(MONTH, anchor, 1) - timedelta(days=1)
+    while first <= last:
+        yield [first + timedelta(days=number) for number in range(7)]
+        first += DAYS
+
+
+def _start_of_week(day: date) -> date:
+    return day - timedelta(days=(day.weekday() - i18n.first_week_day(translation.lang())) % 7)
+
+
+def _step(view: str, anchor: date, number: int) -> date:
+    """The same view before or after; of a month its first day."""
+    if view == WEEK:
+        return anchor + number * DAYS
+    months = anchor.year * 12 + anchor.month - 1 + number
+    return date(months // 12, months % 12 + 1, 1)
+
+
+def _lay_out(week: Week, entries: Iterable[dict[str, Any]], lanes: int) -> None:
+    """Each entry into the first line that is free on all its days; what finds none is counted."""
+    taken: list[list[bool]] = []
+    start, end = week.days[0], week.days[-1]
+    for entry in sorted(entries, key=lambda each: _covers(each)[0] >= start):  # what goes on from before stands on top
+        begins, ends = _covers(entry)
+        if ends < start or begins > end:
+            continue
+        first, last = max(0, (begins - start).days), min(6, (ends - start).days)
+        lane = next((at for at, days in enumerate(taken) if not any(days[first : last + 1])), len(taken))
+        if lane >= lanes:
+            for day in range(first, last + 1):
+                week.more[day] += 1
+            continue
+        if lane == len(taken):
+            taken.append([False] * 7)
+        taken[lane][first : last + 1] = [True] * (last + 1 - first)
+        opens = entry["begins"] is not None and begins >= start
+        week.bars.append(Bar(entry, lane, first, last, opens, entry["ends"] is not None and ends <= end))
+    week.lanes = len(taken)
+
+
+def _covers(entry: dict[str, Any]) -> tuple[date, date]:
+    begins, ends = entry["begins"] or entry["ends"] or entry["next_at"], entry["ends"]
+    return begins.date(), max(begins, ends).date() if ends else begins.date()
+
+
+# --- several at once -------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/dialog")
+def dialog() -> Response:
+    """The questions before: another time, other words or pages, or no more at all."""
+    asked = read(Dialog, request.args, lists=("ids", "add"))
+    entries = in_words(services().agenda.of(g.actor, asked.ids))
+    if not entries:
+        raise NotFound()
+    kept = read(AgendaQuery, request.args).as_kept() if request.args.get("to") == "scheduled" else {}
+    one = entries[0] if len(entries) == 1 else None
+    more: dict[str, Any] = {}
+    if asked.what == "find":
+        more = {"found": _found_pages(asked, entries[0]), "q": asked.q_pages}
+    if one is not None and asked.what == "change":
+        run = services().runs.get(g.actor, UUID(one["run"]["id"]))
+        readable = services().permissions.readable_sites(g.actor, run, services().runs.sites_of(g.actor, run.id))
+        view = services().runs.view(g.actor, run.id, readable, limit=MOST_LISTED)
+        more = {
+            "items": serializers.run(view)["items"],
+            "hidden": view.hidden,
+            "more": max(0, view.total - view.hidden - MOST_LISTED),
+            "names": services().agenda.names(g.actor),
+        }
+    return responses.html(
+        f"scheduled/{asked.what}.html", entries=entries, entry=one, kept=kept, zone=g.actor.zone or "UTC", **more
+    )
+
+
+def _found_pages(asked: Dialog, entry: dict[str, Any]) -> list[tuple[Page, bool]]:
+    """Pages that may come to the entry: those chosen before, then what matches. Raises a PortalError."""
+    kind, action = Kind(entry["run"]["kind"]), Action(entry["run"]["action"])
+    known = services().pages.all_of(g.actor, kind).by_lid()
+    chosen = [known[lid] for lid in asked.add if lid in known]
+    if not asked.q_pages:
+        return [(page, True) for page in chosen]
+    found = services().pages.screen(g.actor, Search(kind, q=asked.q_pages, limit=MOST_FOUND)).pages
+    return [(page, True) for page in chosen] + [
+        (page, False) for page in found if page.may(action) and page not in chosen
+    ]
+
+
+@blueprint.post("/reschedule")
+def reschedule() -> Response:
+    """Several entries by so many days, each both ends; each by itself, so that one refusal stops no other."""
+    form = read(Shift, body(), lists=("ids",))
+    days = form.signed()
+    return _each(form, lambda entry: _shift(entry, days), days=days)
+
+
+@blueprint.post("/cancel")
+def cancel() -> Response:
+    """Several entries; of one that has begun only its return is left to cancel."""
+    form = read(Chosen, body(), lists=("ids",))
+    return _each(form, lambda entry: services().orders.cancel(g.actor, entry.lead.id))
+
+
+def _each(form: Chosen, act: Callable[[Entry], None], days: int | None = None) -> Response:
+    done: list[Entry] = []
+    refused: list[tuple[Entry, Problem]] = []
+    for entry in services().agenda.of(g.actor, form.ids):
+        try:
+            _require_steering(entry.lead)
+            act(entry)
+            done.append(entry)
+        except Problem as problem:
+            refused.append((entry, problem))
+    if not done and not refused:
+        raise NotFound()
+    if responses.wants_json():
+        why = [{"id": str(entry.lead.id), "problem": facts(problem)} for entry, problem in refused]
+        return responses.json({"done": [str(entry.lead.id) for entry in done], "refused": why})
+    named = in_words([entry for entry, _problem in refused])
+    said = {
+        "text": _count_said(len(done), days) if done else None,
+        "undo": {"ids": [str(entry.lead.id) for entry in done], "days": -days} if done and days else None,
+        "refused": [(entry, _(why.detail)) for entry, (_entry, why) in zip(named, refused, strict=True)],
+    }
+    return shown(_from_form(), said)
+
+
+def _count_said(number: int, days: int | None) -> str:
+    if days is None:
+        return ngettext("%(num)s schedule cancelled.", "%(num)s schedules cancelled.", number)
+    span = i18n.span(timedelta(days=abs(days)), translation.lang())
+    if days > 0:
+        return ngettext(
+            "%(num)s schedule is now %(span)s later.", "%(num)s schedules are now %(span)s later.", number, span=span
+        )
+    return ngettext(
+        "%(num)s schedule is now %(span)s earlier.", "%(num)s schedules are now %(span)s earlier.", number, span=span
+    )
+
+
+def _require_steering(run: Run) -> None:
+    services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run.id, whole=True))
+
+
+def _shift(entry: Entry, days: int) -> None:
+    """Both ends that are still to come, by so many days at the same time of day. Raises BadForm, NotPossibleNow."""
+    zone = zones.understood(entry.lead.zone) or g.actor.zone or "UTC"
+    first, back = entry.first, entry.back
+    at = _shifted(first, days, zone) if first is not None else None
+    until = _shifted(back, days, zone) if back is not None else None
+    if at is None and until is None:
+        raise NotPossibleNow()
+    services().orders.move(g.actor, entry.lead.id, at, until, zone)
+
+
+def _shifted(run: Run, days: int, zone: str) -> ScheduledTime | None:
+    if run.state is not RunState.SCHEDULED or run.at is None:
+        return None
+    wall = run.at.astimezone(i18n.zone(zone)).replace(tzinfo=None) + timedelta(days=days)
+    return moment(wall.isoformat(timespec="seconds"), zone, services().clock())
+
+
+def _said_of_move(before: Sequence[Entry]) -> dict[str, Any]:
+    """What has just been rescheduled, and how to take that back."""
+    old = before[0]
+    entry = in_words(services().agenda.of(g.actor, [old.lead.id]))[0]
+    moved = {
+        "at": _iso_local(_local(old.first.at)) if old.first is not None and _may_move(old.first) else None,
+        "until": _iso_local(_local(old.back.at)) if old.back is not None and _may_move(old.back) else None,
+    }  # fmt: skip
+    undo = {name: value for name, value in moved.items() if value}
+    return {"moved": entry, "undo_move": {"url": f"/runs/{old.lead.id}/move", **undo}, "refused": []}
+
+
+def _may_move(run: Run) -> bool:
+    return run.state is RunState.SCHEDULED and run.at is not None

@@ -1,0 +1,305 @@
+"""Scheduled as agenda and calendar: pairs as one entry, several at once, search, and files for one's own calendar."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from b24app.web.icalendar import Event, calendar
+from tests.clocks import TurnableClock
+from tests.conftest import Turn, Work
+from tests.people import Person, body_of, run_id_of
+
+PAGE, OTHER, IN_SHOP = 351, 352, 411  # the last in another site
+AGENDA = "/runs?state=scheduled,waiting"
+FORM = {"to": "scheduled", "view": "agenda"}
+
+
+def inside(clock: TurnableClock, **span: float) -> str:
+    return (clock() + timedelta(**span)).isoformat(timespec="seconds")
+
+
+def entries(shown: str) -> list[str]:
+    """Ids of the agenda's entries, in order."""
+    return re.findall(r'id="entry-([0-9a-f-]{36})"', shown)
+
+
+def wall_times(person: Person, run: str) -> tuple[Any, Any]:
+    said = person.read(f"/runs/{run}")
+    return said["at"], said["until"]
+
+
+# --- looking -----------------------------------------------------------------------------------------------------
+
+
+def test_a_pair_is_one_entry_with_two_ends_before_and_after_it_began(
+    alice: Person, clock: TurnableClock, turn: Turn, work: Work
+):
+    pair = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=30)))
+    alone = run_id_of(alice.publish(OTHER, at=inside(clock, hours=2)))
+
+    before = alice.fragment("GET", AGENDA).text
+    turn(hours=1, seconds=1)
+    work()
+    after = alice.fragment("GET", AGENDA).text
+
+    assert entries(before) == [pair["id"], alone]
+    assert "Goes down" in before
+    assert "Comes back: Tomorrow" in before or "Comes back: " in before
+    assert '<hx-partial hx-target="#scheduled-count" hx-swap="textContent">2</hx-partial>' in before
+    assert entries(after) == [alone, pair["returns_run"]]
+    assert "Down since" in after
+
+
+def test_what_waits_for_a_person_stands_on_top(alice: Person, standin, clock: TurnableClock, work: Work):
+    later = run_id_of(alice.unpublish(OTHER, at=inside(clock, minutes=30)))
+    waiting = run_id_of(alice.unpublish(PAGE, IN_SHOP))
+    standin.fault(0, method="batch", kind="error", code="insufficient_scope", status=401, times=-1)
+    work()
+    standin.clear_faults()
+
+    assert entries(alice.fragment("GET", AGENDA).text) == [waiting, later]
+
+
+@pytest.mark.parametrize("view", ["month", "week"])
+def test_windows_are_bars_from_end_to_end(alice: Person, clock: TurnableClock, view: str):
+    alice.put("/preferences", {"zone": "UTC"})
+    monday = datetime(2027, 3, 1, tzinfo=UTC)
+    over_two_weeks = run_id_of(alice.unpublish(PAGE, at="2027-03-03T10:00Z", until="2027-03-09T08:00Z", name="Spring"))
+    one_day = run_id_of(alice.publish(OTHER, at="2027-03-04T10:00Z"))
+
+    shown = alice.fragment("GET", f"{AGENDA}&view={view}&day={monday.date()}").text
+
+    bars = re.findall(r'class="bar-line ([^"]+)" data-run="([^"]+)"', shown)
+    first = {"month": ["lane-0 from-2 over-5 opens", "lane-0 from-0 over-2"], "week": ["lane-0 from-2 over-5 opens"]}
+    assert [(look, run) for look, run in bars if run == over_two_weeks] == [
+        (f"{look}{' closes' if look.endswith('over-2') else ''} down", over_two_weeks) for look in first[view]
+    ]
+    assert (("lane-1 from-3 over-1 opens closes up"), one_day) in bars
+    assert "Spring" in shown
+
+
+def test_days_with_more_than_fits_say_how_many(alice: Person):
+    for hour in range(10, 15):
+        alice.unpublish(PAGE, at=f"2027-03-03T{hour}:00Z")
+
+    shown = alice.fragment("GET", f"{AGENDA}&view=month&day=2027-03-01").text
+
+    assert "+2 more" in shown
+
+
+def test_the_calendar_shows_what_is_done_and_leaves_out_what_was_cancelled(
+    alice: Person, clock: TurnableClock, turn: Turn, work: Work
+):
+    done = run_id_of(alice.unpublish(PAGE, at=inside(clock, minutes=1)))
+    cancelled = run_id_of(alice.unpublish(OTHER, at=inside(clock, minutes=2)))
+    alice.post(f"/runs/{cancelled}/cancel")
+    turn(minutes=2)
+    work()
+
+    shown = alice.fragment("GET", f"{AGENDA}&view=week&day={clock().date()}").text
+
+    assert f'data-run="{done}"' in shown
+    assert f'data-run="{cancelled}"' not in shown
+    assert re.search(rf'over" data-run="{done}"', shown)
+
+
+# --- finding -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("q", ["christmas", "STOCKTAKING", "Preisliste für", "grün", "елка", "main"])
+def test_orders_are_found_by_campaign_reason_page_and_site(alice: Person, clock: TurnableClock, q: str):
+    alice.portal.change_page(PAGE, title=unicodedata.normalize("NFD", "Preisliste für Grünes: Ёлка"))
+    found = run_id_of(
+        alice.unpublish(PAGE, at=inside(clock, days=1), name="Christmas 2027", reason="Stocktaking at 100%")
+    )
+    other = run_id_of(alice.unpublish(IN_SHOP, at=inside(clock, days=1), name="Summer"))
+
+    ids = [run["id"] for run in alice.read(f"/runs?q={quote(q)}")["runs"]]
+
+    assert found in ids
+    assert other not in ids
+    assert entries(alice.fragment("GET", f"{AGENDA}&q={quote(q)}").text) == [found]
+    assert alice.read("/runs?q=100%25")["runs"][0]["id"] == found
+    assert alice.read("/runs?q=1_0%25")["runs"] == []
+    assert alice.get(f"/runs.csv?q={quote(q)}").text.count("\n") == 2
+
+
+def test_a_search_does_not_tell_what_is_in_sites_one_cannot_read(alice: Person, bob: Person, clock: TurnableClock):
+    alice.portal.change_page(PAGE, title="Secret merger")
+    alice.portal.rights("reader", alice.portal.page(PAGE).site_id, [])
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, days=1), name="Quarter"))
+
+    assert [each["id"] for each in alice.read("/runs?q=merger")["runs"]] == [run]
+    assert bob.read("/runs?q=merger")["runs"] == []
+    assert [each["id"] for each in bob.read("/runs?q=quarter")["runs"]] == [run]
+    assert "merger" not in bob.fragment("GET", "/runs?q=quarter").text
+
+
+def test_the_history_has_a_column_of_sites_and_the_campaign(alice: Person):
+    alice.unpublish(PAGE, IN_SHOP, name="Relaunch")
+
+    shown = alice.fragment("GET", "/runs").text
+
+    names = {alice.read(f"/pages/{lid}")["site"] for lid in (PAGE, IN_SHOP)}
+    assert "Relaunch" in shown
+    assert all(name in shown for name in names)
+
+
+# --- several at once ---------------------------------------------------------------------------------------------
+
+
+def test_a_campaign_moves_by_a_week_over_a_clock_change_and_back(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Berlin"})
+    zone = {"zone": "Europe/Berlin"}
+    pair = body_of(alice.unpublish(PAGE, at="2027-03-22T18:00", until="2027-03-26T08:00", **zone))
+    alone = run_id_of(alice.unpublish(OTHER, at="2027-03-24T12:00", **zone))
+
+    moved = alice.post("/runs/reschedule", {"ids": [pair["returns_run"], pair["id"], alone], "days": 7})
+
+    assert sorted(moved.json["done"]) == sorted([pair["id"], alone])  # type: ignore[index]
+    assert wall_times(alice, pair["id"]) == ("2027-03-29T16:00:00Z", "2027-04-02T06:00:00Z")
+    assert alice.read(f"/runs/{pair['returns_run']}")["at"] == "2027-04-02T06:00:00Z"
+    assert wall_times(alice, alone)[0] == "2027-03-31T10:00:00Z"
+    back = alice.fragment("POST", "/runs/reschedule", ids=[pair["id"], alone], days=7, direction="earlier", **FORM)
+    assert "2 schedules are now" in back.text
+    assert wall_times(alice, pair["id"]) == ("2027-03-22T17:00:00Z", "2027-03-26T07:00:00Z")
+
+
+def test_what_cannot_be_moved_or_may_not_is_said_and_stops_no_other(alice: Person, bob: Person, clock: TurnableClock):
+    soon = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=5)))
+    later = run_id_of(alice.unpublish(OTHER, at=inside(clock, days=5)))
+
+    told = body_of(alice.post("/runs/reschedule", {"ids": [soon, later], "days": -2}))
+    in_words = alice.fragment("POST", "/runs/reschedule", ids=[soon], days=-2, **FORM).text
+    foreign = body_of(bob.post("/runs/cancel", {"ids": [soon, later]}))
+
+    assert told["done"] == [later]
+    assert [each["problem"]["code"] for each in told["refused"]] == ["invalid"]
+    assert "was left as it was" in in_words
+    assert {each["problem"]["code"] for each in foreign["refused"]} == {"not_allowed"}
+
+
+def test_several_are_cancelled_with_their_returns(alice: Person, clock: TurnableClock):
+    pair = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=3)))
+    alone = run_id_of(alice.unpublish(OTHER, at=inside(clock, hours=1)))
+
+    asked = alice.fragment(
+        "GET", f"/runs/dialog?what=cancel&ids={pair['id']}&ids={alone}&to=scheduled&view=agenda"
+    ).text
+    done = alice.fragment("POST", "/runs/cancel", ids=[pair["id"], alone], **FORM).text
+
+    assert "Cancel 2 schedules?" in asked
+    assert "2 schedules cancelled." in done
+    assert {alice.read(f"/runs/{run}")["state"] for run in (pair["id"], pair["returns_run"], alone)} == {"cancelled"}
+
+
+@pytest.mark.parametrize("form", [{"days": 7}, {"ids": "x", "days": 7}, {"days": 0}, {"days": 400}, {"days": "1.5"}])
+def test_a_bulk_order_that_cannot_be_read_is_refused(alice: Person, clock: TurnableClock, form: dict[str, Any]):
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+
+    assert alice.post("/runs/reschedule", {"ids": [run]} | form if "ids" not in form and form != {"days": 7} else form
+                      ).status_code == 422  # fmt: skip
+
+
+def test_an_end_dragged_in_the_calendar_is_told_and_can_be_taken_back(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    pair = body_of(
+        alice.unpublish(PAGE, at="2027-03-03T10:00", until="2027-03-05T08:00", zone="Europe/Riga", name="Spring")
+    )
+    form = {"to": "scheduled", "view": "month", "day": "2027-03-01", "zone": "Europe/Riga"}
+
+    shown = alice.fragment("POST", f"/runs/{pair['id']}/move", until="2027-03-09T08:00", **form).text
+
+    assert "“Spring” is rescheduled." in shown
+    assert 'class="cal month"' in shown
+    assert wall_times(alice, pair["id"])[1] == "2027-03-09T06:00:00Z"
+    assert "2027-03-05T08:00" in re.search(r'hx-vals="([^"]+)"[^>]*id="undo-move"', shown).group(1)  # type: ignore[union-attr]
+
+
+def test_the_dialogs_ask_what_there_is_to_ask(alice: Person, clock: TurnableClock):
+    pair = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=3), name="Sale & more"))
+    one = f"ids={pair['id']}&to=scheduled&view=agenda"
+
+    both = alice.fragment("GET", f"/runs/dialog?what=reschedule&{one}").text
+    edit = alice.fragment("GET", f"/runs/dialog?what=change&{one}").text
+    found = alice.fragment("GET", f"/runs/dialog?what=find&ids={pair['id']}&q_pages=a&add={OTHER}").text
+
+    assert 'name="at"' in both
+    assert 'name="until"' in both
+    assert 'value="Sale &amp; more"' in edit
+    assert f'name="remove" value="{PAGE}"' in edit
+    assert f'name="add" value="{OTHER}" checked' in found
+    assert alice.get("/runs/dialog?what=odd&ids=x").status_code == 422
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def events(text: str) -> list[dict[str, str]]:
+    """Properties of each event, unfolded, as RFC 5545 has it."""
+    assert text.startswith("BEGIN:VCALENDAR\r\n")
+    assert text.endswith("END:VCALENDAR\r\n")
+    assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
+    assert "\n" not in text.replace("\r\n", "")
+    lines = text.replace("\r\n ", "").split("\r\n")
+    found: list[dict[str, str]] = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if line == "BEGIN:VEVENT":
+            found.append({})
+        elif found:
+            found[-1].setdefault(name, value)
+    return found
+
+
+def test_each_half_is_an_event_whose_uid_survives_a_reschedule(alice: Person, clock: TurnableClock):
+    pair = body_of(
+        alice.unpublish(
+            PAGE, at="2027-03-03T10:00Z", until="2027-03-05T08:00Z", name="Frühling; Sale, 1", reason="Ü" * 90
+        )
+    )
+    before = events(alice.get("/runs.ics").text)
+    clock.tick(minutes=5)
+
+    alice.post(f"/runs/{pair['id']}/move", {"until": "2027-03-09T08:00:00Z"})
+    answer = alice.get(f"/runs.ics?q={quote('frühling')}")
+
+    after = events(answer.text)
+    assert answer.content_type == "text/calendar; charset=utf-8"
+    assert [each["UID"].partition("@")[0] for each in before] == [pair["id"], pair["returns_run"]]
+    assert [each["UID"] for each in after] == [each["UID"] for each in before]
+    assert [each["DTSTART"] for each in after] == ["20270303T100000Z", "20270309T080000Z"]
+    assert int(after[1]["SEQUENCE"]) > int(before[1]["SEQUENCE"])
+    assert after[0]["CATEGORIES"] == "Frühling\\; Sale\\, 1"
+    assert "Ü" * 90 in after[0]["DESCRIPTION"]
+    title = alice.portal.page(PAGE).title
+    assert title in after[0]["SUMMARY"]
+    assert len(events(alice.get("/runs.ics?due_from=2027-03-04").text)) == 1
+    assert len(events(alice.get(f"/runs/{pair['returns_run']}.ics").text)) == 2
+
+
+def test_a_calendar_file_marks_what_is_cancelled_and_is_never_without_a_part(alice: Person, clock: TurnableClock):
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    now = run_id_of(alice.unpublish(OTHER))
+    alice.post(f"/runs/{run}/cancel")
+
+    assert events(alice.get(f"/runs/{run}.ics").text)[0]["STATUS"] == "CANCELLED"
+    assert alice.get(f"/runs/{now}.ics").status_code == 409
+    empty = alice.get("/runs.ics").text
+    assert events(empty) == []
+    assert "BEGIN:VTIMEZONE" in empty
+
+
+def test_no_text_breaks_out_of_its_line_and_no_letter_is_cut():
+    now = datetime(2027, 3, 1, tzinfo=UTC)
+    text = "a\r\nEND:VEVENT\r\nX:\u2028\x07" + "€" * 60
+
+    written = calendar("Name", [Event("1@x", now, now, text, text)], now)
+
+    event = events(written)[0]
+    assert event["SUMMARY"] == "a\\nEND:VEVENT\\nX:" + "\u2028" * ("\u2028" in event["SUMMARY"]) + "€" * 60
+    assert "\x07" not in written
