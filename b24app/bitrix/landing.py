@@ -10,7 +10,7 @@ from typing import Any
 
 from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.domain import Action, Kind, read_id
-from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable
+from b24app.errors import AccessDenied, InsufficientScope, PageGone, PortalError, PublishRefused, Unavailable
 
 METHODS = {Action.UNPUBLISH: "landing.landing.unpublic", Action.PUBLISH: "landing.landing.publication"}
 ALL_RIGHTS = frozenset({"read", "edit", "sett", "public", "delete"})
@@ -52,6 +52,18 @@ class PageState:
     published_text: str | None
     url: str | None
     special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder outside the trash; `path` is its title behind those of the folders above it, `inside` their ids and its
+    own.
+    """
+
+    folder_id: int
+    site_id: int
+    path: tuple[str, ...]
+    inside: frozenset[int]
 
 
 def sites(kind: Kind, limit: int = 500, after: int = 0, site_id: int | None = None) -> Command:
@@ -133,23 +145,60 @@ def folders(kind: Kind, site_id: int) -> Command:
     return Command("landing.site.getFolders", {"siteId": site_id, "scope": kind.value})
 
 
-def read_living_folders(answer: Answer | PortalError) -> frozenset[int] | None:
-    """Ids of the folders from which pages are not in the trash; None where the portal cannot tell.
+def read_living_folders(site_id: int, answer: Answer | PortalError) -> tuple[Folder, ...] | None:
+    """The folders of a site from which pages are not in the trash, each behind the one it lies in; None where the
+    portal cannot tell.
 
     Without a site in its filter getList lists pages of trashed folders too, which no other method finds (source).
     """
     if isinstance(answer, PortalError):
         return None
-    parents = {int(row["ID"]): read_id(row.get("PARENT_ID")) for row in _rows(answer.result)}
+    rows = {int(row["ID"]): row for row in _rows(answer.result)}
     inside: dict[int | None, list[int]] = {}
-    for folder, parent in parents.items():  # those in the trash are only listed when they are asked for
-        inside.setdefault(parent, []).append(folder)
-    living: set[int] = set()
-    reached = inside.get(None, [])
+    for folder_id, row in rows.items():  # those in the trash are only listed when they are asked for
+        inside.setdefault(read_id(row.get("PARENT_ID")), []).append(folder_id)
+    living: list[Folder] = []
+    reached: list[tuple[int, Folder | None]] = [(folder_id, None) for folder_id in inside.get(None, [])]
     while reached:  # each folder once, from its only parent
-        living.update(reached)
-        reached = [folder for parent in reached for folder in inside.get(parent, ())]
-    return frozenset(living)
+        found = [_folder(site_id, rows[folder_id], above) for folder_id, above in reached]
+        living += found
+        reached = [(folder_id, each) for each in found for folder_id in inside.get(each.folder_id, ())]
+    return tuple(living)
+
+
+def _folder(site_id: int, row: dict[str, Any], above: Folder | None) -> Folder:
+    folder_id, title = int(row["ID"]), str(row.get("TITLE") or row.get("CODE") or row["ID"])
+    path, inside = (above.path, above.inside) if above else ((), frozenset[int]())
+    return Folder(folder_id, site_id, (*path, title), inside | {folder_id})
+
+
+def by_publication(kind: Kind, limit: int, offset: int) -> Command:
+    """Numbers of pages in the order in which they were last published, the longest ago first, those never published at
+    the beginning. The portal sorts: its dates are text of its own culture.
+    """
+    order = {"DATE_PUBLIC": "ASC", "ID": "ASC"}
+    params = {"select": ["ID"], "order": order, "limit": limit, "offset": offset}
+    return Command("landing.landing.getList", {"params": params, "scope": kind.value})
+
+
+def read_lids(result: object, most: int) -> list[int]:
+    """Numbers of pages of a getList answer. Raises Unavailable for anything else."""
+    return [int(row["ID"]) for row in _rows(result, most)]
+
+
+def page_at(kind: Kind, site_id: int, path: str) -> Command:
+    """Which page is at a path of a site; whoever uses Sites is told, so the right to read has still to be looked at."""
+    params = {"landingUrl": path, "siteId": site_id, "scope": kind.value}
+    return Command("landing.landing.resolveIdByPublicUrl", params)
+
+
+def read_page_at(answer: Answer | PortalError) -> int | None:
+    """The number of the page; None where there is none, and on a portal that does not know the method. Raises the
+    PortalError of a portal that is unwell.
+    """
+    if isinstance(answer, PortalError) and (answer.transient or isinstance(answer, InsufficientScope)):
+        raise answer
+    return read_id(answer.result) if isinstance(answer, Answer) else None
 
 
 def act(action: Action, kind: Kind, lid: int) -> Command:

@@ -219,8 +219,8 @@ class RunQueries:
             query = select(func.count()).select_from(Run)
             return db.scalar(query.where(Run.member_id == actor.member_id, Run.state.in_(open_states))) or 0
 
-    def upcoming(self, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
-        """For each page with runs still to come: what they will do, in order of time."""
+    def upcoming(self, actor: Actor, lids: Sequence[int] | None = None) -> dict[int, list[Upcoming]]:
+        """For each page with runs still to come: what they will do, in order of time; of all pages, or of these."""
         with self._store.begin() as db:
             return _upcoming(db, actor, lids)
 
@@ -276,15 +276,16 @@ def _screen(db: Session, shown: Select[RunItem], after: int, limit: int) -> Item
     )
 
 
-def _upcoming(db: Session, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
+def _upcoming(db: Session, actor: Actor, lids: Sequence[int] | None) -> dict[int, list[Upcoming]]:
     """What scheduled runs will do to each page. Of the windows that are open over it only the last one's end counts,
     and no return that leaves the page as it is.
     """
     returns = or_(RunItem.baseline.is_(None), RunItem.baseline == (Run.action == Action.PUBLISH))
+    of_these = () if lids is None else (RunItem.lid.in_(lids),)
     rows = db.execute(
         select(RunItem.lid, RunItem.baseline, Run.id, Run.action, Run.at, Run.created_name, Run.is_return)
         .join(Run, Run.id == RunItem.run_id)
-        .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, RunItem.lid.in_(lids), returns)
+        .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, returns, *of_these)
         .order_by(Run.at, Run.created_at)
     )
     found: dict[int, list[Upcoming]] = {}

@@ -53,7 +53,7 @@ class Preview:
         page = self.page
         return {
             "lid": self.lid,
-            "title": page.title if page else _(N_("Page %(lid)s"), lid=self.lid),
+            "title": serializers.titled(page.title, page.lid) if page else _(N_("Page %(lid)s"), lid=self.lid),
             "site": page.site if page else "",
             "published": bool(page and page.published),
             "may": self.may,
