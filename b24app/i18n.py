@@ -14,7 +14,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_skeleton, format_time, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, get_decimal_symbol
 from babel.support import NullTranslations, Translations
 
 from b24app import zones
@@ -105,6 +105,18 @@ def when(moment: datetime, lang: str, zone_name: str | None, now: datetime) -> t
 def day(value: date, lang: str) -> str:
     """A day without a time, as short as the language allows: "9 Nov"."""
     return str(format_skeleton("MMMd", value, locale=locale(lang)))
+
+
+def in_cell(moment: datetime, lang: str, zone_name: str | None) -> str:
+    """A moment as a spreadsheet of that language reads it as one: "29.11.2026 18:00"."""
+    here = moment.astimezone(zone(zone_name))
+    time = format_time(here, "short", locale=locale(lang)).replace(NARROW_SPACE, " ").replace(FIXED_SPACE, " ")
+    return f"{format_skeleton('yMd', here, locale=locale(lang))} {time}"
+
+
+def decimal_sign(lang: str) -> str:
+    """What stands before the tenths: "." or ",", or the language's own."""
+    return str(get_decimal_symbol(locale(lang)))
 
 
 def span(length: timedelta, lang: str, *, ahead: bool = False) -> str:

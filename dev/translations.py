@@ -30,7 +30,7 @@ def extracted() -> Catalog:
 
 
 def _is_ours(folder: str | Path) -> bool:
-    parts = Path(folder).resolve().relative_to(ROOT).parts
+    parts = Path(folder).absolute().relative_to(ROOT).parts  # node_modules may be a link to another place
     return not parts or parts[0] in ("b24app", "templates")
 
 

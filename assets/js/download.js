@@ -5,7 +5,8 @@ import { ask } from './notices.js'
 
 function fileName(answer) {
   const disposition = answer.headers.get('Content-Disposition') ?? ''
-  return /filename="?([^";]+)/.exec(disposition)?.[1] ?? 'sundown.csv'
+  const whole = /filename\*=UTF-8''([^;]+)/.exec(disposition)?.[1]
+  return whole ? decodeURIComponent(whole) : /filename="?([^";]+)/.exec(disposition)?.[1] ?? 'sundown.csv'
 }
 
 function save(file, name) {

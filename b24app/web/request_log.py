@@ -1,6 +1,5 @@
 """GET /log and /log.csv: what was asked of Bitrix24 for this portal; for administrators, who are asked for live."""
 
-from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Annotated, Literal
 
@@ -8,16 +7,28 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from b24app import i18n
-from b24app.domain import Actor
+from b24app.domain import N_, Actor
 from b24app.request_log import CallFilter
 from b24app.store.models import ApiCall
 from b24app.web import responses, serializers
-from b24app.web.csv import csv_file
+from b24app.web.csv import Column, csv_file
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, day_or_time, read, start_of
 from b24app.web.shapes import CallShape
+from b24app.web.translation import _
 
-CALL_HEADS = ("at", "user_id", "user", "method", "params", "http_status", "code", "seconds", "answer")
+Line = tuple[ApiCall, str]  # a call, and the name of whom it was made for
+COLUMNS: tuple[Column[Line], ...] = (
+    Column("at", N_("When"), lambda line: line[0].at, is_time=True),
+    Column("user_id", None, lambda line: line[0].user_id),
+    Column("user", N_("For"), lambda line: line[1]),
+    Column("method", N_("Method"), lambda line: line[0].method),
+    Column("params", N_("Request"), lambda line: line[0].params),
+    Column("http_status", N_("Status"), lambda line: line[0].http_status),
+    Column("code", N_("Code"), lambda line: line[0].code),
+    Column("seconds", N_("Seconds"), lambda line: round(line[0].seconds, 3)),
+    Column("answer", N_("Answer"), lambda line: line[0].answer),
+)
 
 blueprint = Blueprint("request_log", __name__)
 blueprint.before_request(require_session)
@@ -65,13 +76,8 @@ def log() -> Response:
 def log_csv() -> Response:
     query = read(CallQuery, request.args)
     services().permissions.require_administrator(g.actor)
-    return csv_file("sundown-log.csv", CALL_HEADS, _rows(query.filter(g.actor)))
-
-
-def _rows(wanted: CallFilter) -> Iterator[list[object]]:
-    for call, name in services().request_log.all_of(g.actor, wanted):
-        shown: Mapping[str, object] = {**_call(call, name)}
-        yield [shown[head] for head in CALL_HEADS]
+    calls = services().request_log.all_of(g.actor, query.filter(g.actor))
+    return csv_file(_(N_("Sundown requests to the portal")), COLUMNS, calls, raw_name="sundown-log")
 
 
 def _call(call: ApiCall, name: str) -> CallShape:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -199,7 +200,7 @@ def listed() -> Response:
         body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
         return responses.json(body)
     only_open = query.state is not None and RunState.SCHEDULED in query.state.split(",")
-    rows = serializers.rows_in_words(views, _titles(views))
+    rows = serializers.rows_in_words(views, titles(views))
     if only_open:
         rows.sort(key=lambda row: (row["state"] != RunState.WAITING, row["at"] or ""))
     part = request.headers.get("HX-Target", "").endswith("history")
@@ -213,7 +214,8 @@ def listed() -> Response:
     )  # fmt: skip
 
 
-def _titles(views: list[RunView]) -> dict[UUID, str]:
+def titles(views: Sequence[RunView]) -> dict[UUID, str]:
+    """The title of its only page for each run of one page, as far as the person may read it."""
     readable = {site.site_id for kind in Kind for site in services().pages.sites_kept(g.actor, kind)}
     return services().runs.only_titles(g.actor, views, readable)
 

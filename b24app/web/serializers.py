@@ -93,7 +93,7 @@ def run(view: RunView, *, with_items: bool = True) -> RunShape:
         "acting_as": {"user_id": order.acting_as, "name": order.acting_name},
         "created_at": iso(order.created_at),
         "finished_at": iso(order.finished_at),
-        "problem": _problem(order),
+        "problem": problem(order),
         "returns_run": _id(order.returns_run),
         "undoes": _id(order.undoes),
         "retries": _id(order.retries),
@@ -146,7 +146,7 @@ def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming], keeper: Run | 
     return f"{_(remedy.detail)} {_(remedy.remedy)}"
 
 
-def _problem(order: Run) -> ProblemShape | None:
+def problem(order: Run) -> ProblemShape | None:
     """Why the run waits or failed, as problem members."""
     return _facts_of(order.problem)
 

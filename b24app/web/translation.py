@@ -45,6 +45,16 @@ def when(moment: datetime | str | None, zone_name: str | None = None) -> str:
     return _(near, time=time) if near else _("%(date)s, %(time)s", date=date, time=time)
 
 
+def in_cell(moment: datetime) -> str:
+    """A moment for a cell of a spreadsheet, in the asker's zone and language."""
+    return i18n.in_cell(moment, lang(), zone())
+
+
+def decimal_sign() -> str:
+    """What stands before the tenths in the asker's language."""
+    return i18n.decimal_sign(lang())
+
+
 def span(length: timedelta) -> str:
     """How long, in the asker's language: "3 hours"."""
     return i18n.span(length, lang())
@@ -58,6 +68,11 @@ def ahead(moment: datetime) -> str:
 def day(value: date) -> str:
     """A day without a time."""
     return i18n.day(value, lang())
+
+
+def today(moment: datetime | None = None) -> str:
+    """The day of a moment, or this one, in the asker's zone, as it sorts: 2026-11-29."""
+    return (moment or _now()).astimezone(i18n.zone(zone())).date().isoformat()
 
 
 def zone() -> str | None:

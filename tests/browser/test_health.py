@@ -35,7 +35,7 @@ def test_an_administrator_looks_repairs_and_reads_the_requests(tab: Tab, ada, th
     frame.wait_for_selector("#repair")
 
     assert audit.faults == {}
-    assert saving.value.suggested_filename == "sundown-log.csv"
+    assert saving.value.suggested_filename == "Sundown requests to the portal.csv"
 
 
 def test_nobody_else_is_offered_it(tab: Tab):
