@@ -1,7 +1,7 @@
 """Words as people look for them and put them in order: without regard to case, accents, width or composition.
 
-`é` is found by `e`, decomposed or not, `İ` and `ı` by `i`, `ё` by `е`, full-width letters by plain ones. Marks that make
-another letter in its own alphabet stay: `й` is no `и`. Source: the Unicode Standard, annex 15, and its case folding.
+`é` is found by `e`, decomposed or not, `İ` and `ı` by `i`, `ё` by `е`, full-width letters by plain ones. Marks that
+make another letter in its own alphabet stay: `й` is no `и`. Source: the Unicode Standard, annex 15, and case folding.
 """
 
 import re

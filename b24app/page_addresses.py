@@ -1,8 +1,8 @@
 """Which pages are at the addresses that somebody has pasted.
 
 The lists that are read anyway know the address of each page, so most are found without asking. What they do not know
-(an address from before a page was renamed, a page made a moment ago) is asked of the portal, in batches; what it answers
-counts only if the person's own list has that page, for it tells of pages they may not read, too (section 14.4).
+(an address from before a page was renamed, a page made a moment ago) is asked of the portal, in batches; what it
+answers counts only if the person's own list has that page, for it tells of pages they may not read, too (section 14.4).
 """
 
 import re
@@ -189,8 +189,8 @@ def _in_list(listed: PageList, asked: Mapping[str, Address | None], actor: Actor
             continue
         editor = EDITOR.search(address.path) if address.host == _own_host(actor) else None
         lid = read_id(editor[1]) if editor else None
-        if (page := by_key.get(address.key) or by_lid.get(lid or 0)) is not None:
-            found[sent] = page
+        if (named := by_key.get(address.key) or by_lid.get(lid or 0)) is not None:
+            found[sent] = named
     return found
 
 

@@ -87,7 +87,7 @@ def screen_of(listed: PageList, search: Search, due: Mapping[int, datetime], ran
     due    when something is next to happen to a page; needed where the search wants the schedule
     ranks  which page was published before which; needed where the search wants the publication
     """
-    found = ordered(matching(listed, search, due), search, due, ranks)
+    found = sorted_matches(listed, search, due, ranks)
     start = _start(found, search)
     shown = found[start : start + search.limit]
     behind = start + len(shown)
@@ -105,6 +105,13 @@ def screen_of(listed: PageList, search: Search, due: Mapping[int, datetime], ran
         lids=tuple(page.lid for page in found),
         capped=listed.capped,
     )
+
+
+def sorted_matches(
+    listed: PageList, search: Search, due: Mapping[int, datetime], ranks: Mapping[int, int]
+) -> list[Page]:
+    """All that match, in the order that is wanted; `due` and `ranks` as of a screen."""
+    return ordered(matching(listed, search, due), search, due, ranks)
 
 
 def matching(listed: PageList, search: Search, due: Mapping[int, datetime]) -> list[Page]:

@@ -77,7 +77,7 @@ blueprint.before_request(require_session)
 
 @blueprint.get("/pages")
 def listed() -> Response:
-    query = _query(request.args)
+    query = page_query(request.args)
     if query.any_kind and query.site is not None:
         query = _in_its_kind(query, query.site)
     if request.args.get("fresh"):
@@ -88,7 +88,7 @@ def listed() -> Response:
 @blueprint.post("/pages")
 def chosen() -> Response:
     """As GET /pages, where a query is too long for an address: only the pages whose numbers are sent."""
-    return _answer(_query(body()))
+    return _answer(page_query(body()))
 
 
 def _answer(query: Query) -> Response:
@@ -116,11 +116,12 @@ def _found(search: Search) -> tuple[PageSlice, Coming]:
     listed = pages.all_of(g.actor, search.kind)
     coming: Coming | None = runs.upcoming(g.actor) if search.wants_schedule else None
     ranks = pages.by_publication(g.actor, search.kind) if search.wants_publication else {}
-    screen = screen_of(listed, search, _next_of(coming or {}), ranks)
+    screen = screen_of(listed, search, next_of(coming or {}), ranks)
     return screen, runs.upcoming(g.actor, [row.lid for row in screen.pages]) if coming is None else coming
 
 
-def _next_of(coming: Coming) -> dict[int, datetime]:
+def next_of(coming: Coming) -> dict[int, datetime]:
+    """When something is next to happen to each page."""
     return {lid: each[0].at for lid, each in coming.items()}
 
 
@@ -218,20 +219,14 @@ def _found_view(sent: str, found: Sequence[Finding]) -> Response:
     query = Query(kind=kind, lids=lids, limit=SIZES[-1])
     screen, due = _found(query.search())
     others = [{"kind": other, "title": _(KINDS[other]), "lids": rest} for other, rest in kinds.items()]
-    select = {page.lid: page.published for page in _pages_of(kind, lids)}
     return _view(
         query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages],
-        select=select, missing=missing, others=others,
+        missing=missing, others=others,
     )  # fmt: skip
 
 
-def _pages_of(kind: Kind, lids: Sequence[int]) -> list[Page]:
-    by_lid = services().pages.all_of(g.actor, kind).by_lid()
-    return [by_lid[lid] for lid in lids if lid in by_lid]
-
-
-def _query(sent: Any) -> Query:
-    """Raises BadForm 422; a search that is too long is told as what it is."""
+def page_query(sent: Any) -> Query:
+    """What is asked for. Raises BadForm 422; a search that is too long is told as what it is."""
     searched = sent.get("q")
     if isinstance(searched, str) and len(searched.strip()) > LONGEST_SEARCH:
         words = N_("The search has %(length)s characters; the longest that can be looked for has %(most)s.")
@@ -270,11 +265,20 @@ def _view(
         many_sites=len(screen.sites) > MANY_SITES,
         folders=sorted(folders, key=lambda each: in_order(str(each["title"]))),
         filters=query.model_dump(mode="json"),
-        chosen=query.lids,
+        chosen=_selection(query),
         sizes=SIZES,
         kinds=[{"kind": kind.value, "title": _(title)} for kind, title in KINDS.items()],
         **told,
     )
+
+
+def _selection(query: Query) -> dict[int, bool] | None:
+    """Of the pages that are selected whether each is published, also of those on no screen; None for a list of all."""
+    listed = services().pages.kept(g.actor, query.kind)
+    if query.lids is None or listed is None:
+        return None
+    by_lid = listed.by_lid()
+    return {lid: by_lid[lid].published for lid in query.lids if lid in by_lid}
 
 
 def _sites(screen: PageSlice) -> list[dict[str, object]]:

@@ -127,6 +127,11 @@ def addresses(items: Sequence[Preview], pages: Mapping[int, Page]) -> dict[int, 
     return {page.lid: page.url or _(N_("Page %(lid)s"), lid=page.lid) for page in twins}
 
 
+def by_site(items: Sequence[Preview]) -> list[tuple[str, int]]:
+    """How many pages of each site will be changed, the most first."""
+    return Counter(item.page.site for item in items if item.page and item.will != "skip").most_common()
+
+
 def counts(items: Sequence[Preview]) -> dict[str, int]:
     """How many pages of each sort."""
     acted = [item for item in items if item.will != "skip"]
