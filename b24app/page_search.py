@@ -20,6 +20,7 @@ from b24app.pages import Page, PageList
 CURSOR = re.compile(r"p([0-9]{1,18})(?:\.([0-9]{1,6}))?", re.ASCII)
 ORDERS = ("title", "site", "status", "published", "scheduled")
 SORTS = frozenset(ORDERS) | {f"-{name}" for name in ORDERS}  # `-`: downwards
+ROUND_ADDRESS = re.compile(r"^https?://(?:www\.)?|/?(?:[?#].*)?$")
 Value = Callable[[Page], Any]
 
 
@@ -116,7 +117,7 @@ def sorted_matches(
 
 def matching(listed: PageList, search: Search, due: Mapping[int, datetime]) -> list[Page]:
     """Pages with which every filter that is set agrees, in order of lid."""
-    words = fold(search.q).split()
+    words = [_without_scheme(word) for word in fold(search.q).split()]
     folders = _below(listed, search.folder) if search.folder is not None else None
     texts = listed.looked_through if words else ("",) * len(listed.pages)
     return [
@@ -129,6 +130,11 @@ def matching(listed: PageList, search: Search, due: Mapping[int, datetime]) -> l
         and _has_status(page, search.status, due)
         and (all(word in text for word in words) or search.q == str(page.lid))
     ]
+
+
+def _without_scheme(word: str) -> str:
+    """An address as it stands in the list, whichever way it was copied: without scheme, query and the last slash."""
+    return ROUND_ADDRESS.sub("", word) if "://" in word else word
 
 
 def ordered(found: Sequence[Page], search: Search, due: Mapping[int, datetime], ranks: Mapping[int, int]) -> list[Page]:

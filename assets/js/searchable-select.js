@@ -9,15 +9,20 @@ let number = 0
 
 const folded = (text) => text.normalize('NFKD').replace(MARKS, '').toLowerCase()
 
+// Every word somewhere in the title; titles with the words as they stand come first.
 function matching(select, words) {
-  const wanted = folded(words).split(/\s+/).filter(Boolean)
-  return [...select.options].filter(({ text }) => wanted.every((word) => folded(text).includes(word)))
+  const phrase = folded(words).trim()
+  const wanted = phrase.split(/\s+/)
+  const lacks = ({ text }) => !folded(text).includes(phrase)
+  const found = [...select.options].filter(({ text }) => wanted.every((word) => folded(text).includes(word)))
+  return [...found.filter((option) => !lacks(option)), ...found.filter(lacks)]
 }
 
 class SearchableSelect {
   constructor(select) {
     this.select = select
-    this.list = Object.assign(document.createElement('ul'), { className: 'options', id: `options-${++number}`, hidden: true })
+    this.list = Object.assign(document.createElement('ul'), { className: 'options', hidden: true })
+    this.list.id = `options-${++number}`
     this.list.setAttribute('role', 'listbox')
     this.list.setAttribute('aria-label', select.dataset.searched)
     this.field = Object.assign(document.createElement('input'), {
@@ -61,13 +66,15 @@ class SearchableSelect {
   open(words) {
     const found = matching(this.select, words).slice(0, MOST)
     const options = found.map((option, at) => {
-      const line = Object.assign(document.createElement('li'), { textContent: option.text, id: `${this.list.id}-${at}` })
+      const id = `${this.list.id}-${at}`
+      const line = Object.assign(document.createElement('li'), { textContent: option.text, id })
       line.setAttribute('role', 'option')
       line.setAttribute('aria-selected', String(option.selected))
       line.dataset.value = option.value
       return line
     })
-    const none = Object.assign(document.createElement('li'), { className: 'none', textContent: this.select.dataset.none })
+    const none = Object.assign(document.createElement('li'), { className: 'none' })
+    none.textContent = this.select.dataset.none
     none.setAttribute('role', 'option')
     none.setAttribute('aria-disabled', 'true')
     this.list.replaceChildren(...(options.length ? options : [none]))

@@ -107,6 +107,8 @@ def _answer(query: Query) -> Response:
             "pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous,
         }  # fmt: skip
         return responses.json({**listed, **_capped(screen)})
+    if query.folder is not None and query.folder not in {folder.folder_id for folder in screen.folders}:
+        return _answer(query.model_copy(update={"folder": None}))  # the form still names one of the site chosen before
     return _view(query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages])
 
 
