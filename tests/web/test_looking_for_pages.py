@@ -167,7 +167,6 @@ def test_each_order_goes_both_ways_and_ends_with_what_has_no_value(alice: Person
         "published": lambda page: moments[page["lid"]] if page["published_at_text"] else None,
         "scheduled": lambda page: page["scheduled_at"],
     }
-    moments = {page.id: page.public_at for page in alice.portal.pages("PAGE")}
 
     for sort in SORTS:
         for sign in ("", "-"):
