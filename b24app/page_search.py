@@ -6,12 +6,12 @@ at a number: what is trashed or made meanwhile shifts nobody's place by more tha
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from b24app.bitrix.landing import Folder, Site
+from b24app.bitrix.landing import Site
 from b24app.domain import Kind
 from b24app.errors import BadForm
 from b24app.folding import fold, in_order, is_blank
@@ -65,7 +65,7 @@ class Search:
 class PageSlice:
     """One screen of a search: its pages, where it stands, and what matched in all.
 
-    folders  those of the chosen site that have pages in them
+    folders  those of the chosen site that have pages in them: number → name
     """
 
     pages: tuple[Page, ...] = ()
@@ -77,7 +77,7 @@ class PageSlice:
     screen: int = 1
     screens: int = 1
     sites: tuple[Site, ...] = ()
-    folders: tuple[Folder, ...] = ()
+    folders: Mapping[int, str] = field(default_factory=dict)
     lids: tuple[int, ...] = ()
     capped: bool = False
 
@@ -102,7 +102,7 @@ def screen_of(listed: PageList, search: Search, due: Mapping[int, datetime], ran
         screen=-(-start // search.limit) + 1,
         screens=max(1, -(-len(found) // search.limit)),
         sites=listed.sites,
-        folders=_with_pages(listed, search.site) if search.site is not None else (),
+        folders=_with_pages(listed, search.site) if search.site is not None else {},
         lids=tuple(page.lid for page in found),
         capped=listed.capped,
     )
@@ -168,15 +168,20 @@ def _has_status(page: Page, status: str | None, due: Mapping[int, datetime]) -> 
     return page.lid in due if status == "scheduled" else page.published == (status == "published")
 
 
-def _below(listed: PageList, folder: int) -> frozenset[int]:
+def _below(listed: PageList, wanted: int) -> set[int]:
     """Numbers of a folder and of all that lie in it."""
-    return frozenset({folder, *(each.folder_id for each in listed.folders if folder in each.inside)})
+    below = {wanted}
+    below.update(folder.folder_id for folder in listed.folders if folder.parent_id in below)
+    return below
 
 
-def _with_pages(listed: PageList, site: int) -> tuple[Folder, ...]:
+def _with_pages(listed: PageList, site: int) -> dict[int, str]:
     filled = {page.folder_id for page in listed.pages if page.site_id == site}
-    named = {above for each in listed.folders if each.folder_id in filled for above in each.inside}
-    return tuple(each for each in listed.folders if each.site_id == site and each.folder_id in named)
+    of_site = [folder for folder in listed.folders if folder.site_id == site]
+    for folder in reversed(of_site):  # from the innermost outwards
+        if folder.folder_id in filled:
+            filled.add(folder.parent_id)
+    return {each.folder_id: listed.folder_names[each.folder_id] for each in of_site if each.folder_id in filled}
 
 
 def _cursor(found: Sequence[Page], at: int, search: Search) -> str:

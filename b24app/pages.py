@@ -29,6 +29,7 @@ FIRST_CHUNKS, MORE_CHUNKS = 2, 10
 BATCH = 50
 FRESH = timedelta(seconds=60)
 MOST_PAGES, MOST_SITES = 50_000, 5_000  # a list ends there, whatever the portal still has
+DEEPEST = 5  # folders in a folder that are named
 KEPT_PAGES, KEPT_LISTS = 60_000, 500  # over all lists of a process: about 40 MB
 OPEN_KINDS = frozenset({Kind.KNOWLEDGE, Kind.GROUP, Kind.MAINPAGE})  # unpublic needs only the right to read there
 
@@ -63,13 +64,25 @@ class PageList:
     pages: tuple[Page, ...]
     sites: tuple[Site, ...]
     read_at: datetime
-    folders: tuple[Folder, ...] = ()  # as far as they were asked for: of sites with pages in folders
+    folders: tuple[Folder, ...] = ()  # of sites with pages in folders, each behind the one it lies in
     capped: bool = False  # there are more, which are not listed
     ranks: dict[int, int] = field(default_factory=dict, compare=False)  # by last publication, once somebody wants it
 
     def by_lid(self) -> dict[int, Page]:
         """For look-ups."""
         return {page.lid: page for page in self.pages}
+
+    @cached_property
+    def folder_names(self) -> dict[int, str]:
+        """Each folder by its number, with the names of those it lies in, the outermost first."""
+        known = {folder.folder_id: folder for folder in self.folders}
+        names = {}
+        for folder in self.folders:
+            way, above = [folder.title], folder.parent_id
+            while above is not None and len(way) < DEEPEST:
+                way, above = [known[above].title, *way], known[above].parent_id
+            names[folder.folder_id] = " / ".join(way if above is None else ["…", *way])
+        return names
 
     @cached_property
     def looked_through(self) -> tuple[str, ...]:

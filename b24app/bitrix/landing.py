@@ -56,14 +56,12 @@ class PageState:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder outside the trash; `path` is its title behind those of the folders above it, `inside` their ids and its
-    own.
-    """
+    """A folder outside the trash, and the one it lies in."""
 
     folder_id: int
     site_id: int
-    path: tuple[str, ...]
-    inside: frozenset[int]
+    parent_id: int | None
+    title: str
 
 
 def sites(kind: Kind, limit: int = 500, after: int = 0, site_id: int | None = None) -> Command:
@@ -153,23 +151,21 @@ def read_living_folders(site_id: int, answer: Answer | PortalError) -> tuple[Fol
     """
     if isinstance(answer, PortalError):
         return None
-    rows = {int(row["ID"]): row for row in _rows(answer.result)}
-    inside: dict[int | None, list[int]] = {}
-    for folder_id, row in rows.items():  # those in the trash are only listed when they are asked for
-        inside.setdefault(read_id(row.get("PARENT_ID")), []).append(folder_id)
+    inside: dict[int | None, list[Folder]] = {}
+    for row in _rows(answer.result):  # those in the trash are only listed when they are asked for
+        folder = _folder(site_id, row)
+        inside.setdefault(folder.parent_id, []).append(folder)
     living: list[Folder] = []
-    reached: list[tuple[int, Folder | None]] = [(folder_id, None) for folder_id in inside.get(None, [])]
+    reached = inside.get(None, [])
     while reached:  # each folder once, from its only parent
-        found = [_folder(site_id, rows[folder_id], above) for folder_id, above in reached]
-        living += found
-        reached = [(folder_id, each) for each in found for folder_id in inside.get(each.folder_id, ())]
+        living += reached
+        reached = [folder for parent in reached for folder in inside.get(parent.folder_id, ())]
     return tuple(living)
 
 
-def _folder(site_id: int, row: dict[str, Any], above: Folder | None) -> Folder:
-    folder_id, title = int(row["ID"]), str(row.get("TITLE") or row.get("CODE") or row["ID"])
-    path, inside = (above.path, above.inside) if above else ((), frozenset[int]())
-    return Folder(folder_id, site_id, (*path, title), inside | {folder_id})
+def _folder(site_id: int, row: dict[str, Any]) -> Folder:
+    title = str(row.get("TITLE") or row.get("CODE") or row["ID"])
+    return Folder(int(row["ID"]), site_id, read_id(row.get("PARENT_ID")), title)
 
 
 def by_publication(kind: Kind, limit: int, offset: int) -> Command:

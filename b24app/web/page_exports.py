@@ -60,8 +60,8 @@ def table() -> Response:
     listed = services().pages.all_of(g.actor, search.kind)
     due = next_of(services().runs.upcoming(g.actor))
     ranks = services().pages.by_publication(g.actor, search.kind) if search.wants_publication else {}
-    folders = {folder.folder_id: " / ".join(folder.path) for folder in listed.folders}
-    return csv_file(title, COLUMNS, _lines(sorted_matches(listed, search, due, ranks), folders, due), raw_name="pages")
+    lines = _lines(sorted_matches(listed, search, due, ranks), listed.folder_names, due)
+    return csv_file(title, COLUMNS, lines, raw_name="pages")
 
 
 def _lines(pages: Iterable[Page], folders: dict[int, str], due: dict[int, datetime]) -> Iterator[PageLine]:

@@ -107,7 +107,7 @@ def _answer(query: Query) -> Response:
             "pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous,
         }  # fmt: skip
         return responses.json({**listed, **_capped(screen)})
-    if query.folder is not None and query.folder not in {folder.folder_id for folder in screen.folders}:
+    if query.folder is not None and query.folder not in screen.folders:
         return _answer(query.model_copy(update={"folder": None}))  # the form still names one of the site chosen before
     return _view(query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages])
 
@@ -148,8 +148,7 @@ def one(lid: int) -> Response:
 def _folder_of(page: Page) -> str | None:
     """The folders a page lies in, from the outermost; None for the top of its site."""
     listed = services().pages.kept(g.actor, page.kind)
-    known = listed.folders if listed else ()
-    return next((" / ".join(each.path) for each in known if each.folder_id == page.folder_id), None)
+    return listed.folder_names.get(page.folder_id or 0) if listed else None
 
 
 def _editor_of(page: Page) -> str | None:
@@ -255,7 +254,6 @@ def _view(
     **told: Any,
 ) -> Response:  # fmt: skip
     template = "pages/grid.html" if request.headers.get("HX-Target", "").endswith("grid") else "pages/view.html"
-    folders = [{"folder_id": each.folder_id, "title": " / ".join(each.path)} for each in screen.folders]
     return responses.html(
         template,
         pages=shown,
@@ -265,7 +263,7 @@ def _view(
         last=screen.first + len(shown) - 1 if shown else 0,
         sites=_sites(screen),
         many_sites=len(screen.sites) > MANY_SITES,
-        folders=sorted(folders, key=lambda each: in_order(str(each["title"]))),
+        folders=sorted(screen.folders.items(), key=lambda each: in_order(each[1])),
         filters=query.model_dump(mode="json"),
         chosen=_selection(query),
         sizes=SIZES,
