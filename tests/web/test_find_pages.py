@@ -233,4 +233,4 @@ def test_pages_of_another_kind_are_told_of(alice: Person, page: dict[str, Any]):
     shown = unescape(paste(alice, "\n".join((page["url"], other["url"], knowledge["url"]))).text)
 
     assert "2 pages found and selected" in shown
-    assert "1 more is in “Knowledge bases”" in shown
+    assert "1 more was found in “Knowledge bases”" in shown
