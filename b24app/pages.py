@@ -1,16 +1,17 @@
 """The pages a person may see: read whole, in as few requests as batch allows, and kept for a moment.
 
 `landing.landing.getList` knows no total and no search over kinds, so the compact list of one kind is read whole (sites
-and the first pages in one batch, rights, folders and further pages in the next) and searched here. Each chunk begins
-behind the last id of the one before, so what is trashed or made meanwhile hides nothing. A list is used
+and the first pages in one batch, rights, folders and further pages in the next) and searched in `page_search`. Each
+chunk begins behind the last id of the one before, so what is trashed or made meanwhile hides nothing. A list is used
 again for a minute, and follows what the app itself did to pages of the portal meanwhile (`pages_version`): a batch
 tells what it read after it had acted, so nobody who watches a long run has everything read anew after each.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import islice
 from threading import Lock
 from typing import Any
@@ -18,11 +19,12 @@ from typing import Any
 from sqlalchemy import select
 
 from b24app.bitrix import landing
-from b24app.bitrix.landing import PageState, Site
+from b24app.bitrix.landing import Folder, PageState, Site
 from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.clock import Clock
 from b24app.domain import Action, Actor, Kind, UserRef
-from b24app.errors import BadForm, PortalError, Unavailable
+from b24app.errors import PortalError, Unavailable
+from b24app.folding import fold
 from b24app.store.db import Store
 from b24app.store.models import PageChange
 from b24app.tokens.user_tokens import Tokens
@@ -33,7 +35,8 @@ FIRST_CHUNKS, MORE_CHUNKS = 2, 10
 BATCH = 50
 FRESH = timedelta(seconds=60)
 MOST_PAGES, MOST_SITES = 50_000, 5_000  # a list ends there, whatever the portal still has
-KEPT_PAGES, KEPT_LISTS = 60_000, 500  # over all lists of a process: about 25 MB
+DEEPEST = 5  # folders in a folder that are named
+KEPT_PAGES, KEPT_LISTS = 60_000, 500  # over all lists of a process: about 40 MB
 OPEN_KINDS = frozenset({Kind.KNOWLEDGE, Kind.GROUP, Kind.MAINPAGE})  # unpublic needs only the right to read there
 
 
@@ -53,6 +56,7 @@ class Page:
     published_at_text: str | None
     site_active: bool
     draft: bool  # edited since it was last published
+    folder_id: int | None = None
 
     def may(self, action: Action) -> bool:
         """Whether Bitrix24 would let this person do it, as far as can be known beforehand."""
@@ -66,46 +70,31 @@ class PageList:
     pages: tuple[Page, ...]
     sites: tuple[Site, ...]
     read_at: datetime
+    folders: tuple[Folder, ...] = ()  # of sites with pages in folders, each behind the one it lies in
     capped: bool = False  # there are more, which are not listed
+    ranks: dict[int, int] = field(default_factory=dict, compare=False)  # by last publication, once somebody wants it
 
     def by_lid(self) -> dict[int, Page]:
         """For look-ups."""
         return {page.lid: page for page in self.pages}
 
+    @cached_property
+    def folder_names(self) -> dict[int, str]:
+        """Each folder by its number, with the names of those it lies in, the outermost first."""
+        known = {folder.folder_id: folder for folder in self.folders}
+        names = {}
+        for folder in self.folders:
+            way, above = [folder.title], folder.parent_id
+            while above is not None and len(way) < DEEPEST:
+                way, above = [known[above].title, *way], known[above].parent_id
+            names[folder.folder_id] = " / ".join(way if above is None else ["…", *way])
+        return names
 
-@dataclass(frozen=True)
-class Search:
-    """What the person looks for; `after` is the opaque cursor of a screen."""
-
-    kind: Kind = Kind.PAGE
-    site: int | None = None
-    status: str | None = None  # published, unpublished
-    q: str = ""
-    after: str | None = None
-    limit: int = 20
-
-    def matches(self, page: Page) -> bool:
-        """Every filter that is set agrees."""
-        if self.site is not None and page.site_id != self.site:
-            return False
-        if self.status is not None and page.published != (self.status == "published"):
-            return False
-        word = self.q.casefold()
-        return not word or word in page.title.casefold() or word in (page.url or "").casefold() or word == str(page.lid)
-
-
-@dataclass(frozen=True)
-class PageSlice:
-    """One screen of a search: its pages, where it stands, and what matched in all."""
-
-    pages: tuple[Page, ...]
-    total: int
-    first: int
-    next: str | None
-    previous: str | None
-    sites: tuple[Site, ...]
-    lids: tuple[int, ...]
-    capped: bool = False
+    @cached_property
+    def looked_through(self) -> tuple[str, ...]:
+        """Of each page what is searched: title, address and site, folded, a line each."""
+        sites = {page.site: fold(page.site) for page in self.pages}
+        return tuple(f"{fold(page.title)}\n{fold(page.url or '')}\n{sites[page.site]}" for page in self.pages)
 
 
 class Pages:
@@ -118,27 +107,23 @@ class Pages:
         self._kept: OrderedDict[tuple[UserRef, Kind], tuple[int, PageList]] = OrderedDict()
         self._guard = Lock()
 
-    def screen(self, actor: Actor, search: Search) -> PageSlice:
-        """One screen of what matches, in order of lid. Raises a PortalError, BadForm for a broken cursor."""
-        listed = self.all_of(actor, search.kind)
-        found = [page for page in listed.pages if search.matches(page)]
-        start = _start(found, search.after)
-        shown = found[start : start + search.limit]
-        behind = start + len(shown)
-        return PageSlice(
-            pages=tuple(shown),
-            total=len(found),
-            first=start + 1 if shown else 0,
-            next=f"p{found[behind].lid}" if behind < len(found) else None,
-            previous=f"p{found[max(0, start - search.limit)].lid}" if start > 0 else None,
-            sites=listed.sites,
-            lids=tuple(page.lid for page in found),
-            capped=listed.capped,
-        )
-
     def all_of(self, actor: Actor, kind: Kind) -> PageList:
         """The whole list of one kind, at most a minute old."""
         return self.kept(actor, kind) or self._read(actor, kind)
+
+    def by_publication(self, actor: Actor, kind: Kind) -> Mapping[int, int]:
+        """Which page was last published before which: lid → place, the longest ago first. One request more, once a
+        list.
+        """
+        listed = self.all_of(actor, kind)
+        begins = range(0, len(listed.pages) + 1, CHUNK) if not listed.ranks else ()
+        asked = iter({str(at): landing.by_publication(kind, CHUNK, at) for at in begins}.items())
+        lids: dict[int, None] = {}
+        while commands := dict(islice(asked, BATCH)):
+            for answer in self._tokens.batch(actor.user, commands).values():
+                lids.update(dict.fromkeys(landing.read_lids(result_of(answer), CHUNK)))
+        listed.ranks.update({lid: rank for rank, lid in enumerate(lids)})
+        return listed.ranks
 
     def find(self, actor: Actor, lid: int) -> Page | None:
         """A page by its number alone: nothing in the placement tells its kind, so one batch asks in every kind."""
@@ -192,10 +177,12 @@ class Pages:
         }
         answers, more = self._answers_and_more(actor.user, kind, asked, states[-1].lid if full else None)
         rights = {int(key[1:]): landing.read_rights(kind, said) for key, said in answers.items() if key[0] == "r"}
-        living = {int(key[1:]): landing.read_living_folders(said) for key, said in answers.items() if key[0] == "f"}
+        folders = _folders(answers)
+        living = {site: {each.folder_id for each in found} for site, found in folders.items()}
         kept = [state for state in [*states, *more] if not _is_in_trashed_folder(state, living.get(state.site_id))]
         capped = len(states) + len(more) >= MOST_PAGES or len(sites) >= MOST_SITES
-        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock(), capped)
+        known = tuple(folder for found in folders.values() for folder in found)
+        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock(), known, capped)
         self._keep((actor.user, kind), actor.pages_version, listed)
         return listed
 
@@ -277,9 +264,8 @@ def _followed(listed: PageList, changes: Iterable[Mapping[str, Any]]) -> PageLis
         changed |= {int(lid): state for lid, state in change.items()}
         revived |= {state["site_id"] for state in change.values() if state.get("site_id") and state["active"]}
     sites = tuple(replace(site, active=site.active or site.site_id in revived) for site in listed.sites)
-    return replace(
-        listed, pages=tuple(_now(page, changed.get(page.lid), revived) for page in listed.pages), sites=sites
-    )
+    pages = tuple(_now(page, changed.get(page.lid), revived) for page in listed.pages)
+    return replace(listed, pages=pages, sites=sites, ranks={})  # what was published again comes last now
 
 
 def _now(page: Page, state: Mapping[str, Any] | None, revived: set[int]) -> Page:
@@ -328,7 +314,14 @@ def _first_with(answers: dict[str, Answer | PortalError], read: Callable[[object
     return next((kind for kind, result in well if read(result)), None)
 
 
-def _is_in_trashed_folder(state: PageState, living: frozenset[int] | None) -> bool:
+def _folders(answers: Mapping[str, Answer | PortalError]) -> dict[int, tuple[Folder, ...]]:
+    """Folders outside the trash by their site, where the portal could tell."""
+    asked = {int(key[1:]): answer for key, answer in answers.items() if key[0] == "f"}
+    told = {site: landing.read_living_folders(site, answer) for site, answer in asked.items()}
+    return {site: found for site, found in told.items() if found is not None}
+
+
+def _is_in_trashed_folder(state: PageState, living: set[int] | None) -> bool:
     return state.folder_id is not None and living is not None and state.folder_id not in living
 
 
@@ -352,14 +345,5 @@ def _pages(
             published_at_text=state.published_text,
             site_active=site is None or site.active,
             draft=state.active and not state.public,
+            folder_id=state.folder_id,
         )
-
-
-def _start(found: Sequence[Page], after: str | None) -> int:
-    """Where the screen begins: at the lid the cursor names, or the next one if it is gone."""
-    if not after:
-        return 0
-    if after[0] != "p" or not after[1:].isascii() or not after[1:].isdigit() or len(after) > 20:
-        raise BadForm(status=422)
-    lid = int(after[1:])
-    return next((index for index, page in enumerate(found) if page.lid >= lid), len(found))

@@ -12,6 +12,7 @@ from b24app.bitrix.rest import Rest, Transport
 from b24app.clock import Clock, SharedClock, utcnow
 from b24app.config import Config
 from b24app.log import Redaction
+from b24app.page_addresses import PageFinder
 from b24app.pages import Pages
 from b24app.permissions import Permissions
 from b24app.portals.events import InstallEvents
@@ -59,6 +60,7 @@ class Services:
     tokens: Tokens
     users: Users
     pages: Pages
+    page_finder: PageFinder
     permissions: Permissions
     orders: Orders
     runs: RunQueries
@@ -137,6 +139,7 @@ def build(
         tokens=tokens,
         users=Users(store),
         pages=pages,
+        page_finder=PageFinder(pages, tokens, clock),
         permissions=permissions,
         orders=Orders(store, queue, pages, executor, clock),
         runs=runs,

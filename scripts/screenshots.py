@@ -121,7 +121,7 @@ class Round:
         """Every scene; each begins with a fresh open, so that one does not need the other."""
         scenes = (
             self.pages, self.orders, self.failures, self.lists, self.kinds, self.errors, self.settings, self.reader,
-            self.waiting, self.health, self.installer, self.outside, self.many,
+            self.waiting, self.health, self.installer, self.outside, self.finding, self.many,
         )  # fmt: skip
         for scene in scenes:
             self.tell("/faults/clear")
@@ -188,6 +188,29 @@ class Round:
         frame.fill("#q", "zzzz")
         frame.wait_for_selector(".empty")
         self.shoot("3-nothing-matches")
+
+    def finding(self) -> None:
+        """Folders, an order, only what is selected, and pasted addresses with and without a find."""
+        frame = self.open()
+        frame.select_option("#site", "3")
+        frame.wait_for_selector("#folder")
+        frame.locator("#sort-title").evaluate("button => button.click()")
+        frame.wait_for_selector("th[aria-sort]", state="attached")
+        self.shoot("34-folders-and-order")
+        self.tick(frame, 1, 3, 4)
+        frame.locator("#show-selected").evaluate("button => button.click()")
+        frame.wait_for_selector("#only-selected")
+        self.shoot("35-only-selected")
+        links = frame.locator("#grid .where a").evaluate_all("links => links.map(({ href }) => href)")
+        frame.locator("#paste").evaluate("button => button.click()")
+        frame.fill("#addresses", "https://example.com/none/\nhello")
+        frame.click("#find")
+        frame.wait_for_selector("#dialog .missing")
+        self.shoot("36-addresses-not-found")
+        frame.fill("#addresses", "\n".join([*links, "https://example.com/none/"]))
+        frame.click("#find")
+        frame.wait_for_selector("#found")
+        self.shoot("37-addresses-found")
 
     def orders(self) -> None:
         """Both dialogs, a run while it runs, and when it is done; put back afterwards."""

@@ -49,12 +49,19 @@ function showBar(all) {
   button.textContent = grid?.dataset.all ?? ''
 }
 
+// A list that comes with its own selection: the pages at pasted addresses.
+function adopt(grid) {
+  Object.entries(JSON.parse(grid.dataset.select)).forEach(([lid, published]) => selected.set(lid, published))
+  delete grid.dataset.select
+}
+
 export function showSelection() {
   const grid = find('#grid')
   if (grid && grid.dataset.search !== search) {
     clear()
     search = grid.dataset.search
   }
+  if (grid?.dataset.select) adopt(grid)
   const all = boxes()
   all.forEach((box) => (box.checked = selected.has(box.value)))
   showHead(all)

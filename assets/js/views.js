@@ -39,7 +39,14 @@ function finishSwap(ctx) {
   if (ctx.request.method === 'POST' || isFocusLost) find('#view [data-heading]')?.focus()
 }
 
+// A select of hundreds of options is searched instead; until the bundle is there it is what it was.
+async function makeSearchable() {
+  const selects = findAll('select[data-searched]')
+  if (selects.length) (await import('./extras.js')).makeSearchable(selects)
+}
+
 export function refresh() {
+  makeSearchable()
   offerPresets(find('#view'))
   showSelection()
   markTab()

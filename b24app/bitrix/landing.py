@@ -10,7 +10,7 @@ from typing import Any
 
 from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.domain import Action, Kind, read_id
-from b24app.errors import AccessDenied, PageGone, PortalError, PublishRefused, Unavailable
+from b24app.errors import AccessDenied, InsufficientScope, PageGone, PortalError, PublishRefused, Unavailable
 
 METHODS = {Action.UNPUBLISH: "landing.landing.unpublic", Action.PUBLISH: "landing.landing.publication"}
 ALL_RIGHTS = frozenset({"read", "edit", "sett", "public", "delete"})
@@ -52,6 +52,16 @@ class PageState:
     published_text: str | None
     url: str | None
     special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder outside the trash, and the one it lies in."""
+
+    folder_id: int
+    site_id: int
+    parent_id: int | None
+    title: str
 
 
 def sites(kind: Kind, limit: int = 500, after: int = 0, site_id: int | None = None) -> Command:
@@ -133,23 +143,58 @@ def folders(kind: Kind, site_id: int) -> Command:
     return Command("landing.site.getFolders", {"siteId": site_id, "scope": kind.value})
 
 
-def read_living_folders(answer: Answer | PortalError) -> frozenset[int] | None:
-    """Ids of the folders from which pages are not in the trash; None where the portal cannot tell.
+def read_living_folders(site_id: int, answer: Answer | PortalError) -> tuple[Folder, ...] | None:
+    """The folders of a site from which pages are not in the trash, each behind the one it lies in; None where the
+    portal cannot tell.
 
     Without a site in its filter getList lists pages of trashed folders too, which no other method finds (source).
     """
     if isinstance(answer, PortalError):
         return None
-    parents = {int(row["ID"]): read_id(row.get("PARENT_ID")) for row in _rows(answer.result)}
-    inside: dict[int | None, list[int]] = {}
-    for folder, parent in parents.items():  # those in the trash are only listed when they are asked for
-        inside.setdefault(parent, []).append(folder)
-    living: set[int] = set()
+    inside: dict[int | None, list[Folder]] = {}
+    for row in _rows(answer.result):  # those in the trash are only listed when they are asked for
+        folder = _folder(site_id, row)
+        inside.setdefault(folder.parent_id, []).append(folder)
+    living: list[Folder] = []
     reached = inside.get(None, [])
     while reached:  # each folder once, from its only parent
-        living.update(reached)
-        reached = [folder for parent in reached for folder in inside.get(parent, ())]
-    return frozenset(living)
+        living += reached
+        reached = [folder for parent in reached for folder in inside.get(parent.folder_id, ())]
+    return tuple(living)
+
+
+def _folder(site_id: int, row: dict[str, Any]) -> Folder:
+    title = str(row.get("TITLE") or row.get("CODE") or row["ID"])
+    return Folder(int(row["ID"]), site_id, read_id(row.get("PARENT_ID")), title)
+
+
+def by_publication(kind: Kind, limit: int, offset: int) -> Command:
+    """Numbers of pages in the order in which they were last published, the longest ago first, those never published at
+    the beginning. The portal sorts: its dates are text of its own culture.
+    """
+    order = {"DATE_PUBLIC": "ASC", "ID": "ASC"}
+    params = {"select": ["ID"], "order": order, "limit": limit, "offset": offset}
+    return Command("landing.landing.getList", {"params": params, "scope": kind.value})
+
+
+def read_lids(result: object, most: int) -> list[int]:
+    """Numbers of pages of a getList answer. Raises Unavailable for anything else."""
+    return [int(row["ID"]) for row in _rows(result, most)]
+
+
+def page_at(kind: Kind, site_id: int, path: str) -> Command:
+    """Which page is at a path of a site; whoever uses Sites is told, so the right to read has still to be looked at."""
+    params = {"landingUrl": path, "siteId": site_id, "scope": kind.value}
+    return Command("landing.landing.resolveIdByPublicUrl", params)
+
+
+def read_page_at(answer: Answer | PortalError) -> int | None:
+    """The number of the page; None where there is none, and on a portal that does not know the method. Raises the
+    PortalError of a portal that is unwell.
+    """
+    if isinstance(answer, PortalError) and (answer.transient or isinstance(answer, InsufficientScope)):
+        raise answer
+    return read_id(answer.result) if isinstance(answer, Answer) else None
 
 
 def act(action: Action, kind: Kind, lid: int) -> Command:

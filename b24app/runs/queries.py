@@ -229,8 +229,8 @@ class RunQueries:
         with self._store.begin() as db:
             return db.scalar(query.where(or_(~Run.is_return, ~before.exists()))) or 0
 
-    def upcoming(self, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
-        """For each page with runs still to come: what they will do, in order of time."""
+    def upcoming(self, actor: Actor, lids: Sequence[int] | None = None) -> dict[int, list[Upcoming]]:
+        """For each page with runs still to come: what they will do, in order of time; of all pages, or of these."""
         with self._store.begin() as db:
             return _upcoming(db, actor, lids)
 
@@ -286,16 +286,17 @@ def _screen(db: Session, shown: Select[RunItem], after: int, limit: int) -> Item
     )
 
 
-def _upcoming(db: Session, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
+def _upcoming(db: Session, actor: Actor, lids: Sequence[int] | None) -> dict[int, list[Upcoming]]:
     """What scheduled runs will do to each page. Of the windows that are open over it only the last one's end counts,
     and no return that leaves the page as it is.
     """
     returns = or_(RunItem.baseline.is_(None), RunItem.baseline == (Run.action == Action.PUBLISH))
+    of_these = () if lids is None else (RunItem.lid.in_(lids),)
     rows = db.execute(
         select(RunItem.lid, RunItem.baseline, Run.id, Run.action, Run.at, Run.created_name, Run.is_return)
         .join(Run, Run.id == RunItem.run_id)
         .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, returns)
-        .where(RunItem.member_id == actor.member_id, RunItem.lid.in_(lids), RunItem.state.in_(TO_COME))
+        .where(RunItem.member_id == actor.member_id, RunItem.state.in_(TO_COME), *of_these)
         .order_by(Run.at, Run.created_at)
     )
     found: dict[int, list[Upcoming]] = {}

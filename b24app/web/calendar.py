@@ -16,7 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Kind, RunState
 from b24app.errors import BadForm, NotFound, NotPossibleNow, Problem
-from b24app.pages import Page, Search
+from b24app.page_search import Search, screen_of
+from b24app.pages import Page
 from b24app.runs.agenda import Entry, Wanted
 from b24app.runs.local_time import ScheduledTime, moment, nearest
 from b24app.runs.orders import MOST_PAGES
@@ -303,7 +304,8 @@ def _found_pages(asked: Dialog, entry: dict[str, Any]) -> list[tuple[Page, bool]
     chosen = [known[lid] for lid in asked.add if lid in known]
     if not asked.q_pages:
         return [(page, True) for page in chosen]
-    found = services().pages.screen(g.actor, Search(kind, q=asked.q_pages, limit=MOST_FOUND)).pages
+    listed = services().pages.all_of(g.actor, kind)
+    found = screen_of(listed, Search(kind, q=asked.q_pages, limit=MOST_FOUND), {}, {}).pages
     return [(page, True) for page in chosen] + [
         (page, False) for page in found if page.may(action) and page not in chosen
     ]

@@ -1,20 +1,29 @@
-"""GET /pages: what the person may see, searched and in screens; and one page by itself."""
+"""GET /pages: what the person may see, searched and in screens; pages by pasted addresses; and one page by itself."""
 
-from typing import Annotated
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from b24app.domain import N_, Kind
-from b24app.errors import AccessDenied, KindRefused, PageGone
-from b24app.pages import PageSlice, Search
-from b24app.runs.queries import RunFilter
+from b24app.errors import AccessDenied, BadForm, KindRefused, PageGone
+from b24app.folding import in_order, is_blank
+from b24app.page_addresses import Finding
+from b24app.page_search import SORTS, PageSlice, Search, screen_of
+from b24app.pages import MOST_PAGES as MOST_LISTED
+from b24app.pages import Page
+from b24app.runs.orders import MOST_PAGES
+from b24app.runs.queries import RunFilter, Upcoming
 from b24app.web import responses, serializers
 from b24app.web.current import require_session, services
-from b24app.web.forms import Number, read
-from b24app.web.problems import facts
-from b24app.web.shapes import PagesShape
-from b24app.web.translation import _
+from b24app.web.forms import Number, body, read
+from b24app.web.problems import DETAIL_BY_STATUS, facts
+from b24app.web.shapes import FoundShape, PagesShape
+from b24app.web.translation import _, number
 
 KINDS = {
     Kind.PAGE: N_("Sites and stores"),
@@ -22,46 +31,74 @@ KINDS = {
     Kind.GROUP: N_("Workgroup knowledge bases"),
     Kind.MAINPAGE: N_("Main page of the portal"),
 }
+LONGEST_SEARCH, MOST_ADDRESSES = 200, 500
+SIZES = (20, 50, 100)
+MANY_SITES = 15  # more are searched instead of scrolled
+Coming = Mapping[int, Sequence[Upcoming]]
+
+
+def _known_sort(value: str) -> str:
+    if value not in SORTS:
+        raise ValueError("not an order")
+    return value
 
 
 class Query(BaseModel):
-    """The query of GET /pages; empty fields of the form mean "any"."""
+    """The query of GET /pages, and the form of POST /pages; empty fields mean "any"."""
 
     model_config = ConfigDict(extra="ignore")
 
     kind: Kind = Kind.PAGE
     site: Number | None = Field(None, ge=1, le=2**53)
-    status: Annotated[str, StringConstraints(pattern="^(published|unpublished)$")] | None = None
-    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
-    after: Annotated[str, StringConstraints(max_length=20)] | None = None
+    folder: Number | None = Field(None, ge=1, le=2**53)
+    status: Annotated[str, StringConstraints(pattern="^(published|unpublished|scheduled)$")] | None = None
+    main: bool = False
+    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_SEARCH)] = ""
+    sort: Annotated[str, AfterValidator(_known_sort)] | None = None
+    after: Annotated[str, StringConstraints(max_length=30)] | None = None
+    screen: Number | None = Field(None, ge=1, le=MOST_LISTED)  # instead of `after`: the screen with this number
     limit: Number = Field(20, ge=1, le=100)
+    lids: list[Annotated[Number, Field(ge=1, le=2**53)]] | None = Field(None, max_length=MOST_PAGES)
     ids_only: bool = False
     any_kind: bool = False  # the site may be of any kind: the settings of a site do not tell it
 
     def search(self) -> Search:
-        """As the pages module takes it."""
-        return Search(self.kind, self.site, self.status, self.q, self.after, self.limit)
+        """As the search takes it."""
+        return Search(
+            kind=self.kind, site=self.site, folder=self.folder, status=self.status, main=self.main, q=self.q,
+            sort=self.sort, lids=None if self.lids is None else frozenset(self.lids), after=self.after,
+            screen=self.screen, limit=self.limit,
+        )  # fmt: skip
 
 
-NOTHING = PageSlice(pages=(), total=0, first=0, next=None, previous=None, sites=(), lids=())
 blueprint = Blueprint("pages", __name__)
 blueprint.before_request(require_session)
 
 
 @blueprint.get("/pages")
 def listed() -> Response:
-    query = read(Query, request.args)
+    query = page_query(request.args)
     if query.any_kind and query.site is not None:
         query = _in_its_kind(query, query.site)
     if request.args.get("fresh"):
         services().pages.forget(g.actor)
+    return _answer(query)
+
+
+@blueprint.post("/pages")
+def chosen() -> Response:
+    """As GET /pages, where a query is too long for an address: only the pages whose numbers are sent."""
+    return _answer(page_query(body()))
+
+
+def _answer(query: Query) -> Response:
+    search = query.search()
     try:
-        screen = services().pages.screen(g.actor, query.search())
+        screen, due = _found(search)
     except AccessDenied as refused:
         if responses.wants_json():
             raise
-        return _view(query, NOTHING, [], refused)  # another kind may be open to them
-    due = services().runs.upcoming(g.actor, [row.lid for row in screen.pages])
+        return _view(query, PageSlice(), [], refused)  # another kind may be open to them
     if responses.wants_json():
         if query.ids_only:
             return responses.json({"lids": screen.lids, "total": screen.total, **_capped(screen)})
@@ -70,7 +107,24 @@ def listed() -> Response:
             "pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous,
         }  # fmt: skip
         return responses.json({**listed, **_capped(screen)})
+    if query.folder is not None and query.folder not in screen.folders:
+        return _answer(query.model_copy(update={"folder": None}))  # the form still names one of the site chosen before
     return _view(query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages])
+
+
+def _found(search: Search) -> tuple[PageSlice, Coming]:
+    """The screen, and what is still to happen to its pages."""
+    pages, runs = services().pages, services().runs
+    listed = pages.all_of(g.actor, search.kind)
+    coming: Coming | None = runs.upcoming(g.actor) if search.wants_schedule else None
+    ranks = pages.by_publication(g.actor, search.kind) if search.wants_publication else {}
+    screen = screen_of(listed, search, next_of(coming or {}), ranks)
+    return screen, runs.upcoming(g.actor, [row.lid for row in screen.pages]) if coming is None else coming
+
+
+def next_of(coming: Coming) -> dict[int, datetime]:
+    """When something is next to happen to each page."""
+    return {lid: each[0].at for lid, each in coming.items()}
 
 
 @blueprint.get("/pages/<int:lid>")
@@ -86,8 +140,102 @@ def one(lid: int) -> Response:
     shown = serializers.page_with_schedule(found, due)
     views, _next = services().runs.listed(g.actor, RunFilter(lid=lid, limit=10))
     return responses.html(
-        "pages/page.html", page=shown, problem=None, runs=serializers.rows(views), coming=due.get(lid, ())
-    )
+        "pages/page.html", page=shown, problem=None, runs=serializers.rows(views), coming=due.get(lid, ()),
+        folder=_folder_of(found), editor=_editor_of(found),
+    )  # fmt: skip
+
+
+def _folder_of(page: Page) -> str | None:
+    """The folders a page lies in, from the outermost; None for the top of its site."""
+    listed = services().pages.kept(g.actor, page.kind)
+    return listed.folder_names.get(page.folder_id or 0) if listed else None
+
+
+def _editor_of(page: Page) -> str | None:
+    """The page in the portal's editor, as the portal itself names it to a placement (section 2.3); None for kinds whose
+    editor nobody could establish.
+    """
+    sites = services().pages.sites_kept(g.actor, page.kind)
+    if not any(site.site_id == page.site_id and site.type == Kind.PAGE for site in sites):
+        return None
+    address = services().users.portal_address(g.actor.member_id, g.actor.domain)
+    if address is None:
+        return None
+    portal = urlsplit(address)
+    return f"{portal.scheme}://{portal.netloc}/sites/site/{page.site_id}/view/{page.lid}/"
+
+
+@blueprint.get("/pages/find")
+def paste() -> Response:
+    """The dialog for pasting addresses."""
+    return responses.html("pages/find.html", kind=read(Query, request.args).kind, most=MOST_ADDRESSES, missing=[])
+
+
+@blueprint.post("/pages/find")
+def find() -> Response:
+    sent, addresses = _addresses()
+    found = services().page_finder.find(g.actor, addresses)
+    if not responses.wants_json():
+        return _found_view(sent, found)
+    shape: FoundShape = {
+        "found": [
+            {"address": each.address, "lid": each.page.lid, "kind": each.page.kind} for each in found if each.page
+        ],
+        "missing": [{"address": each.address, "why": _(each.why)} for each in found if each.why],
+    }
+    return responses.json(shape)
+
+
+def _addresses() -> tuple[str, list[str]]:
+    """What was sent, and its lines that are not empty: a list or a text of JSON, plain text, or a field of the form."""
+    if request.is_json:
+        sent = request.get_json(silent=True)
+    elif request.mimetype == "text/plain":
+        sent = request.get_data(as_text=True)
+    else:
+        sent = body().get("addresses", "")
+    lines = sent.splitlines() if isinstance(sent, str) else sent
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise BadForm(status=400, detail=DETAIL_BY_STATUS[400])
+    addresses = [line.strip() for line in lines if line.strip()]
+    if len(addresses) > MOST_ADDRESSES:
+        words = N_("At most %(most)s addresses can be looked for at a time; you sent %(number)s. Nothing was done.")
+        raise BadForm(detail=_(words, most=number(MOST_ADDRESSES), number=number(len(addresses))))
+    return "\n".join(lines), addresses
+
+
+def _found_view(sent: str, found: Sequence[Finding]) -> Response:
+    """The list with just the pages that were found, selected; where there is none, the dialog again, and why."""
+    kinds: dict[Kind, list[int]] = {}
+    for each in found:
+        if each.page:
+            kinds.setdefault(each.page.kind, []).append(each.page.lid)
+    missing = [(each.address, _(each.why)) for each in found if each.why]
+    if not kinds:
+        reply = responses.html("pages/find.html", kind=Kind.PAGE, most=MOST_ADDRESSES, sent=sent, missing=missing)
+        reply.headers["HX-Retarget"] = "#dialog"
+        return reply
+    kind = max(kinds, key=lambda each: len(kinds[each]))
+    lids = list(dict.fromkeys(kinds.pop(kind)))
+    query = Query(kind=kind, lids=lids, limit=SIZES[-1])
+    screen, due = _found(query.search())
+    others = [{"kind": other, "title": _(KINDS[other]), "lids": rest} for other, rest in kinds.items()]
+    return _view(
+        query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages],
+        missing=missing, others=others,
+    )  # fmt: skip
+
+
+def page_query(sent: Any) -> Query:
+    """What is asked for. Raises BadForm 422; a search that is too long is told as what it is."""
+    searched = sent.get("q")
+    if isinstance(searched, str) and len(searched.strip()) > LONGEST_SEARCH:
+        words = N_("The search has %(length)s characters; the longest that can be looked for has %(most)s.")
+        raise BadForm(
+            detail=_(words, length=number(len(searched.strip())), most=number(LONGEST_SEARCH)),
+            remedy=N_("Shorten it, or use “Paste addresses…” to look for many pages at once."),
+        )
+    return read(Query, sent, lists=("lids",))
 
 
 def _capped(screen: PageSlice) -> dict[str, bool]:
@@ -102,20 +250,46 @@ def _in_its_kind(query: Query, site: int) -> Query:
 
 
 def _view(
-    query: Query, screen: PageSlice, shown: list[dict[str, object]], refused: AccessDenied | None = None
-) -> Response:
+    query: Query, screen: PageSlice, shown: list[dict[str, object]], refused: AccessDenied | None = None,
+    **told: Any,
+) -> Response:  # fmt: skip
     template = "pages/grid.html" if request.headers.get("HX-Target", "").endswith("grid") else "pages/view.html"
     return responses.html(
         template,
         pages=shown,
+        slice=screen,
         total=screen.total,
-        capped=screen.capped,
         refused=refused and facts(KindRefused(refused.code, method=refused.method)),
-        next=screen.next,
-        previous=screen.previous,
-        first=screen.first,
         last=screen.first + len(shown) - 1 if shown else 0,
-        sites=[{"site_id": site.site_id, "title": site.title} for site in screen.sites],
+        sites=_sites(screen),
+        many_sites=len(screen.sites) > MANY_SITES,
+        folders=sorted(screen.folders.items(), key=lambda each: in_order(each[1])),
         filters=query.model_dump(mode="json"),
+        chosen=_selection(query),
+        sizes=SIZES,
         kinds=[{"kind": kind.value, "title": _(title)} for kind, title in KINDS.items()],
+        **told,
     )
+
+
+def _selection(query: Query) -> dict[int, bool] | None:
+    """Of the pages that are selected whether each is published, also of those on no screen; None for a list of all."""
+    listed = services().pages.kept(g.actor, query.kind)
+    if query.lids is None or listed is None:
+        return None
+    by_lid = listed.by_lid()
+    return {lid: by_lid[lid].published for lid in query.lids if lid in by_lid}
+
+
+def _sites(screen: PageSlice) -> list[dict[str, object]]:
+    """The sites to choose from, in order of title; those of one title are told apart by their number."""
+    titles = Counter(site.title.strip() for site in screen.sites)
+    named = []
+    for site in screen.sites:
+        title = site.title.strip()
+        if is_blank(title):
+            title = _(N_("Untitled site %(number)s"), number=site.site_id)
+        elif titles[title] > 1:
+            title = f"{title} · {site.site_id}"
+        named.append({"site_id": site.site_id, "title": title})
+    return sorted(named, key=lambda each: in_order(str(each["title"])))

@@ -53,7 +53,7 @@ class Preview:
         page = self.page
         return {
             "lid": self.lid,
-            "title": page.title if page else _(N_("Page %(lid)s"), lid=self.lid),
+            "title": serializers.titled(page.title, page.lid) if page else _(N_("Page %(lid)s"), lid=self.lid),
             "site": page.site if page else "",
             "published": bool(page and page.published),
             "may": self.may,
@@ -125,6 +125,11 @@ def addresses(items: Sequence[Preview], pages: Mapping[int, Page]) -> dict[int, 
     titles = Counter((page.site_id, page.title) for page in pages.values())
     twins = [item.page for item in items if item.page and titles[item.page.site_id, item.page.title] > 1]
     return {page.lid: page.url or _(N_("Page %(lid)s"), lid=page.lid) for page in twins}
+
+
+def by_site(items: Sequence[Preview]) -> list[tuple[str, int]]:
+    """How many pages of each site will be changed, the most first."""
+    return Counter(item.page.site for item in items if item.page and item.will != "skip").most_common()
 
 
 def counts(items: Sequence[Preview]) -> dict[str, int]:

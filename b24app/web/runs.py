@@ -210,6 +210,7 @@ def preview() -> Response:
         "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
         zones=zones.choices(), times_open=times_open, same=same, addresses=previews.addresses(items, pages),
+        by_site=previews.by_site(items),
         own=[item.lid for item in items if item.own], name=order.name, names=services().agenda.names(g.actor), **body,
     )  # fmt: skip
 

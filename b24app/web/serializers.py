@@ -9,6 +9,7 @@ from uuid import UUID
 from b24app import i18n
 from b24app.domain import N_, Action, ItemState
 from b24app.errors import AccessDenied, RecordedProblem
+from b24app.folding import is_blank
 from b24app.pages import Page
 from b24app.runs import outcomes, windows
 from b24app.runs.queries import RunView, Upcoming
@@ -68,7 +69,12 @@ def page(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> PageShape:
 
 def page_with_schedule(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> dict[str, Any]:
     """One page of the list on the screen: with what is still to happen to it, soonest first."""
-    return {**page(row, upcoming), "coming": upcoming.get(row.lid, ())}
+    return {**page(row, upcoming), "title": titled(row.title, row.lid), "coming": upcoming.get(row.lid, ())}
+
+
+def titled(title: str, lid: int) -> str:
+    """A page's title for people; one without gets a name by its number."""
+    return _(N_("Untitled page %(lid)s"), lid=lid) if is_blank(title) else title
 
 
 def run(view: RunView, *, with_items: bool = True) -> RunShape:
@@ -111,10 +117,15 @@ def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = (), keeper: Run 
     keeper  the run that keeps the page as it is beyond this return
     """
     return {
-        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "url": row.url,
+        "lid": row.lid, "title": _title(row), "site": row.site, "url": row.url,
         "state": row.state, "code": row.code, "detail": _detail(order, row, coming, keeper),
         "was_published": row.was_published,
     }  # fmt: skip
+
+
+def _title(row: RunItem) -> str:
+    """As the page was called when it was ordered; of one that nobody has read only the number is known."""
+    return _(N_("Page %(lid)s"), lid=row.lid) if row.site_id is None and not row.title else titled(row.title, row.lid)
 
 
 def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming], keeper: Run | None) -> str | None:

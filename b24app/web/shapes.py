@@ -51,6 +51,28 @@ class PagesShape(TypedDict):
     capped: NotRequired[bool]
 
 
+class FoundPageShape(TypedDict):
+    """The page at an address."""
+
+    address: str
+    lid: int
+    kind: str
+
+
+class MissingShape(TypedDict):
+    """An address at which the person sees no page, and why."""
+
+    address: str
+    why: str
+
+
+class FoundShape(TypedDict):
+    """POST /pages/find."""
+
+    found: list[FoundPageShape]
+    missing: list[MissingShape]
+
+
 class PersonShape(TypedDict):
     """Who ordered a run, or as whom it acts."""
 

@@ -29,13 +29,14 @@ FLOORS = (
     {"portals"},
     {"runs"},
     {"permissions", "users"},
+    {"page_search", "page_addresses"},
     {"pages"},
     {"tokens"},
     {"request_log", "log"},
     {"bitrix", "store", "config"},
     {"i18n", "signing"},
     {"errors", "expiring"},
-    {"domain", "clock", "deadline", "memory", "server", "zones"},
+    {"domain", "clock", "deadline", "memory", "server", "zones", "folding"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 # Which libraries stay in which parts.

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from b24sandbox.server.http import Listener, Response
 
@@ -153,3 +154,10 @@ def test_listeners_close_with_their_connections(session):
 
     with pytest.raises(OSError, match="refused"):
         session.get(listener.url, timeout=5)
+
+
+def test_the_address_of_the_editor_leads_to_the_pages_settings(portal):
+    answer = requests.get(f"{portal.url}/sites/site/3/view/351/", timeout=10)
+
+    assert answer.status_code == 200
+    assert answer.url == f"{portal.url}/sites/?site=3&lid=351"

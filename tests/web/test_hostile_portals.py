@@ -84,8 +84,10 @@ def test_more_rows_than_were_asked_for_are_refused():
 def test_a_long_chain_of_folders_is_walked_once():
     chain: list[dict[str, Any]] = [{"ID": n, "PARENT_ID": n - 1 or None} for n in range(1, 20_000)]
 
-    assert len(read_living_folders(Answer(chain)) or ()) == 19_999
-    assert read_living_folders(Answer([{"ID": 1, "PARENT_ID": 2}, {"ID": 2, "PARENT_ID": 1}])) == frozenset()
+    living = read_living_folders(3, Answer(chain)) or ()
+    assert len(living) == 19_999
+    assert read_living_folders(3, Answer([{"ID": 1, "PARENT_ID": 2}, {"ID": 2, "PARENT_ID": 1}])) == ()
+    assert len(pages.PageList((), (), utcnow(), living).folder_names[19_999].split(" / ")) == pages.DEEPEST + 1
 
 
 class Endless(BaseAdapter):

@@ -80,6 +80,8 @@ def query(*names: str) -> st.SearchStrategy[dict[str, str]]:
 
 ORDER = ("action", "kind", "lids", "at", "until", "zone", "name", "reason", "when")
 BODIES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("POST", "/pages"): ("kind", "site", "folder", "status", "main", "q", "sort", "after", "screen", "limit", "lids"),
+    ("POST", "/pages/find"): ("addresses",),
     ("POST", "/runs/preview"): ORDER,
     ("POST", "/runs"): ORDER,
     ("POST", "/runs/{run}/move"): ("at", "until", "zone"),
@@ -94,7 +96,21 @@ BODIES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("PUT", "/preferences"): ("theme", "zone", "browser_zone", "notices"),
 }
 QUERIES: Mapping[str, tuple[str, ...]] = {
-    "/pages": ("kind", "site", "folder", "status", "main", "q", "sort", "after", "limit", "ids_only", "any_kind"),
+    "/pages": (
+        "kind",
+        "site",
+        "folder",
+        "status",
+        "main",
+        "q",
+        "sort",
+        "after",
+        "screen",
+        "limit",
+        "ids_only",
+        "any_kind",
+    ),
+    "/pages.csv": ("kind", "site", "folder", "status", "main", "q", "sort", "format"),
     "/runs": ("state", "lid", "user_id", "q", "from", "to", "due_from", "due_to", "after", "limit"),
     "/runs/{run}": ("items", "after", "limit"),
     "/runs/{run}.ics": ("after",),

@@ -48,8 +48,12 @@ OWN = (200,)  # an answer about the stranger's own portal
 TRIES: dict[Route, tuple[Try, ...]] = {
     ("GET", "/pages"): (
         Try(OWN, "site={site}"), Try(OWN, "q=Spring"), Try(OWN, "after=p{lid}"), Try(OWN, "ids_only=1&site={site}"),
-        Try(OWN, "kind=KNOWLEDGE"),
+        Try(OWN, "kind=KNOWLEDGE"), Try(OWN, "site={site}&folder=30&sort=published"), Try(OWN, "status=scheduled"),
     ),
+    ("POST", "/pages"): (Try(OWN, body={"lids": ["{lid}"]}),),
+    ("GET", "/pages.csv"): (Try(OWN), Try(OWN, "site={site}&status=scheduled"), Try(OWN, "q=Spring")),
+    ("GET", "/pages/find"): (Try(OWN),),
+    ("POST", "/pages/find"): (Try(OWN, body={"addresses": "https://example.com/sites/site/{site}/view/{lid}/"}),),
     ("GET", "/pages/<int:lid>"): (Try(IN_WORDS), Try(IN_WORDS, "kind=PAGE&site={site}")),
     ("POST", "/runs/preview"): (Try(OWN, body={"action": "unpublish", "lids": ["{lid}"]}),),
     ("POST", "/runs"): (Try((201,), body={"action": "unpublish", "lids": ["{lid}"]}),),

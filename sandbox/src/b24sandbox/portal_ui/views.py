@@ -7,6 +7,7 @@
 | / | the app in the portal; `user`, `lang`, `theme`, `view`, `app`, `placement`, `options` choose how |
 | /marketplace/app/<name>/, /marketplace/view/<name>/ | the same by a link of an app, whose parameters it gets |
 | /sites/ | the sites a person may read; `site`, `lid` open the settings, `placement` the app's item in them |
+| /sites/site/<site>/view/<lid>/ | the editor, as a real portal has it: leads to the page's settings here |
 | /sites/settings | the slider's content, asked by the script |
 | /section/crm | automation rules for deals |
 | /market/, /section/<name> | the app's card; what a portal has and the stand-in has not |
@@ -18,6 +19,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from b24sandbox.state.world import Portal, User, World
 
 HERE = Path(__file__).parent
 STATIC = "/_standin/static/"
+EDITOR = re.compile(r"/sites/site/([0-9]+)/view/([0-9]+)/?", re.ASCII)  # the URI of 2.3
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -76,6 +79,8 @@ def _shown(visit: Visit) -> Response | None:
     }
     if visit.path in exact:
         return exact[visit.path](visit)
+    if editor := EDITOR.fullmatch(visit.path):
+        return Response(302, b"", {"Location": f"/sites/?site={editor[1]}&lid={editor[2]}"})
     if visit.opened is not None:
         return _app(visit)
     if visit.path.startswith("/market/detail/"):

@@ -1,0 +1,240 @@
+"""Finding pages among many: pasted addresses, order, a searched list of sites, only the selected ones, screens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Frame
+
+from b24sandbox import PortalHandle, StandIn
+from tests.browser.accessibility import Audit
+from tests.browser.tab import Tab, open_dialog, press, settles, tab_to, tick
+from tests.people import Person
+
+pytestmark = pytest.mark.browser
+
+
+def titles(frame: Frame) -> list[str]:
+    return frame.locator("#grid .title bdi").all_text_contents()
+
+
+def selected(frame: Frame, words: str) -> bool:
+    return settles(frame, f"document.querySelector('#bulk-count').textContent === '{words}'")
+
+
+def many_sites(standin: StandIn, number: int) -> None:
+    """So many more sites on the first portal, each with a page."""
+    portal = standin.portals[0]
+    with standin.world.lock:
+        sites = portal.state.sites
+        more = {n: replace(sites[3], id=n, code=f"s{n}", title=f"Branch {n}") for n in range(1000, 1000 + number)}
+        sites.update(more)
+    portal.add_pages(3, site=1234)
+
+
+def test_six_pasted_addresses_become_a_selection(tab: Tab, alice: Person, portal: PortalHandle):
+    pages = [page for page in alice.read("/pages?limit=100")["pages"] if page["published"] and page["may"]][-6:]
+    frame = tab.open()
+
+    press(frame, "#paste")
+    frame.wait_for_selector("#dialog[open]")
+    assert settles(frame, "document.activeElement.id === 'addresses'")
+    frame.fill("#addresses", "\n".join([*(page["url"] for page in pages), "https://example.com/none/"]))
+    press(frame, "#find")
+    frame.wait_for_selector("#found >> text=6 pages found and selected")
+
+    assert selected(frame, "6 pages selected")
+    assert "https://example.com/none/" in frame.inner_text("#found .missing")
+    assert settles(frame, "document.activeElement.closest('#found') !== null")
+    open_dialog(frame)
+    frame.click("#confirm")
+    frame.wait_for_selector("#run")
+    assert frame.locator(".items li").count() == 6
+
+
+def test_the_dialog_stays_open_where_nothing_was_found(tab: Tab):
+    frame = tab.open()
+
+    press(frame, "#paste")
+    frame.fill("#addresses", "hello")
+    press(frame, "#find")
+    frame.wait_for_selector("#dialog[open] .missing >> text=This is not the address of a page.")
+
+    assert frame.input_value("#addresses") == "hello"
+    assert settles(frame, "document.activeElement.id === 'addresses'")
+
+
+def test_heads_order_the_list_by_keyboard_and_keep_the_focus(tab: Tab, alice: Person):
+    frame = tab.open()
+    keys = tab.page.keyboard
+    by_number = titles(frame)
+
+    tab_to(frame, "#sort-title")
+    keys.press("Enter")
+    frame.wait_for_selector("th.c-page[aria-sort=ascending]")
+    assert settles(frame, "document.activeElement.id === 'sort-title'")
+    upwards = titles(frame)
+    keys.press("Enter")
+    frame.wait_for_selector("th.c-page[aria-sort=descending]")
+    downwards = titles(frame)
+    assert settles(frame, "document.activeElement.id === 'sort-title'")
+    keys.press("Enter")
+    frame.wait_for_selector("th.c-page:not([aria-sort])")
+
+    assert titles(frame) == by_number
+    assert upwards[0] < upwards[-1]
+    assert downwards[0] > downwards[-1]
+
+
+def test_order_and_size_outlive_a_search_and_a_filter(tab: Tab, portal: PortalHandle):
+    portal.add_pages(60, site=3)
+    frame = tab.open()
+
+    frame.select_option("#limit", "50")
+    assert settles(frame, "document.querySelectorAll('#grid tbody tr').length === 50")
+    press(frame, "#sort-title")
+    frame.wait_for_selector("[aria-sort]")
+    frame.fill("#screen", "2")
+    frame.press("#screen", "Enter")
+    assert settles(frame, "document.querySelector('.range').textContent.startsWith('51')")
+    frame.fill("#q", "sale")
+    assert settles(frame, "Number(document.querySelector('#grid').dataset.total) < 20")
+    frame.fill("#q", "")
+
+    assert settles(frame, "document.querySelectorAll('#grid tbody tr').length === 50")
+    assert frame.locator("th.c-page[aria-sort=ascending]").count() == 1
+
+
+def test_one_of_hundreds_of_sites_is_found_by_typing(tab: Tab, standin: StandIn):
+    many_sites(standin, 600)
+    frame = tab.open()
+    keys = tab.page.keyboard
+
+    tab_to(frame, "#site-search")
+    keys.type("1234")
+    frame.wait_for_selector("#site-search[aria-expanded=true]")
+    assert frame.locator(".options [role=option]").all_text_contents() == ["Branch 1234"]
+    keys.press("Enter")
+
+    assert settles(frame, "document.querySelector('#grid').dataset.total === '3'")
+    assert frame.input_value("#site-search") == "Branch 1234"
+    keys.type("zzzz")
+    frame.wait_for_selector(".options .none")
+    keys.press("Escape")
+    assert frame.input_value("#site-search") == "Branch 1234"
+    frame.click("#site-search")
+    frame.click(".options [role=option] >> nth=0")
+    assert settles(frame, "Number(document.querySelector('#grid').dataset.total) > 3")
+
+
+def test_a_site_with_folders_offers_them_and_another_does_not(tab: Tab):
+    frame = tab.open()
+
+    frame.select_option("#site", "3")
+    frame.wait_for_selector("#folder")
+    whole = int(frame.get_attribute("#grid", "data-total") or 0)
+    frame.select_option("#folder", index=1)
+    assert settles(frame, f"Number(document.querySelector('#grid').dataset.total) < {whole}")
+    frame.select_option("#site", "5")
+
+    frame.wait_for_selector("#folder", state="detached")
+    assert settles(frame, "Number(document.querySelector('#grid').dataset.total) > 0")
+
+
+def test_only_the_selected_pages_are_shown_and_then_all_again(tab: Tab):
+    frame = tab.open()
+    tick(frame, 1, 3, 5)
+    chosen = [titles(frame)[row] for row in (1, 3, 5)]
+
+    press(frame, "#show-selected")
+    frame.wait_for_selector("#only-selected")
+    assert titles(frame) == chosen
+    press(frame, "#sort-title")
+    frame.wait_for_selector("[aria-sort]")
+    assert titles(frame) == sorted(chosen)
+    assert selected(frame, "3 pages selected")
+    tick(frame, 0)
+    assert selected(frame, "2 pages selected")
+    press(frame, "#show-all")
+
+    frame.wait_for_selector("#only-selected", state="detached")
+    assert int(frame.get_attribute("#grid", "data-total") or 0) > 20
+
+
+def test_an_address_is_copied_and_the_button_says_so(tab: Tab, alice: Person):
+    page = alice.read("/pages")["pages"][1]
+    frame = tab.open()
+
+    press(frame, f"#page-{page['lid']} .copy")
+    frame.wait_for_selector(".copy[data-said='Address copied']")
+    frame.focus("#q")
+    tab.page.keyboard.press("Control+V")
+
+    assert settles(frame, "document.querySelector('#grid').dataset.total === '1'")
+    assert frame.input_value("#q") == page["url"]
+
+
+def test_a_title_opens_the_page_with_its_way_to_the_editor(tab: Tab, alice: Person, portal: PortalHandle):
+    page = alice.read("/pages")["pages"][1]
+    frame = tab.open()
+
+    press(frame, f"#open-{page['lid']}")
+    frame.wait_for_selector(f"[data-lid='{page['lid']}']")
+
+    assert frame.get_attribute("#editor", "href") == f"{portal.url}/sites/site/{page['site_id']}/view/{page['lid']}/"
+    assert frame.get_attribute("#editor", "rel") == "noopener noreferrer"
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_status_and_times_are_never_cut(tab: Tab, alice: Person, portal: PortalHandle, width: int):
+    lids = [page["lid"] for page in alice.read("/pages")["pages"] if page["may"]][:3]
+    portal.change_page(lids[1], title="A title that is much longer than any table is wide " * 4)
+    alice.unpublish(*lids, at="2027-09-28T22:30:00Z", until="2027-12-30T22:30:00Z")
+    tab.page.set_viewport_size({"width": width, "height": 760})
+
+    frame = tab.open()
+    cut = frame.evaluate(
+        "[...document.querySelectorAll('.c-status *, .c-date *, .c-status, .c-date')]"
+        ".filter((cell) => cell.scrollWidth > cell.clientWidth + 1 && getComputedStyle(cell).display !== 'inline')"
+        ".map((cell) => cell.textContent)"
+    )
+
+    assert frame.locator(".due").count() == 6
+    assert cut == []
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_what_helps_to_find_pages_is_accessible_and_fits(
+    tab: Tab, alice: Person, standin: StandIn, width: int, theme: str
+):
+    assert alice.put("/preferences", {"theme": theme}).status_code == 204
+    many_sites(standin, 300)
+    tab.page.set_viewport_size({"width": width, "height": 760})
+    audit = Audit(theme)
+    frame = tab.open()
+
+    frame.click("#site-search")
+    frame.wait_for_selector(".options [role=option]")
+    audit.check(frame, "sites")
+    tab.page.keyboard.press("Escape")
+    press(frame, "#sort-title")
+    frame.wait_for_selector("[aria-sort]")
+    tick(frame, 1, 2)
+    press(frame, "#show-selected")
+    frame.wait_for_selector("#only-selected")
+    audit.check(frame, "selected")
+    url = frame.get_attribute("#grid .where a", "href")
+    press(frame, "#paste")
+    frame.fill("#addresses", "hello")
+    press(frame, "#find")
+    frame.wait_for_selector("#dialog .missing")
+    audit.check(frame, "paste")
+    frame.fill("#addresses", f"{url}\nhello")
+    press(frame, "#find")
+    frame.wait_for_selector("#found")
+    audit.check(frame, "found")
+    open_dialog(frame)
+    audit.check(frame, "confirm")
+
+    assert audit.faults == {}
