@@ -27,10 +27,20 @@ from tests import databases
 from tests.clocks import TurnableClock
 from tests.databases import SharedDatabase
 from tests.people import Person
+from tests.prepared import KeptPeople
 from tests.worker import work_until_idle
 
 APP_URL = "http://127.0.0.1:8100"
 STARTS_A_PROCESS = ("tests.fork", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system")
+# Fixtures of a test that leave the ground on which people open the app as it is, and where they are defined.
+GROUND = {
+    *((name, "tests") for name in ("clock", "environment", "config", "services", "app", "database_url", "people")),
+    *((name, "tests") for name in ("root", "turn", "work")),
+    *((name, "") for name in ("standin", "portal", "request", "monkeypatch", "caplog", "capsys", "tmp_path")),
+}
+PEOPLE = {"ada": (0, "admin"), "alice": (0, "editor"), "bob": (0, "reader"), "charlie": (1, "editor")}
+ADMINISTRATORS, COLLEAGUES = {"ada"}, {"alice", "bob"}  # of the first portal
+set_up: dict[str, set[tuple[str, str]]] = {}  # by test: its fixtures so far
 unmarked_test: list[str] = []  # the running test, unless it says that it starts processes
 Turn = Callable[..., None]
 Work = Callable[[], None]
@@ -53,6 +63,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
         return (yield)
     finally:
         unmarked_test.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Generator[None]:
+    if fixturedef.scope == "function":
+        set_up.setdefault(request.node.nodeid, set()).add((fixturedef.argname, fixturedef.baseid))
+    return (yield)
+
+
+@pytest.hookimpl
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    set_up.pop(item.nodeid, None)
 
 
 @pytest.fixture(scope="session")
@@ -171,34 +193,69 @@ def make_app(services: Services) -> Flask:
     return made
 
 
-@pytest.fixture
-def ada(app: Flask, standin: StandIn) -> Person:
-    """The administrator, who has installed the app."""
-    person = Person(app, standin.portals[0], "admin")
-    assert person.install().status_code == 200
-    standin.portals[0].finish_install()
-    return person
+@pytest.fixture(scope="session")
+def kept_people(shared_database: SharedDatabase) -> KeptPeople:
+    """Who has the app open, put back instead of opened again."""
+    return KeptPeople(shared_database)
 
 
 @pytest.fixture
-def alice(app: Flask, standin: StandIn, ada: Person) -> Person:
-    """May publish; has the app open."""
-    return Person(app, standin.portals[0], "editor").opened()
+def people(request: pytest.FixtureRequest, app: Flask, standin: StandIn) -> dict[str, Person]:
+    """The people this test asks for, by name: administrators have installed the app, the others have it open."""
+    asked = set(PEOPLE) & set(request.fixturenames)
+    asked |= {"ada"} if asked & {"alice", "bob"} else set()
+    made = {name: Person(app, standin.portals[place], role) for name, (place, role) in PEOPLE.items() if name in asked}
+
+    def come() -> None:
+        for name, person in made.items():
+            if name in ADMINISTRATORS:
+                install(person)
+                continue
+            if name not in COLLEAGUES:
+                install(Person(app, person.portal, "admin"))
+            person.opened()
+
+    if is_on_plain_ground(request):
+        request.getfixturevalue("kept_people").bring(made, standin, come)
+    else:
+        come()
+    return made
 
 
-@pytest.fixture
-def bob(app: Flask, standin: StandIn, ada: Person) -> Person:
-    """May only read; has the app open."""
-    return Person(app, standin.portals[0], "reader").opened()
+def is_on_plain_ground(request: pytest.FixtureRequest) -> bool:
+    """Whether nothing of this test's own was set up before people come: they find what all others find."""
+    is_shared = not any(map(request.node.get_closest_marker, ("process", "browser")))
+    return is_shared and set_up[request.node.nodeid] <= GROUND
 
 
-@pytest.fixture
-def charlie(app: Flask, standin: StandIn) -> Person:
-    """Editor of another portal, with the app open there."""
-    administrator = Person(app, standin.portals[1], "admin")
+def install(administrator: Person) -> None:
+    """Install the app on the administrator's portal."""
     assert administrator.install().status_code == 200
-    standin.portals[1].finish_install()
-    return Person(app, standin.portals[1], "editor").opened()
+    administrator.portal.finish_install()
+
+
+@pytest.fixture
+def ada(people: dict[str, Person]) -> Person:
+    """The administrator, who has installed the app."""
+    return people["ada"]
+
+
+@pytest.fixture
+def alice(people: dict[str, Person]) -> Person:
+    """May publish; has the app open."""
+    return people["alice"]
+
+
+@pytest.fixture
+def bob(people: dict[str, Person]) -> Person:
+    """May only read; has the app open."""
+    return people["bob"]
+
+
+@pytest.fixture
+def charlie(people: dict[str, Person]) -> Person:
+    """Editor of another portal, with the app open there."""
+    return people["charlie"]
 
 
 @pytest.fixture

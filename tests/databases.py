@@ -76,9 +76,13 @@ class SharedDatabase:
             self._execute(EMPTY)
 
     def _execute(self, statements: str) -> None:
+        self.connection().execute(statements.encode())
+
+    def connection(self) -> psycopg.Connection:
+        """The one that empties it."""
         if self._connection is None:
             self._connection = psycopg.connect(self.url, autocommit=True)
-        self._connection.execute(statements.encode())
+        return self._connection
 
     def close(self) -> None:
         """Give the connection back."""

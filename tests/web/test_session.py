@@ -180,6 +180,7 @@ def test_a_form_of_another_origin_orders_nothing(app: Flask, alice: Person):
 
 
 def test_a_token_ends_after_an_hour_and_ten_seconds(alice: Person, clock: TurnableClock):
+    alice.opened()
     clock.tick(minutes=60, seconds=5)
     within_the_tolerance = status(alice, alice.token)
 
@@ -213,6 +214,7 @@ def test_a_refusal_renews_nothing(alice: Person, clock: TurnableClock):
 
 def test_twelve_hours_after_the_opening_it_is_over_however_busy_one_is(alice: Person, clock: TurnableClock):
     opened = clock()
+    alice.opened()
     while (clock() - opened).total_seconds() < 11.8 * 3600:
         clock.tick(minutes=20)
         answer = alice.get("/runs")
