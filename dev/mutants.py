@@ -413,12 +413,12 @@ DEFENCES = (
         (f"{RACES}::test_renewals_of_many_people_while_the_server_hangs_leave_connections_to_the_others",),
     ),
     Defence(
-        "a renewed pair must be the same person's", "b24app/tokens/user_tokens.py",
+        "a renewed pair must be the same person's", "b24app/tokens/exchange.py",
         "return pair if belongs_to(pair, user) else", "return pair if True else",
         (f"{RENEWAL}::test_tokens_moved_to_a_system_user_are_not_used_on_anybodys_behalf",),
     ),
     Defence(
-        "credentials of ours that are wrong condemn no token", "b24app/tokens/user_tokens.py",
+        "credentials of ours that are wrong condemn no token", "b24app/tokens/exchange.py",
         "except (SignInAgain, UserGone, NotInstalled) as refused:",
         "except (SignInAgain, UserGone, NotInstalled, OperatorError) as refused:",
         (

@@ -17,11 +17,12 @@ from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.rest import Answer, Rest
 from b24app.clock import Clock
 from b24app.domain import UserRef
-from b24app.errors import ExpiredToken, InvalidToken, KeyMissing, NotInstalled, PortalError, SignInAgain, UserGone
+from b24app.errors import ExpiredToken, InvalidToken, KeyMissing, PortalError, SignInAgain
 from b24app.request_log import acting
 from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import Portal, SystemToken, User
 from b24app.store.vault import CannotOpen, Place, Vault, fingerprint
+from b24app.tokens.exchange import exchange
 
 log = structlog.get_logger()
 NOTICE_METHODS = frozenset({"im.notify.system.add", "im.notify.delete"})
@@ -113,7 +114,6 @@ class SystemUser:
 
     def _renewed(self, member_id: str, spent: str) -> _Access:
         """A pair that is not `spent`, renewed under a lock on its own row; a final refusal is written down."""
-        refused: PortalError | None = None
         with self._store.begin() as db:
             row = db.get(SystemToken, member_id, with_for_update=HELD)
             portal = db.get(Portal, member_id)
@@ -121,21 +121,18 @@ class SystemUser:
                 raise SignInAgain()
             if row.access_sha256 != fingerprint(spent):
                 return self._opened(row, portal)
-            try:
-                pair = self._oauth.refresh(self._oauth.choose(portal.oauth_server), self._unsealed(row, "refresh"))
-                if pair.member_id != member_id or pair.user_id not in (None, row.user_id):
-                    raise UserGone(method="oauth.token")
-            except (SignInAgain, UserGone, NotInstalled) as final:
-                row.dead_code, refused = final.code, final
+            user, refresh = UserRef(member_id, row.user_id), self._unsealed(row, "refresh")
+            verdict = exchange(self._oauth, portal.oauth_server, refresh, user)
+            if isinstance(verdict, PortalError):
+                row.dead_code = verdict.code
             else:
-                row.access = self._vault.seal(pair.access, place(member_id, "access"))
-                if pair.refresh:
-                    row.refresh = self._vault.seal(pair.refresh, place(member_id, "refresh"))
-                row.access_sha256, row.expires_at = fingerprint(pair.access), pair.expires_at
+                row.access = self._vault.seal(verdict.access, place(member_id, "access"))
+                row.refresh = self._vault.seal(verdict.refresh or refresh, place(member_id, "refresh"))
+                row.access_sha256, row.expires_at = fingerprint(verdict.access), verdict.expires_at
                 row.obtained_at = self._clock()
-        if refused is not None:
-            log.warning("system_token_cannot_be_renewed", member_id=member_id, code=refused.code)
-            raise refused
+        if isinstance(verdict, PortalError):
+            log.warning("system_token_cannot_be_renewed", member_id=member_id, code=verdict.code)
+            raise verdict
         return self._opened(row, portal)
 
     def _opened(self, row: SystemToken, portal: Portal) -> _Access:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from b24app.bitrix.address import plain_host, same_host
-from b24app.bitrix.oauth import AuthorizationServers, TokenPair
+from b24app.bitrix.oauth import AuthorizationServers
 from b24app.bitrix.places import Places
 from b24app.bitrix.rest import Answer, Command, Rest
 from b24app.clock import Clock
@@ -31,7 +31,6 @@ from b24app.errors import (
     KeyMissing,
     NotGenuine,
     NotInstalled,
-    OperatorError,
     PortalError,
     PortalMoved,
     SignInAgain,
@@ -44,13 +43,12 @@ from b24app.store.db import HELD, NoConnection, Store, hurry, repeated
 from b24app.store.models import Portal, User, UserToken, VerifiedToken
 from b24app.store.vault import CannotOpen, Place, Vault, fingerprint
 from b24app.tokens.credentials import Credentials
+from b24app.tokens.exchange import Verdict, exchange
 from b24app.tokens.single_flight import SingleFlight
 from b24app.tokens.stops import STOPPING, Stops
 
 log = structlog.get_logger()
 T = TypeVar("T")
-Verdict = TokenPair | PortalError  # what the authorization server made of a refresh token, for good
-USER_CHANGED = "authorization_error"  # the pair now belongs to somebody else, e.g. Bitrix24's system user
 BUSY = "renewal_busy"
 RENEWALS_AT_ONCE = 4  # each holds a connection while it asks; half of a process's pool stays for everybody else
 PATIENCE_SECONDS = 30.0
@@ -282,7 +280,7 @@ class Tokens:
                 if row.dead_code is not None:
                     raise _dead(row.dead_code)
                 stored = self._opened(row, portal)
-                verdict = self._exchange(user, row, portal)
+                verdict = exchange(self._oauth, portal.oauth_server, self._unsealed(row, "refresh"), user)
                 self._write(row, verdict)
         except (DBAPIError, NoConnection) as taken:  # the row or the pool was held for too long: by others, or by us
             if verdict is None:
@@ -299,19 +297,6 @@ class Tokens:
         if row is None or portal is None:
             raise SignInAgain()
         return row, portal
-
-    def _exchange(self, user: UserRef, row: UserToken, portal: Portal) -> Verdict:
-        """Ask for a new pair. A final refusal is returned, to be written down; what time or people mend is raised."""
-        refresh = self._unsealed(row, "refresh")
-        try:
-            pair = self._oauth.refresh(self._oauth.choose(portal.oauth_server), refresh)
-        except (SignInAgain, UserGone, NotInstalled) as refused:
-            return refused
-        except OperatorError as ours:
-            log.critical("client_credentials_refused", code=ours.code, server=portal.oauth_server,
-                         remedy="correct B24_CLIENT_ID and B24_CLIENT_SECRET; no token or run was harmed")  # fmt: skip
-            raise
-        return pair if belongs_to(pair, user) else UserGone(USER_CHANGED, method="oauth.token")
 
     def _write(self, row: UserToken, verdict: Verdict) -> None:
         user = UserRef(row.member_id, row.user_id)
@@ -383,11 +368,6 @@ def _busy(user: UserRef, *, look_again: bool = False) -> Unavailable:
     busy = Unavailable(BUSY, method="oauth.token")
     busy.maybe_done = look_again
     return busy
-
-
-def belongs_to(pair: TokenPair, user: UserRef) -> bool:
-    """A refresh token is proven only now: it must lead to the same portal and, where named, the same user."""
-    return pair.member_id == user.member_id and pair.user_id in (None, user.user_id)
 
 
 def place(user: UserRef, column: str) -> Place:

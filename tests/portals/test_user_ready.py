@@ -190,6 +190,21 @@ def test_it_is_renewed_on_its_own_row(ada: Person, app: Flask, services: Service
     assert row.dead_code is None
 
 
+def test_a_pair_that_leads_to_somebody_else_is_dead(ada: Person, app: Flask, services: Services, standin: StandIn):
+    form = user_ready(ada.portal)
+    post(app, services, "/install", form)
+    ada.portal.expire(int(form["data[user_id]"]))
+    standin.fault("oauth", "/oauth/token/", kind="wrong_field", field="user_id", value=7)
+
+    with pytest.raises(PortalError):
+        services.system_user.call(ada.portal.member_id, "im.notify.system.add", {"USER_ID": 1, "MESSAGE": "x"})
+
+    row = kept(services, ada.portal)
+    assert row is not None
+    assert row.dead_code == "authorization_error"
+    assert not services.system_user.is_known(ada.portal.member_id)
+
+
 def test_it_goes_with_the_portal(ada: Person, app: Flask, services: Services, clock: TurnableClock):
     post(app, services, "/install", user_ready(ada.portal))
     form = removal(ada, clock, clean=False)

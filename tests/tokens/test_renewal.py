@@ -17,8 +17,9 @@ from b24app.runs.waiting import Recovery
 from b24app.services import Services, build
 from b24app.store.models import Portal, User, UserToken
 from b24app.store.vault import CannotOpen
+from b24app.tokens.exchange import USER_CHANGED
 from b24app.tokens.keep_alive import MOST_AT_ONCE, KeepAlive
-from b24app.tokens.user_tokens import USER_CHANGED, place
+from b24app.tokens.user_tokens import place
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.conftest import make_config
