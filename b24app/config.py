@@ -12,6 +12,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -108,12 +110,7 @@ class Config(Keys, Retention, WebServer):
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None:
-            return None
-        scheme, _, rest = value.get_secret_value().partition("://")
-        if scheme not in DATABASE_SCHEMES or not rest:
-            raise ValueError(DATABASE_HINT)
-        return SecretStr(f"postgresql://{rest}")
+        return None if value is None else SecretStr(_read_by_libpq(value.get_secret_value()))
 
     @field_validator("secret_key")
     @classmethod
@@ -178,11 +175,22 @@ class Config(Keys, Retention, WebServer):
 
 def database_url() -> str:
     """Where the tables are, for migrations: they need nothing else of the environment."""
-    url = os.environ.get("DATABASE_URL", "")
+    try:
+        return _read_by_libpq(os.environ.get("DATABASE_URL", ""))
+    except ValueError as error:
+        raise ConfigError(f"DATABASE_URL: {error}") from None
+
+
+def _read_by_libpq(url: str) -> str:
+    """The address as PostgreSQL's own library reads it; ValueError when it cannot."""
     scheme, _, rest = url.partition("://")
-    if scheme not in DATABASE_SCHEMES or not rest:
-        raise ConfigError(f"DATABASE_URL: {DATABASE_HINT}")
-    return f"postgresql://{rest}"
+    try:
+        if scheme in DATABASE_SCHEMES and rest:
+            conninfo_to_dict(f"postgresql://{rest}")
+            return f"postgresql://{rest}"
+    except ProgrammingError:  # its words would repeat a part of the address
+        pass
+    raise ValueError(DATABASE_HINT)
 
 
 def load() -> Config:

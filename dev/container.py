@@ -49,7 +49,8 @@ def main() -> int:
     base = imported(tool, Path(asked.base.removeprefix("dir:"))) if asked.base.startswith("dir:") else asked.base
     chosen = ["--build-arg", f"BASE={base}"] if base else []
     say(f"building {IMAGE} with {tool}")
-    run(tool, "build", *isolation(tool), *chosen, *shlex.split(asked.options), "--tag", IMAGE, str(ROOT))
+    how = ["--format", "docker", *isolation(tool)]  # which holds a health check
+    run(tool, "build", *how, *chosen, *shlex.split(asked.options), "--tag", IMAGE, str(ROOT))
     attempt(tool)
     say(f"{IMAGE} is built, and its processes start")
     return 0

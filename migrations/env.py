@@ -16,7 +16,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from b24app.config import ConfigError, database_url
-from b24app.store.connections import Place, TransactionPooling
+from b24app.store.connections import DatabaseError, Place, TransactionPooling
 from b24app.store.db import DIALECT
 from b24app.store.models import Base
 from b24app.store.schema import Standing, newest, standing_of
@@ -42,6 +42,9 @@ def migrate() -> None:
         place.refuse_transaction_pooling()
     except TransactionPooling as pooled:
         raise ConfigError(str(pooled)) from None
+    except DatabaseError as away:
+        words = f"DATABASE_URL: the database cannot be used ({type(away).__name__}); check the address and that it runs"
+        raise ConfigError(words) from None
     engine = create_engine(DIALECT, creator=place.connect)
     try:
         with engine.connect() as connection:

@@ -52,10 +52,13 @@ def test_there_is_one_newest_migration(database_url: str) -> None:
     assert heads[0].split()[0] == newest()
 
 
-@pytest.mark.parametrize("address", ["", "mysql://localhost/sundown"])
+@pytest.mark.parametrize(
+    "address", ["", "mysql://localhost/sundown", "postgres://[nowhere", "postgres://me:canary@127.0.0.1:9/none"]
+)
 def test_a_wrong_database_address_is_one_line_naming_the_variable(address: str) -> None:
     answer = alembic(address, "upgrade", "head")
 
     assert answer.returncode != 0
     assert answer.stderr.strip().startswith("DATABASE_URL:")
+    assert "canary" not in answer.stderr
     assert len(answer.stderr.strip().split("\n")) == 1
