@@ -20,7 +20,10 @@ union all select typname from pg_type where typnamespace = 'public'::regnamespac
 """
 
 
-OLD_ITEM = "insert into run_items (run_id, position, lid, state) values (md5('run')::uuid, %(position)s, %(position)s, 'pending')"
+OLD_ITEM = (
+    "insert into run_items (run_id, position, lid, state)"
+    " values (md5('run')::uuid, %(position)s, %(position)s, 'pending')"
+)
 OF_BEFORE = (
     "insert into portals (member_id, domain, client_endpoint, oauth_server, scope, status, app_version, epoch,"
     " installed_at) values ('a', 'a', '', '', '', 'L', 1, 1, now())",
