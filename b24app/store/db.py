@@ -6,6 +6,7 @@ keeps TCP alive. The pool opens lazily, so it is made after gunicorn forks.
 
 import math
 import random
+import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,17 +61,24 @@ def _note_use(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
 
 
 def _ping_idle(dialect: Dialect, wire: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-    """Whether a connection that lay idle still lives; one that was just used is taken at its word, because each ping is
-    a way to the database and back. Where it does not, the pool opens another.
+    """Whether a connection that lay idle still lives; where it does not, the pool opens another. Of one that was just
+    used it is enough that the database said nothing since, as it does when it ends one: a ping is a way there and back.
     """
-    if time.monotonic() - record.info.get("used_at", math.inf) < PING_AFTER_SECONDS:
-        return
     try:
+        if time.monotonic() - record.info.get("used_at", -math.inf) < PING_AFTER_SECONDS and not _has_news(wire):
+            return
         alive = dialect.do_ping(wire)
     except dialect.dbapi.Error:  # type: ignore[union-attr]  # the module of the driver, which is there
         alive = False
     if not alive:
         raise DisconnectionError()
+
+
+def _has_news(wire: DBAPIConnection) -> bool:
+    """Whether anything came that nobody has read, the end of the connection included."""
+    waiting = select.poll()
+    waiting.register(wire.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def hurry(db: Session) -> None:

@@ -136,7 +136,7 @@ def rows_of(services: Services, member_id: str) -> str:
     own = ("portals", "users", "user_tokens", "proofs", "runs", "api_calls")
     with services.store.begin() as db:
         found = [db.execute(text(f"select * from {name} where member_id = :m"), {"m": member_id}).all() for name in own]
-        items = "select run_items.* from run_items join runs on runs.id = run_id where member_id = :m"
+        items = "select run_items.* from run_items join runs on runs.id = run_id where runs.member_id = :m"
         return str([*found, db.execute(text(items), {"m": member_id}).all()])
 
 
