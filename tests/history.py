@@ -71,7 +71,8 @@ CALLS = """
 insert into api_calls (id, at, member_id, user_id, method, params, http_status, code, seconds, answer)
 select 1000000 + n, now() - ((%(calls)s - n)::float8 / %(calls)s) * interval '7 days',
        o.member_id, 1001 + n %% %(people)s,
-       case when n %% 1000 = 0 then 'user.admin' when n %% 9 = 0 then 'landing.site.getList' else 'batch' end, '{}', 200,
+       case when n %% 1000 = 0 then 'user.admin' when n %% 9 = 0 then 'landing.site.getList' else 'batch' end,
+       '{}', 200,
        case when n %% 500 = 0 then 'QUERY_LIMIT_EXCEEDED' end, 0.2, repeat('answer ', 20)
 from generate_series(1, %(calls)s) n
 join owners o on o.place = case when n %% %(share)s = 0 then 0 else (n::bigint * 7919 + n / 500) %% %(portals)s end

@@ -4,25 +4,21 @@ A frozen process must not hold a row: every connection ends an idle transaction 
 keeps TCP alive. The pool opens lazily, so it is made after gunicorn forks.
 """
 
-import math
 import random
-import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property, partial, wraps
+from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
 
 import psycopg
 import structlog
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import Dialect, Engine, QueuePool, create_engine, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy import Engine, QueuePool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from b24app.deadline import remaining
 
@@ -33,7 +29,6 @@ log = structlog.get_logger()
 POOL, OVERFLOW = 6, 2
 QUEUE_POOL = 3  # the worker's engine asks little; a small host gives 20 connections in all
 POOL_WAIT_SECONDS = 10
-PING_AFTER_SECONDS = 1.0
 LOCK_SECONDS = 15
 # Who waits for a row must outlast whoever was frozen while holding it, so the lock's time is the longer one.
 SESSION_OPTIONS = f"-c idle_in_transaction_session_timeout=12s -c lock_timeout={LOCK_SECONDS}s -c timezone=UTC"
@@ -54,31 +49,6 @@ class HurriedPool(QueuePool):
     @_timeout.setter
     def _timeout(self, seconds: float) -> None:
         self._own_timeout = seconds
-
-
-def _note_use(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
-    record.info["used_at"] = time.monotonic()
-
-
-def _ping_idle(dialect: Dialect, wire: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-    """Whether a connection that lay idle still lives; where it does not, the pool opens another. Of one that was just
-    used it is enough that the database said nothing since, as it does when it ends one: a ping is a way there and back.
-    """
-    try:
-        if time.monotonic() - record.info.get("used_at", -math.inf) < PING_AFTER_SECONDS and not _has_news(wire):
-            return
-        alive = dialect.do_ping(wire)
-    except dialect.dbapi.Error:  # type: ignore[union-attr]  # the module of the driver, which is there
-        alive = False
-    if not alive:
-        raise DisconnectionError()
-
-
-def _has_news(wire: DBAPIConnection) -> bool:
-    """Whether anything came that nobody has read, the end of the connection included."""
-    waiting = select.poll()
-    waiting.register(wire.fileno(), select.POLLIN)
-    return bool(waiting.poll(0))
 
 
 def hurry(db: Session) -> None:
@@ -102,18 +72,16 @@ class Store:
     @cached_property
     def engine(self) -> Engine:
         """The pool, made at first use."""
-        engine = create_engine(
+        return create_engine(
             self.url.replace("postgresql://", "postgresql+psycopg://", 1),
             poolclass=HurriedPool,
             pool_size=self._pool,
             max_overflow=OVERFLOW,
             pool_timeout=POOL_WAIT_SECONDS,
+            pool_pre_ping=True,
             hide_parameters=True,
             connect_args={"options": SESSION_OPTIONS, "application_name": "sundown", **KEEPALIVE},
         )
-        event.listen(engine, "checkin", _note_use)
-        event.listen(engine, "checkout", partial(_ping_idle, engine.dialect))
-        return engine
 
     @cached_property
     def _sessions(self) -> sessionmaker[Session]:
