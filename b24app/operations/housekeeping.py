@@ -5,10 +5,11 @@ from sqlalchemy import delete, select
 
 from b24app.clock import Clock
 from b24app.domain import FINAL_STATES, ItemState, RunState
+from b24app.runs.items import CHANGES_KEPT
 from b24app.runs.notices import forget_told
 from b24app.store import heartbeat
 from b24app.store.db import Store, repeated
-from b24app.store.models import Run, RunItem, VerifiedToken
+from b24app.store.models import PageChange, Run, RunItem, VerifiedToken
 from b24app.store.one_time import forget_expired
 from b24app.store.queue import ENSURE, STEP, Queue, with_jobs
 
@@ -33,10 +34,11 @@ class Housekeeping:
 
     @repeated
     def purge(self) -> None:
-        """Forget proofs, states and notices whose time is over."""
+        """Forget proofs, states and notices whose time is over, and what lists of pages no longer follow."""
         now = self._clock()
         with self._store.begin() as db:
             db.execute(delete(VerifiedToken).where(VerifiedToken.expires_at < now))
+            db.execute(delete(PageChange).where(PageChange.at < now - CHANGES_KEPT))
             forget_expired(db, now)
             forget_told(db, now)
 

@@ -4,23 +4,20 @@ What each connection is told for the worst case stands in `connections`. The poo
 gunicorn forks.
 """
 
-import math
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property, partial, wraps
+from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
 
 import psycopg
 import structlog
-from sqlalchemy import Dialect, Engine, QueuePool, create_engine, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy import Engine, QueuePool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from b24app.deadline import remaining
 from b24app.store.connections import LOCK_SECONDS, Place
@@ -33,7 +30,6 @@ DIALECT = "postgresql+psycopg://"  # the address itself is psycopg's to read, so
 POOL, OVERFLOW = 6, 2
 QUEUE_POOL = 3  # the worker's engine asks little; a small host gives 20 connections in all
 POOL_WAIT_SECONDS = 10
-PING_AFTER_SECONDS = 1.0
 HELD = {"key_share": True}  # FOR NO KEY UPDATE: does not stop rows elsewhere that only name this one
 DatabaseFailure = DBAPIError
 NoConnection = PoolTimeout  # none of the pool was free in time: neither a DBAPIError nor Python's TimeoutError
@@ -51,24 +47,6 @@ class HurriedPool(QueuePool):
     @_timeout.setter
     def _timeout(self, seconds: float) -> None:
         self._own_timeout = seconds
-
-
-def _note_use(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
-    record.info["used_at"] = time.monotonic()
-
-
-def _ping_idle(dialect: Dialect, wire: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-    """Whether a connection that lay idle still lives; one that was just used is taken at its word, because each ping is
-    a way to the database and back. Where it does not, the pool opens another.
-    """
-    if time.monotonic() - record.info.get("used_at", math.inf) < PING_AFTER_SECONDS:
-        return
-    try:
-        alive = dialect.do_ping(wire)
-    except dialect.dbapi.Error:  # type: ignore[union-attr]  # the module of the driver, which is there
-        alive = False
-    if not alive:
-        raise DisconnectionError()
 
 
 def hurry(db: Session) -> None:
@@ -97,18 +75,16 @@ class Store:
     @cached_property
     def engine(self) -> Engine:
         """The pool, made at first use."""
-        engine = create_engine(
+        return create_engine(
             DIALECT,
             creator=self.place.connect,
             poolclass=HurriedPool,
             pool_size=self._pool,
             max_overflow=OVERFLOW,
             pool_timeout=POOL_WAIT_SECONDS,
+            pool_pre_ping=True,
             hide_parameters=True,
         )
-        event.listen(engine, "checkin", _note_use)
-        event.listen(engine, "checkout", partial(_ping_idle, engine.dialect))
-        return engine
 
     @cached_property
     def _kept_by_sessions(self) -> bool:

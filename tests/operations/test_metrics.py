@@ -137,7 +137,7 @@ def test_stopped_portals_and_events_that_wait_are_counted(
 
 
 def test_each_worker_is_named_with_its_silence(app: Flask, services: Services, clock: TurnableClock):
-    chores = Housekeeping(services.store, services.queue, services.clock, 7)
+    chores = Housekeeping(services.store, services.queue, services.clock)
     chores.beat("one-1")
     clock.tick(seconds=200)
     chores.beat("two-1")
@@ -153,7 +153,7 @@ def names_of(services: Services) -> set[str]:
 
 
 def test_a_worker_that_leaves_is_forgotten_unless_it_was_the_last(services: Services, clock: TurnableClock):
-    chores = Housekeeping(services.store, services.queue, services.clock, 7)
+    chores = Housekeeping(services.store, services.queue, services.clock)
     chores.beat("one-1")
     chores.beat("two-1")
 

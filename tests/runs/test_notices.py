@@ -713,7 +713,7 @@ def test_what_was_told_long_ago_is_forgotten(
     turn(hours=1, seconds=1)
     work()
     tell()
-    housekeeping = Housekeeping(services.store, services.queue, services.clock, 7)
+    housekeeping = Housekeeping(services.store, services.queue, services.clock)
     housekeeping.purge()
     assert len(fates(services)) == 1
     turn(days=31)

@@ -20,6 +20,23 @@ union all select typname from pg_type where typnamespace = 'public'::regnamespac
 """
 
 
+OLD_ITEM = (
+    "insert into run_items (run_id, position, lid, state)"
+    " values (md5('run')::uuid, %(position)s, %(position)s, 'pending')"
+)
+OF_BEFORE = (
+    "insert into portals (member_id, domain, client_endpoint, oauth_server, scope, status, app_version, epoch,"
+    " installed_at) values ('a', 'a', '', '', '', 'L', 1, 1, now())",
+    "insert into runs (id, member_id, action, kind, state, created_by, created_name, acting_as, acting_name,"
+    " created_at) values (md5('run')::uuid, 'a', 'unpublish', 'PAGE', 'scheduled', 1, '', 1, '', now())",
+    "insert into run_items (run_id, position, lid, state) select md5('run')::uuid, n, n, 'pending'"
+    " from generate_series(1, 4) n",
+    "insert into procrastinate_jobs (queue_name, task_name, args, scheduled_at)"
+    " select 'default', 'begin_run', jsonb_build_object('run', name), now() + ahead"
+    " from (values ('near', interval '5 minutes'), ('far', interval '1 day')) jobs (name, ahead)",
+)
+
+
 def alembic(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "DATABASE_URL": database_url}
     command = [sys.executable, "-m", "alembic", *arguments]
@@ -43,6 +60,23 @@ def test_every_migration_can_be_taken_back_and_made_again(database_url: str) -> 
 
     assert again.returncode == 0, again.stderr
     assert alembic(database_url, "check").returncode == 0
+
+
+def test_an_upgrade_gives_every_page_its_portal_and_takes_far_dates_out_of_the_queue(database_url: str) -> None:
+    assert alembic(database_url, "downgrade", "0009").returncode == 0
+    with psycopg.connect(database_url) as connection:
+        for statement in OF_BEFORE:
+            connection.execute(statement)
+
+    upgraded = alembic(database_url, "upgrade", "head")
+
+    assert upgraded.returncode == 0, upgraded.stderr
+    with psycopg.connect(database_url) as connection:
+        connection.execute(OLD_ITEM, {"position": 5})  # as code of before writes one
+        portals = connection.execute("select distinct member_id, count(*) from run_items group by 1").fetchall()
+        jobs = connection.execute("select args->>'run' from procrastinate_jobs").fetchall()
+    assert portals == [("a", 5)]
+    assert jobs == [("near",)]
 
 
 def test_there_is_one_newest_migration(database_url: str) -> None:

@@ -148,9 +148,10 @@ def rows_of(services: Services, member_id: str) -> str:
     """All rows of one portal, as text."""
     own = ("portals", "users", "user_tokens", "proofs", "runs", "api_calls")
     with services.store.begin() as db:
-        found = [db.execute(text(f"select * from {name} where member_id = :m"), {"m": member_id}).all() for name in own]
-        items = "select run_items.* from run_items join runs on runs.id = run_id where member_id = :m"
-        return str([*found, db.execute(text(items), {"m": member_id}).all()])
+        rows = (db.execute(text(f"select * from {name} where member_id = :m"), {"m": member_id}) for name in own)
+        found = [sorted(map(str, each)) for each in rows]
+        items = "select run_items.* from run_items join runs on runs.id = run_id where runs.member_id = :m"
+        return str([*found, sorted(map(str, db.execute(text(items), {"m": member_id})))])
 
 
 def ask(person: Person, route: Route, ids: dict[str, str], how: Try, run: str, accept: str, token: str) -> TestResponse:
