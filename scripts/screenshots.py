@@ -255,8 +255,18 @@ class Round:
         frame.click("#tabs >> text=Scheduled")
         frame.wait_for_selector("[data-tab=scheduled]")
         self.shoot("11-scheduled")
-        if frame.locator(".runs a").count():
-            frame.locator(".runs a").first.click()
+        for view in ("month", "week"):
+            frame.click(f"#view-{view}")
+            frame.wait_for_selector(f".cal.{view}")
+            self.shoot(f"34-{view}")
+        frame.click("#view-agenda")
+        frame.wait_for_selector("[data-calendar=agenda]")
+        if frame.locator(".entry .title").count():
+            frame.locator("[id^=reschedule-]").first.click()
+            frame.wait_for_selector("dialog[open] #confirm")
+            self.shoot("35-reschedule")
+            frame.click("dialog [data-do=close-dialog]")
+            frame.locator(".entry .title").first.click()
             frame.wait_for_selector("#run-cancel")
             frame.click("#run-cancel")
             frame.wait_for_selector("#run-back")

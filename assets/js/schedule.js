@@ -74,16 +74,24 @@ command('use-time', (button) => {
   field.focus()
 })
 
-// What the answer says of a field goes beside it, and keeps the form from being sent.
+// What the answer says of a field goes beside it, and keeps the form from being sent until the field is changed.
+function mark(place, said) {
+  const field = find(`[aria-describedby~=${place.id}]`)
+  place.replaceChildren(...(said ? [said.content.cloneNode(true)] : []))
+  field.setCustomValidity(find('span', place)?.textContent ?? '')
+  field.setAttribute('aria-invalid', String(Boolean(said)))
+}
+
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
   if (ctx.target?.id !== 'time-note') return
   for (const place of findAll('.wrong', ctx.target.closest('form'))) {
-    const said = find(`[data-wrong=${place.id.replace('-wrong', '')}]`, ctx.target)
-    place.replaceChildren(...(said ? [said.content.cloneNode(true)] : []))
-    const field = find(`[aria-describedby~=${place.id}]`)
-    field.setCustomValidity(find('span', place)?.textContent ?? '')
-    field.setAttribute('aria-invalid', String(Boolean(said)))
+    mark(place, find(`[data-wrong=${place.id.replace('-wrong', '')}]`, ctx.target))
   }
+})
+
+document.addEventListener('input', ({ target }) => {
+  const place = target.id && find(`#${target.id}-wrong:not(:empty)`)
+  if (place) mark(place, null)
 })
 
 document.addEventListener('change', ({ target }) => {

@@ -54,7 +54,7 @@ class AgendaQuery(BaseModel):
 
     def as_kept(self) -> dict[str, object]:
         """What a dialog keeps, so that its answer shows the same view again."""
-        said = {"view": self.view, "day": self.day, "q": self.q, "skip": self.skip or None}
+        said = {"view": self.view, "day": self.day and self.day.isoformat(), "q": self.q, "skip": self.skip or None}
         return {"to": "scheduled"} | {name: value for name, value in said.items() if value}
 
 

@@ -118,20 +118,20 @@ def test_a_page_goes_down_until_a_time_and_its_return_is_moved_and_cancelled(tab
     lid = portal.pages("PAGE")[1].id
     open_dialog(frame, f"#act-{lid}")
     press(frame, "#dialog summary")
-    frame.click("#dialog [data-preset=month-end]")
-    frame.wait_for_selector("#time-note >> text=Comes back")
+    frame.click("#dialog [data-preset=week]")
+    frame.wait_for_selector("#time-note >> text=Down now, back")
     press(frame, "#confirm")
     frame.wait_for_selector("#run >> text=Back at")
     assert portal.page(lid).active is False
 
     assert settles(frame, "document.querySelector('#scheduled-count').textContent === '1'")
     press(frame, "#tabs [data-for=scheduled]")
-    press(frame, "#history [id^=move-]")
-    frame.wait_for_selector("#move-at")
-    assert settles(frame, "document.activeElement.id === 'move-at'")
-    frame.fill("#move-at", "2030-01-05T10:00")
-    frame.click("#move")
-    frame.wait_for_selector("#run >> text=Jan 5, 2030")
+    press(frame, "[id^=reschedule-]")
+    frame.wait_for_selector("#dialog[open] #until")
+    assert settles(frame, "document.activeElement.id === 'until'")
+    frame.fill("#until", "2030-01-05T10:00")
+    frame.click("#confirm")
+    frame.wait_for_selector(".said >> text=Jan 5, 2030")
 
     press(frame, "#tabs [data-for=pages]")
     frame.wait_for_selector(f"#page-{lid} .due >> text=Online: Jan 5, 2030")

@@ -286,7 +286,7 @@ def test_a_refusal_stays_explained_while_another_time_is_chosen(tab: Tab):
     frame = tab.open()
     tick(frame, 1)
     open_dialog(frame, "#bulk .btn-soft")
-    frame.fill("#until", "2020-01-01T00:00")
+    frame.locator("#until").evaluate("field => field.value = '2020-01-01T00:00'")  # nobody has looked at it yet
     frame.click("#confirm")
     frame.wait_for_selector("dialog .banner")
 

@@ -28,8 +28,8 @@ def test_a_chosen_time_is_explained_and_a_skipped_one_offers_the_next(tab: Tab, 
     explained = frame.inner_text("#time-note")
     frame.fill("#at", "2027-03-28T03:30")
     frame.dispatch_event("#at", "change")
-    frame.wait_for_selector("#dialog [data-do=use-suggestion]")
-    frame.click("#dialog [data-do=use-suggestion]")
+    frame.wait_for_selector("#at-wrong [data-do=use-time]")
+    frame.click("#at-wrong [data-do=use-time]")
 
     assert "UTC+03:00" in explained
     assert frame.input_value("#at") == "2027-03-28T04:30"
@@ -41,7 +41,8 @@ def test_a_zone_nobody_knows_is_asked_for_and_what_is_chosen_stays(tab: Tab, sta
     frame = tab.open()
     tick(frame, 1)
     press(frame, "#bulk .btn-soft:not([hidden])")
-    frame.wait_for_selector("#zone")
+    frame.wait_for_selector("#zone", state="attached")
+    press(frame, "#zone-note")
 
     frame.select_option("#zone", "Asia/Tokyo")
     assert settles(frame, "document.querySelector('#zone-note').innerText.includes('Asia/Tokyo (UTC+09:00)')")

@@ -1,0 +1,244 @@
+"""Scheduling and seeing what comes: the dialog with two ends, the agenda, and ends dragged in the calendar."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import Frame
+
+from tests.browser.accessibility import Audit
+from tests.browser.tab import Tab, open_dialog, press, settles, tick
+from tests.people import Person, body_of
+
+pytestmark = pytest.mark.browser
+PAGE, OTHER, IN_SHOP = 351, 352, 411
+SCHEDULED, HISTORY = "#tabs a[data-for=scheduled]", "#tabs a[data-for=history]"
+DOWN_LATER = "#bulk .btn-soft:not([hidden])"
+
+
+def next_month() -> date:
+    """The first day of the next month: its whole weeks are still to come."""
+    today = datetime.now(UTC).date()
+    return date(today.year + today.month // 12, today.month % 12 + 1, 1)
+
+
+def day(number: int) -> date:
+    return next_month() + timedelta(days=number)
+
+
+@pytest.fixture
+def campaign(alice: Person) -> list[dict[str, Any]]:
+    """Two schedules of one campaign and one of none, all in the next month."""
+    alice.put("/preferences", {"zone": "UTC"})
+    orders = [
+        (PAGE, {"at": f"{day(8)}T18:00Z", "until": f"{day(10)}T08:00Z", "name": "Christmas"}),
+        (OTHER, {"at": f"{day(9)}T12:00Z", "name": "Christmas"}),
+        (IN_SHOP, {"at": f"{day(9)}T12:00Z", "reason": "Stocktaking"}),
+    ]
+    return [body_of(alice.unpublish(lid, **more)) for lid, more in orders]
+
+
+def open_scheduled(tab: Tab) -> Frame:
+    frame = tab.open()
+    frame.click(SCHEDULED)
+    frame.wait_for_selector("#entries")
+    return frame
+
+
+def open_month(frame: Frame) -> None:
+    frame.click("#view-month")
+    frame.wait_for_selector(".cal.month")
+    frame.click("#cal-after")
+    frame.wait_for_selector(f"[data-day='{day(14)}']")
+
+
+def drag(frame: Frame, handle: str, to: date) -> None:
+    """Take an end of a bar to a day, as a hand does."""
+    frame.locator(handle).scroll_into_view_if_needed()
+    begin, end = frame.locator(handle).bounding_box(), frame.locator(f"[data-day='{to}']").bounding_box()
+    assert begin is not None
+    assert end is not None
+    mouse = frame.page.mouse
+    mouse.move(begin["x"] + begin["width"] / 2, begin["y"] + begin["height"] / 2)
+    mouse.down()
+    mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2, steps=5)
+    mouse.up()
+
+
+def test_an_end_is_dragged_to_another_day_and_put_back(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    open_month(frame)
+    run = campaign[0]["id"]
+
+    drag(frame, f"[data-run='{run}'] [data-end=until]", day(12))
+    frame.wait_for_selector(".said >> text=“Christmas” is rescheduled.")
+    moved = alice.read(f"/runs/{run}")
+    drag(frame, f"[data-run='{run}'] [data-end=at]", day(13))  # behind its end: nothing happens
+    frame.click("#undo-move")
+    frame.wait_for_selector("#undo-move")
+    assert settles(frame, f"document.querySelector(\"[data-run='{run}']\").dataset.until.startsWith('{day(10)}')")
+
+    assert (moved["at"], moved["until"]) == (campaign[0]["at"], f"{day(12)}T08:00:00Z")
+    assert alice.read(f"/runs/{run}")["until"] == campaign[0]["until"]
+    assert frame.locator(".cal.month").count() == 1
+
+
+def test_a_campaign_is_found_and_rescheduled_by_a_week(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    frame.fill("#agenda-q", "christmas")
+    assert settles(frame, "document.querySelectorAll('.entry').length === 2")
+
+    frame.check("#select-entries")
+    counted = frame.inner_text("#entries-count")
+    open_dialog(frame, "#bulk-reschedule")
+    frame.click("#confirm")
+    frame.wait_for_selector(".said >> text=2 schedules are now")
+
+    assert counted == "2 schedules selected"
+    assert [alice.read(f"/runs/{run['id']}")["at"] for run in campaign] == [
+        f"{day(15)}T18:00:00Z", f"{day(16)}T12:00:00Z", f"{day(9)}T12:00:00Z",
+    ]  # fmt: skip
+    assert frame.input_value("#agenda-q") == "christmas"
+    assert frame.evaluate("document.activeElement !== document.body")
+
+
+def test_a_schedule_is_edited_from_the_agenda(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    run, title = campaign[1]["id"], alice.portal.page(IN_SHOP).title
+
+    open_dialog(frame, f"#change-{run}", "#dialog[open] #find-pages")
+    frame.fill("#name", "New Year")
+    frame.fill("#find-pages", title)
+    frame.check(f"#found input[value='{IN_SHOP}']")
+    frame.click("#confirm")
+    frame.wait_for_selector(".entry >> text=New Year")
+
+    changed = alice.read(f"/runs/{run}")
+    assert (changed["name"], [item["lid"] for item in changed["items"]]) == ("New Year", [OTHER, IN_SHOP])
+
+
+def test_who_took_a_page_down_is_found_in_the_history(tab: Tab, alice: Person):
+    alice.unpublish(PAGE, reason="Wrong prices")
+    alice.unpublish(OTHER)
+    title = alice.portal.page(PAGE).title
+    frame = tab.open()
+    frame.click(HISTORY)
+    frame.wait_for_selector("#history table")
+
+    frame.fill("#history-q", title.upper())
+
+    assert settles(frame, "document.querySelectorAll('#history tbody tr').length === 1")
+    row = frame.inner_text("#history tbody tr")
+    assert alice.portal.user(alice.user_id).full_name in row
+    assert alice.read(f"/pages/{PAGE}")["site"] in row
+    assert "Wrong prices" in row
+
+
+def test_publishing_is_scheduled_from_the_bulk_bar_and_said_in_one_line(tab: Tab, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    alice.unpublish(PAGE)
+    frame = tab.open()
+    frame.locator(f"#p{PAGE}").evaluate("box => box.click()")
+
+    open_dialog(frame, DOWN_LATER, "#at")
+    press(frame, "[data-preset=week][data-field=at]")
+    press(frame, "[data-preset=friday][data-field=until]")
+    frame.wait_for_selector(".in-words >> text=Riga time")
+    line = frame.inner_text(".in-words")
+    frame.fill("#name", "Relaunch")
+    frame.click("#confirm")
+    frame.wait_for_selector("#run-title")
+
+    run = next(each for each in alice.read("/runs?q=relaunch")["runs"] if each["undoes"] is None)
+    assert line.startswith("Online ")
+    assert ", down again " in line
+    assert (run["action"], run["state"], run["counts"]["total"]) == ("publish", "scheduled", 1)
+    assert run["until"] > run["at"]
+
+
+def test_a_wrong_end_is_marked_beside_its_field_and_holds_the_order(tab: Tab, alice: Person):
+    frame = tab.open()
+    tick(frame, 1)
+    open_dialog(frame, DOWN_LATER, "#at")
+    assert settles(frame, "document.querySelector('#at').value !== ''")
+
+    frame.fill("#until", "2020-01-01T00:00")
+    frame.dispatch_event("#until", "change")
+    frame.wait_for_selector("#until-wrong >> text=already passed")
+    press(frame, "#confirm")
+    held = frame.evaluate("[document.activeElement.id, document.querySelector('#until').getAttribute('aria-invalid')]")
+    frame.fill("#until", "")
+    frame.dispatch_event("#until", "change")
+    assert settles(frame, "document.querySelector('#until-wrong').textContent === ''")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run-title")
+
+    assert held == ["until", "true"]
+    assert len(alice.read("/runs")["runs"]) == 1
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_campaign_and_reason_are_in_view_at_720_pixels(tab: Tab, lang: str):
+    frame = tab.open(query=f"&lang={lang}")
+    tick(frame, 1, 2, 3, 4)
+    open_dialog(frame, DOWN_LATER, "#at")
+    frame.click("[data-preset=week]")
+    frame.wait_for_selector(".in-words")
+
+    for field in ("#name", "#reason", "#confirm"):
+        box = frame.locator(field).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 720, field
+    reached = frame.evaluate(
+        "['name', 'reason'].map((id) => { const b = document.getElementById(id).getBoundingClientRect();"
+        " return document.elementFromPoint(b.x + 9, b.y + 9).id })"
+    )
+    assert reached == ["name", "reason"]
+
+
+def test_a_calendar_file_is_saved_with_the_session(tab: Tab, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+
+    with tab.page.expect_download() as saving:
+        press(frame, "#agenda-ics")
+
+    assert saving.value.suggested_filename == "sundown.ics"
+    assert saving.value.path().read_text().count("BEGIN:VEVENT") == 4
+
+
+@pytest.mark.parametrize(("theme", "size"), [("light", (1280, 720)), ("dark", (390, 844))], ids=["desk", "phone"])
+def test_agenda_calendar_and_dialogs_are_accessible(
+    tab: Tab, alice: Person, campaign: list[dict[str, Any]], theme: str, size: tuple[int, int]
+):
+    alice.put("/preferences", {"theme": theme})
+    tab.page.set_viewport_size({"width": size[0], "height": size[1]})
+    audit = Audit(theme)
+    frame = open_scheduled(tab)
+    frame.check("#entries input[name=ids] >> nth=0")
+    frame.check("#entries input[name=ids] >> nth=1")
+    audit.check(frame, "agenda")
+    for what, ready in (("reschedule", "#days"), ("cancel", "#confirm")):
+        open_dialog(frame, f"#bulk-{what}", f"#dialog[open] {ready}")
+        audit.check(frame, f"bulk {what}")
+        press(frame, "#dialog [data-do=close-dialog]")
+    for what, ready in (("reschedule", "#until"), ("change", "#find-pages")):
+        open_dialog(frame, f"#{what}-{campaign[0]['id']}", f"#dialog[open] {ready}")
+        audit.check(frame, what)
+        press(frame, "#dialog [data-do=close-dialog]")
+    open_month(frame)
+    audit.check(frame, "month")
+    frame.click("#view-week")
+    frame.wait_for_selector(".cal.week")
+    audit.check(frame, "week")
+    frame.click("#tabs a[data-for=pages]")
+    frame.wait_for_selector("#grid")
+    tick(frame, 1, 2)
+    open_dialog(frame, DOWN_LATER, "#at")
+    frame.fill("#until", "2020-01-01T00:00")
+    frame.dispatch_event("#until", "change")
+    frame.wait_for_selector("#until-wrong >> text=already passed")
+    audit.check(frame, "schedule")
+
+    assert audit.faults == {}
