@@ -72,7 +72,7 @@ class PageList:
     read_at: datetime
     folders: tuple[Folder, ...] = ()  # of sites with pages in folders, each behind the one it lies in
     capped: bool = False  # there are more, which are not listed
-    ranks: dict[int, int] = field(default_factory=dict, compare=False)  # by last publication, once somebody wants it
+    ranks: dict[int, int] = field(default_factory=dict, init=False, compare=False)  # by publication, once it is wanted
 
     def by_lid(self) -> dict[int, Page]:
         """For look-ups."""

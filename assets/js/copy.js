@@ -24,10 +24,10 @@ async function copy(text) {
 }
 
 command('copy', async (button) => {
-  const { text, done, failed } = button.dataset
+  const { text, done, notDone } = button.dataset
   const copied = await copy(text)
   button.focus()
-  find('#live').textContent = copied ? done : failed
-  button.dataset.said = copied ? done : failed
+  find('#live').textContent = copied ? done : notDone
+  button.dataset.said = copied ? done : notDone
   setTimeout(() => delete button.dataset.said, SHOWN_MS)
 })

@@ -1,5 +1,6 @@
 // Runs after each swap: tabs, focus, and the line for screen readers.
 import htmx from 'htmx.org'
+import { loadLater } from './commands.js'
 import { close, contains, open } from './dialog.js'
 import { find, findAll } from './dom.js'
 import { schedulePoll } from './polling.js'
@@ -42,7 +43,7 @@ function finishSwap(ctx) {
 // A select of hundreds of options is searched instead; until the bundle is there it is what it was.
 async function makeSearchable() {
   const selects = findAll('select[data-searched]')
-  if (selects.length) (await import('./extras.js')).makeSearchable(selects)
+  if (selects.length) (await loadLater()).makeSearchable(selects)
 }
 
 export function refresh() {

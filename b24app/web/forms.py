@@ -64,11 +64,16 @@ def body() -> MultiDict[str, str] | dict[str, Any]:
     return request.form
 
 
-def _json_object() -> dict[str, Any]:
+def sent_json() -> Any:
+    """What was sent as JSON, of any shape; None for what cannot be read."""
     try:
-        sent = request.get_json(silent=True)
+        return request.get_json(silent=True)
     except RecursionError:  # a hundred thousand brackets
-        sent = None
+        return None
+
+
+def _json_object() -> dict[str, Any]:
+    sent = sent_json()
     if not isinstance(sent, dict):
         raise BadForm(status=400, detail=DETAIL_BY_STATUS[400])
     return sent

@@ -20,7 +20,7 @@ from b24app.runs.orders import MOST_PAGES
 from b24app.runs.queries import RunFilter, Upcoming
 from b24app.web import responses, serializers
 from b24app.web.current import require_session, services
-from b24app.web.forms import Number, body, read
+from b24app.web.forms import Number, body, read, sent_json
 from b24app.web.problems import DETAIL_BY_STATUS, facts
 from b24app.web.shapes import FoundShape, PagesShape
 from b24app.web.translation import _, number
@@ -189,19 +189,25 @@ def find() -> Response:
 def _addresses() -> tuple[str, list[str]]:
     """What was sent, and its lines that are not empty: a list or a text of JSON, plain text, or a field of the form."""
     if request.is_json:
-        sent = request.get_json(silent=True)
+        said = sent_json()
+        sent = said.get("addresses") if isinstance(said, dict) else said
     elif request.mimetype == "text/plain":
         sent = request.get_data(as_text=True)
     else:
         sent = body().get("addresses", "")
     lines = sent.splitlines() if isinstance(sent, str) else sent
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+    if not isinstance(lines, list) or not all(map(_is_line, lines)):
         raise BadForm(status=400, detail=DETAIL_BY_STATUS[400])
     addresses = [line.strip() for line in lines if line.strip()]
     if len(addresses) > MOST_ADDRESSES:
         words = N_("At most %(most)s addresses can be looked for at a time; you sent %(number)s. Nothing was done.")
         raise BadForm(detail=_(words, most=number(MOST_ADDRESSES), number=number(len(addresses))))
     return "\n".join(lines), addresses
+
+
+def _is_line(sent: object) -> bool:
+    """JSON can hold halves of letters, which no answer can."""
+    return isinstance(sent, str) and sent.encode(errors="ignore").decode() == sent
 
 
 def _found_view(sent: str, found: Sequence[Finding]) -> Response:

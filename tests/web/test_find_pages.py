@@ -75,16 +75,9 @@ def test_addresses_come_as_a_list_a_text_or_a_form(alice: Person, page: dict[str
     assert len(found_lids(alice, page["url"], page["url"])) == 1
 
 
-@pytest.mark.parametrize("sent", [{"a": 1}, [1], [None], [["x"]], 7, None, {"addresses": [1]}, {"addresses": {}}])
+@pytest.mark.parametrize("sent", [{"a": 1}, [1], [None], [["x"]], 7, ["\ud800"], {"addresses": [1]}, {"addresses": {}}])
 def test_what_is_no_list_of_addresses_is_refused(alice: Person, sent: object):
-    answer = alice.client.post("/pages/find", json=sent, headers=alice.headers())
-
-    assert answer.status_code == 400 or find_nothing(answer)
-
-
-def find_nothing(answer: TestResponse) -> bool:
-    """An object without addresses names none."""
-    return answer.status_code == 200 and body_of(answer) == {"found": [], "missing": []}
+    assert alice.client.post("/pages/find", json=sent, headers=alice.headers()).status_code == 400
 
 
 def test_more_than_five_hundred_are_refused_in_words(alice: Person):
@@ -191,7 +184,7 @@ def test_another_portals_address_is_no_site_of_mine(charlie: Person, page: dict[
     found = find(charlie, page["url"])
 
     assert found["found"] == []
-    assert "No site" in found["missing"][0]["why"]
+    assert "Keine Website" in found["missing"][0]["why"]  # that portal speaks German
 
 
 def test_a_site_on_a_domain_with_other_letters_is_found_both_ways(alice: Person, standin: StandIn):
