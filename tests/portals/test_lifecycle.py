@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from b24app.domain import Action, Actor, ItemState, Kind, RunState
 from b24app.errors import SessionExpired
-from b24app.portals.events import INSTALL, PAYMENT, UNINSTALL, UPDATE
+from b24app.portals.bindings import INSTALL, PAYMENT, UNINSTALL, UPDATE
 from b24app.runs.orders import Order
 from b24app.runs.states import hold_portal
 from b24app.services import Services

@@ -252,6 +252,20 @@ def test_a_body_over_the_limit_is_refused_at_once_and_never_cut(web: Web, alice:
     assert answer.json()["code"] == "invalid"
 
 
+def test_headers_that_do_not_end_are_refused_in_words(web: Web):
+    port = int(web.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(b"GET /pages HTTP/1.1\r\nHost: x\r\n" + b"X-More: 1234567890\r\n" * 3400)
+        heard = b""
+        while part := client.recv(65536):
+            heard += part
+
+    head, _, body = heard.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert b"Content-Length: %d" % len(body) in head
+    assert requests.get(f"{web.url}/healthz", timeout=30).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("chunks", "status"),
     [(b"1" * 1025, 413), (b"5\r\nhello\r\nFFFFFF\r\nhal", 413), (b"zz\r\nhello\r\n0\r\n\r\n", 400)],
