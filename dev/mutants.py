@@ -390,7 +390,7 @@ DEFENCES = (
     ),
     Defence(
         "health has threads of its own", "b24app/server.py", 'lane = RESERVED.get(path, "")', 'lane = ""',
-        (f"{ISOLATION}::test_a_hanging_authorization_server_holds_up_nobody_with_a_living_token",),
+        (f"{ISOLATION}::test_health_and_events_are_answered_when_every_thread_hangs",),
     ),
     Defence(
         "a call ends with the request it is for", "b24app/deadline.py",

@@ -14,7 +14,7 @@ import requests
 
 from b24sandbox import StandIn
 from tests.people import Person
-from tests.processes import Web
+from tests.processes import Web, wait_until
 
 pytestmark = pytest.mark.process
 HEALTHY_SECONDS = 1.0
@@ -106,10 +106,13 @@ def test_a_hanging_portal_and_half_open_posts_hold_up_nobody_else(
     before = median(lists())
     standin.fault(0, "*", kind="hang", times=-1, seconds=60)
     with half_open(web), crowd(web, 50, "/pages?fresh=1", alice.headers()) as answers:
+        seconds_of(lambda: session.get(f"{web.url}/pages?fresh=1", headers=theirs, timeout=30))
+        given_up_before = list(answers)
         asked = [platform_asks(web, standin, session) for _ in range(5)]
         meanwhile = median(lists())
 
     assert max(max(times.values()) for times in asked) < HEALTHY_SECONDS, asked
+    assert given_up_before == [], "a list elsewhere waited until the crowd's threads were free"
     assert meanwhile < before + 0.25
     assert {status for status, _ in answers} <= {503, 504, 502}
     assert max(seconds for _, seconds in answers) < 30
@@ -162,6 +165,27 @@ def test_a_hanging_authorization_server_holds_up_nobody_with_a_living_token(
     assert max(max(times.values()) for times in asked) < HEALTHY_SECONDS, asked
     assert median(theirs) < HEALTHY_SECONDS
     assert {done.result() for done in opening} <= {502, 503, 504}
+
+
+def test_health_and_events_are_answered_when_every_thread_hangs(
+    environment: dict[str, str], standin: StandIn, alice: Person
+):
+    standin.fault("oauth", "*", kind="hang", times=-1, seconds=4)
+    standin.fault(0, "*", kind="hang", times=-1, seconds=4)
+    path, form = Person(alice.client.application, standin.portals[1], "editor").frame()
+
+    with (
+        Web({**environment, "METRICS_TOKEN": "m" * 20}, threads=2) as web,
+        ThreadPoolExecutor(1) as people,
+        crowd(web, 1, "/pages?fresh=1", alice.headers()) as answers,
+    ):
+        opening = people.submit(requests.post, f"{web.url}{path}", data=form, timeout=90)
+        wait_until(lambda: all(standin.calls(where) and standin.calls(where)[-1].end is None for where in (0, "oauth")))
+        asked = platform_asks(web, standin, requests.Session())
+
+        assert (answers, opening.done()) == ([], False), "both threads were held meanwhile"
+
+    assert max(asked.values()) < HEALTHY_SECONDS, asked
 
 
 def test_a_portal_that_hangs_again_and_again_is_left_alone_and_found_well_again(
