@@ -28,6 +28,7 @@ from flask import Flask
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
+from b24app import log
 from b24app.factory import create_app
 from b24app.services import Services, build
 from bench._stage import Portals, server, session_of, standin
@@ -119,7 +120,9 @@ class Part:
 def part(seconds: float) -> int:
     """One of the two processes; what it saw is its last line."""
     told = json.loads(os.environ["HAMMER_PORTALS"])
-    services = build(make_config({name: os.environ[name] for name in told["settings"]}))
+    config = make_config({name: os.environ[name] for name in told["settings"]})
+    log.setup(config)
+    services = build(config, web_threads=24)
     event.listen(
         services.store.engine, "before_cursor_execute", lambda *_: time.sleep(random.random() * SLOWEST_SECONDS)
     )
