@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -38,7 +39,7 @@ from tests.processes import Process, Worker, wait_until
 
 PARTS, PAGES = 2, 200
 SLOWEST_SECONDS = 0.004  # a statement waits so long at most before it is sent
-REMOVE_SECONDS, LOOK_SECONDS = 0.5, 0.2
+REMOVE_SECONDS, LOOK_SECONDS = 4.0, 0.2  # an open that is overtaken by removals again and again is told so
 GONE_SECONDS = 60.0
 TABLES = "select table_name from information_schema.columns where table_schema = 'public' and column_name = 'member_id'"
 DONE = "part done "
@@ -87,7 +88,8 @@ class Part:
             answer = client.open(path, method=method, headers=headers, **sent)
             self.answers[answer.status_code] += 1
             if answer.status_code >= 500:
-                self.failures.append(f"{user}: {method} {path.partition('?')[0]}: {answer.text[:200]}")
+                words = " ".join(re.sub(r"<[^>]*>", " ", answer.text).split())
+                self.failures.append(f"{user}: {method} {path.partition('?')[0]}: {answer.status_code} {words[:200]}")
             return answer
 
         def act() -> TestResponse:
@@ -182,7 +184,9 @@ def main() -> int:
         portals = stack.enter_context(standin(1))
         member: str = portals.said["portals"][0]["member_id"]
         seen = hammer(portals, postgres.url, asked.seconds, stack)
-        services = build(make_config(portals.settings(postgres.url)))
+        config = make_config(portals.settings(postgres.url, LOG_LEVEL="ERROR"))
+        log.setup(config)
+        services = build(config)
         services.removal.remove(member, erase=True)
         left: dict[str, int] = {}
         try:
@@ -190,21 +194,21 @@ def main() -> int:
         except AssertionError:
             left = what_is_left(postgres.url, member)
         services.close()
-        log = (postgres.folder / "log").read_text(errors="replace")
-    return verdict(seen, left, log)
+        told = (postgres.folder / "log").read_text(errors="replace")
+    return verdict(seen, left, told)
 
 
-def verdict(seen: list[dict[str, Any]], left: dict[str, int], log: str) -> int:
+def verdict(seen: list[dict[str, Any]], left: dict[str, int], told: str) -> int:
     """Print it; 1 when a promise was broken."""
     answers: Counter[str] = Counter()
     for each in seen:
         answers.update(each["answers"])
     statuses = ", ".join(f"{number:,} x {status}" for status, number in sorted(answers.items()))
     print(f"  {answers.total():,} clicks ({statuses}) and {sum(each['removals'] for each in seen):,} removals")
-    deadlocks = log.count("deadlock detected")
+    deadlocks = told.count("deadlock detected")
     promises = {
         "nobody got a 5xx and nothing failed": [line for each in seen for line in each["failures"]],
-        "no deadlock in the database's log": [log[log.index("deadlock detected") :][:2000]] if deadlocks else [],
+        "no deadlock in the database's log": [told[told.index("deadlock detected") :][:2000]] if deadlocks else [],
         "nothing is left after the last removal": [f"{table}: {rows}" for table, rows in left.items()],
         "the app was removed and opened again": [] if all(each["removals"] > 2 for each in seen) else ["hardly ever"],
     }
