@@ -5,8 +5,12 @@ and the first pages in one batch, rights, folders and further pages in the next)
 chunk begins behind the last id of the one before, so what is trashed or made meanwhile hides nothing. A list is used
 again for a minute, and follows what the app itself did to pages of the portal meanwhile (`pages_version`): a batch
 tells what it read after it had acted, so nobody who watches a long run has everything read anew after each.
+
+Rights and folders cost one command a site. Of very many sites those with pages are asked about first, and no longer
+than half of the request's time; on what is left Bitrix24 decides when something is to be done there.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +26,7 @@ from b24app.bitrix import landing
 from b24app.bitrix.landing import Folder, PageState, Site
 from b24app.bitrix.rest import Answer, Command, Earlier, result_of
 from b24app.clock import Clock
+from b24app.deadline import REQUEST_SECONDS, remaining
 from b24app.domain import Action, Actor, Kind, UserRef
 from b24app.errors import PortalError, Unavailable
 from b24app.folding import fold
@@ -52,7 +57,7 @@ class Page:
     url: str | None
     published: bool
     main: bool
-    rights: frozenset[str]
+    rights: frozenset[str] | None  # on its site; None where there was no time to ask
     published_at_text: str | None
     site_active: bool
     draft: bool  # edited since it was last published
@@ -60,7 +65,7 @@ class Page:
 
     def may(self, action: Action) -> bool:
         """Whether Bitrix24 would let this person do it, as far as can be known beforehand."""
-        return may(action, self.kind, self.rights | {"read"})
+        return self.rights is None or may(action, self.kind, self.rights | {"read"})
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class Pages:
         self._clock = clock
         self._kept: OrderedDict[tuple[UserRef, Kind], tuple[int, PageList]] = OrderedDict()
         self._guard = Lock()
+        self.most_seconds = REQUEST_SECONDS / 2  # for rights and folders
 
     def all_of(self, actor: Actor, kind: Kind) -> PageList:
         """The whole list of one kind, at most a minute old."""
@@ -171,10 +177,16 @@ class Pages:
     def _read(self, actor: Actor, kind: Kind) -> PageList:
         sites, states, full = self._sites_and_pages(actor.user, kind)
         with_pages, with_folders = {state.site_id for state in states}, {s.site_id for s in states if s.folder_id}
+        rest = [s.site_id for s in sites if full and s.site_id not in with_pages]
         asked = {
-            **{f"r{s.site_id}": landing.rights(kind, s.site_id) for s in sites if full or s.site_id in with_pages},
-            **{f"f{s.site_id}": landing.folders(kind, s.site_id) for s in sites if full or s.site_id in with_folders},
-        }
+            **{f"f{s.site_id}": landing.folders(kind, s.site_id) for s in sites if s.site_id in with_folders},
+            **{f"r{s.site_id}": landing.rights(kind, s.site_id) for s in sites if s.site_id in with_pages},
+            **{f"r{site_id}": landing.rights(kind, site_id) for site_id in rest},
+            **{
+                f"f{s.site_id}": landing.folders(kind, s.site_id)
+                for s in sites if full and s.site_id not in with_folders
+            },
+        }  # fmt: skip
         answers, more = self._answers_and_more(actor.user, kind, asked, states[-1].lid if full else None)
         rights = {int(key[1:]): landing.read_rights(kind, said) for key, said in answers.items() if key[0] == "r"}
         folders = _folders(answers)
@@ -203,10 +215,13 @@ class Pages:
     def _answers_and_more(
         self, user: UserRef, kind: Kind, asked: dict[str, Command], after: int | None
     ) -> tuple[dict[str, Answer | PortalError], list[PageState]]:
-        """What was asked and, behind the lid `after`, the remaining pages: one request unless there is very much."""
+        """What was asked, as far as there is time, and, behind the lid `after`, the remaining pages: one request unless
+        there is very much.
+        """
+        until = time.monotonic() + min(self.most_seconds, remaining(REQUEST_SECONDS) / 2)
         said: dict[str, Answer | PortalError] = {}
         states: list[PageState] = []
-        while len(said) < len(asked) or after is not None:
+        while after is not None or (len(said) < len(asked) and (not said or time.monotonic() < until)):
             commands = _chunks(kind, after, MORE_CHUNKS) if after is not None else {}
             commands |= dict(islice(asked.items(), len(said), len(said) + BATCH - len(commands)))
             answers = self._tokens.batch(user, commands)
@@ -341,7 +356,7 @@ def _pages(
             url=state.url,
             published=state.active,
             main=site is not None and site.main_lid == lid,
-            rights=rights.get(state.site_id, frozenset()),
+            rights=rights.get(state.site_id, None if site else frozenset()),
             published_at_text=state.published_text,
             site_active=site is None or site.active,
             draft=state.active and not state.public,

@@ -45,6 +45,10 @@ AT_ONCE, SHARE_OF_FREE = 4, 0.5
 BEARER = re.compile(rb"\r\nauthorization:[ \t]*bearer[ \t]+[\w-]+\.([\w-]{1,2000})\.", re.IGNORECASE)
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
 CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
+TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 42\r\n\r\nThe headers of this request are too long.\n"
+)
 EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 MEMBER = re.compile(r"[A-Za-z0-9]{1,64}")
 
@@ -64,6 +68,11 @@ class Arriving:
     def limit_seconds(self) -> float:
         """How long it may take, counted from `begun`."""
         return REQUEST_SECONDS if self.data else IDLE_SECONDS
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the headers have come to their end."""
+        return self._head >= 0
 
     @property
     def head(self) -> bytes:
@@ -313,7 +322,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     # --- working ---------------------------------------------------------------------------------------------------
 
     def dispatch(self, conn: Any) -> None:
-        """A request is whole: to its reserved thread, or into the queue."""
+        """A request is whole: to its reserved thread, or into the queue. One whose headers do not end is refused here:
+        gunicorn's parser would find an early end, and say nothing.
+        """
+        if not conn.sock.request.has_head:
+            with suppress(OSError):
+                conn.sock.send(TOO_LONG)
+            self.linger(conn)
+            return
         head = conn.sock.request.head
         target = head.partition(b" ")[2].partition(b" ")[0]
         path = target.partition(b"?")[0].decode("latin-1")

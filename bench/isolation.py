@@ -9,10 +9,7 @@ and do not go on.
 
 from __future__ import annotations
 
-import json
-import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -21,13 +18,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
 from b24app.store import embedded
-from bench.open_and_act import environment_of
+from bench._stage import Portals, session_of, standin
 from tests.databases import migrate
 from tests.processes import Web
 
@@ -37,40 +32,14 @@ PORTALS, HANGING, PEOPLE = 6, 3, 10
 HALF_OPEN = 24
 MOST_RATIO, MOST_SECONDS = 1.2, 1.0
 NOISE_SECONDS = 0.005  # what two measurements of the same differ by
-TOKEN = re.compile(r'<meta name="session-token" content="([^"]+)">')
 
 
-class StandIn:
-    """The stand-in's control API."""
-
-    def __init__(self, said: Mapping[str, Any]) -> None:
-        self.said = said
-        self._session = requests.Session()
-
-    def order(self, path: str, **values: object) -> Any:
-        """One order."""
-        answer = self._session.post(f"{self.said['control']}{path}", json=values, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
-
-    def faults(self, number: int, **fault: object) -> None:
-        """The same trouble for the first so many portals."""
-        for portal in range(number):
-            self.order("/fault", portal=portal, method="*", times=-1, **fault)
-
-    def well(self) -> None:
-        """No trouble any more."""
-        self.order("/faults/clear")
-
-
-def opened(web: Web, standin: StandIn, portal: int, user: str, *, install: bool = False) -> dict[str, str]:
+def opened(web: Web, portals: Portals, portal: int, user: str, *, install: bool = False) -> dict[str, str]:
     """The headers of a person who has the app open."""
-    frame = standin.order("/open", portal=portal, user=user, install=install)
-    parts = urlsplit(frame["url"])
-    answer = requests.post(f"{web.url}{parts.path}?{parts.query}", data=frame["form"], timeout=60)
+    path, form = portals.frame(user, portal, install=install)
+    answer = requests.post(f"{web.url}{path}", data=form, timeout=60)
     answer.raise_for_status()
-    found = TOKEN.search(answer.text)
-    return {"Authorization": f"Bearer {found[1] if found else ''}", "Accept": "application/json"}
+    return {"Authorization": f"Bearer {session_of(answer.text)}", "Accept": "application/json"}
 
 
 def timed(ask: Callable[[], requests.Response]) -> float:
@@ -176,27 +145,15 @@ def half_open(web: Web) -> Iterator[None]:
             thread.join(5)
 
 
-@contextmanager
-def standin() -> Iterator[StandIn]:
-    """The stand-in portals as a process of their own."""
-    command = [sys.executable, "-m", "b24sandbox", "--portals", str(PORTALS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            yield StandIn(json.loads(process.stdout.readline()))
-        finally:
-            process.terminate()
-
-
-def measure(web: Web, portals: StandIn) -> tuple[Clicks, dict[str, float]]:
+def measure(web: Web, portals: Portals) -> tuple[Clicks, dict[str, float]]:
     """The clicks in all surroundings, and the slowest answer to the platform in each."""
     well = PORTALS - 1
     for portal in range(PORTALS):
         opened(web, portals, portal, "admin", install=True)
-        portals.order("/finish", portal=portal)
+        portals.order("/finish", portal)
     theirs = [opened(web, portals, portal, "editor") for portal in range(HANGING)]
     strangers = [opened(web, portals, HANGING, "editor")]
-    clicks = Clicks(web, opened(web, portals, well, "editor"), portals.order("/pages", portal=well, n=1)[0])
+    clicks = Clicks(web, opened(web, portals, well, "editor"), portals.order("/pages", well, n=1)[0])
     clicks.click("warm up")
     slowest: dict[str, float] = {}
 
@@ -209,15 +166,16 @@ def measure(web: Web, portals: StandIn) -> tuple[Clicks, dict[str, float]]:
 
     for _ in range(ROUNDS):
         measured("alone")
-        portals.faults(HANGING, kind="hang", seconds=60)
+        for portal in range(HANGING):
+            portals.order("/fault", portal, method="*", times=-1, kind="hang", seconds=60)
         with crowd(web, theirs, PEOPLE):
             measured("portals hang")
-        portals.well()
-        portals.order("/expire", portal=HANGING)
-        portals.order("/fault", portal="oauth", method="*", times=-1, kind="hang", seconds=60)
+        portals.steer("/faults/clear")
+        portals.order("/expire", HANGING)
+        portals.order("/fault", "oauth", method="*", times=-1, kind="hang", seconds=60)
         with crowd(web, strangers, PEOPLE):
             measured("authorization server hangs")
-        portals.well()
+        portals.steer("/faults/clear")
         with half_open(web):
             measured("half-open posts")
     return clicks, slowest
@@ -236,8 +194,8 @@ def main() -> int:
         stack.callback(embedded.remove, folder)
         stack.callback(server.stop)
         migrate(server.url)
-        portals = stack.enter_context(standin())
-        web = stack.enter_context(Web(environment_of(portals.said, server.url), threads=THREADS))
+        portals = stack.enter_context(standin(PORTALS))
+        web = stack.enter_context(Web(portals.settings(server.url), threads=THREADS))
         clicks, slowest = measure(web, portals)
 
     promises = {}

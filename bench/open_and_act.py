@@ -8,19 +8,16 @@ structlog would load one.
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import requests
@@ -33,6 +30,7 @@ from b24app import log
 from b24app.factory import create_app
 from b24app.services import build
 from b24app.store import embedded
+from bench._stage import Portals, session_of, standin
 from tests.conftest import make_config
 from tests.databases import migrate
 from tests.processes import Web
@@ -40,7 +38,6 @@ from tests.processes import Web
 ROUNDS = 60
 MANY_PAGES = 3000
 GOAL_MS, GOAL_MB = 25.0, 110.0
-TOKEN = re.compile(r'<meta name="session-token" content="([^"]+)">')
 IMPORT = "import time, sys; began = time.perf_counter(); import b24app.factory; print(time.perf_counter() - began)"
 
 
@@ -102,30 +99,10 @@ class Figures:
         return f"  {name:<26} {max(self.requests)} requests, {spent}"
 
 
-class Portal:
-    """The stand-in's control API."""
-
-    def __init__(self, said: Mapping[str, Any]) -> None:
-        self.said = said
-        self._session = requests.Session()
-
-    def order(self, path: str, **values: object) -> Any:
-        """One order for the first portal."""
-        answer = self._session.post(f"{self.said['control']}{path}", json={"portal": 0, **values}, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
-
-    def frame(self, user: object, install: bool = False) -> tuple[str, dict[str, str]]:
-        """The post of a frame: path with query, and form."""
-        opened = self.order("/open", user=user, install=install)
-        parts = urlsplit(opened["url"])
-        return f"{parts.path}?{parts.query}", opened["form"]
-
-
 class Clicks:
     """Does things in the app and measures them."""
 
-    def __init__(self, app: Flask, wire: Wire, portal: Portal) -> None:
+    def __init__(self, app: Flask, wire: Wire, portal: Portals) -> None:
         self.client = app.test_client(use_cookies=False)
         self.wire, self.portal = wire, portal
         self.token = ""
@@ -149,11 +126,10 @@ class Clicks:
     def open(self, figures: Figures | None, frame: tuple[str, dict[str, str]]) -> None:
         """POST /app; the session token is kept."""
         self.token = ""
-        found = TOKEN.search(self.click(figures, "POST", frame[0], data=frame[1]).text)
-        self.token = found.group(1) if found else ""
+        self.token = session_of(self.click(figures, "POST", frame[0], data=frame[1]).text)
 
 
-def measure(app: Flask, wire: Wire, portal: Portal) -> dict[str, Figures]:
+def measure(app: Flask, wire: Wire, portal: Portals) -> dict[str, Figures]:
     """All clicks, each many times."""
     names = ("first open", "fresh token", "known token", "list, fresh", "list, kept", "unpublish", "publish", "preview")
     found = {name: Figures() for name in names}
@@ -185,15 +161,15 @@ def hide_tools(folder: str) -> str:
     return folder
 
 
-def memory(environment: Mapping[str, str], portal: Portal) -> tuple[float, float, float]:
+def memory(environment: Mapping[str, str], portal: Portals) -> tuple[float, float, float]:
     """Megabytes of gunicorn's working process: at rest, after people worked in it, and after they listed thousands."""
     with TemporaryDirectory() as folder, Web({**environment, "PYTHONPATH": hide_tools(folder)}) as web:
         (worker,) = psutil.Process(web.pid).children()
 
         def use(user: object, times: int = 20) -> float:
             path, form = portal.frame(user)
-            found = TOKEN.search(requests.post(f"{web.url}{path}", data=form, timeout=30).text)
-            bearer = {"Authorization": f"Bearer {found.group(1) if found else ''}", "HX-Request": "true"}
+            token = session_of(requests.post(f"{web.url}{path}", data=form, timeout=30).text)
+            bearer = {"Authorization": f"Bearer {token}", "HX-Request": "true"}
             for _ in range(times):
                 for path in ("/pages?fresh=1", "/runs", "/news"):
                     requests.get(f"{web.url}{path}", headers=bearer, timeout=30).raise_for_status()
@@ -211,26 +187,6 @@ def import_seconds() -> float:
     return median(float(run.stdout) for run in runs)
 
 
-@contextmanager
-def standin() -> Iterator[Portal]:
-    """The stand-in portal as a process of its own."""
-    with subprocess.Popen([sys.executable, "-m", "b24sandbox", "--portals", "1"], stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            yield Portal(json.loads(process.stdout.readline()))
-        finally:
-            process.terminate()
-
-
-def environment_of(said: Mapping[str, Any], database: str) -> dict[str, str]:
-    """Settings of the app against the stand-in."""
-    return {
-        "B24_CLIENT_ID": said["client_id"], "B24_CLIENT_SECRET": said["client_secret"], "B24_OAUTH_URL": said["oauth"],
-        "APP_URL": "http://127.0.0.1:8100", "DATABASE_URL": database, "SECRET_KEY": "k" * 48, "TOKEN_KEYS": "d" * 43,
-        "B24_ALLOW_INSECURE_PORTALS": "1", "LOG_LEVEL": "WARNING", "TRUSTED_PROXIES": "0",
-    }  # fmt: skip
-
-
 def main() -> int:
     """Print the figures; 1 when a promise is broken."""
     with ExitStack() as stack:
@@ -239,8 +195,8 @@ def main() -> int:
         stack.callback(embedded.remove, folder)
         stack.callback(server.stop)
         migrate(server.url)
-        portal = stack.enter_context(standin())
-        environment = environment_of(portal.said, server.url)
+        portal = stack.enter_context(standin(portals=1))
+        environment = portal.settings(server.url)
         wire, settings = Wire(), make_config(environment)
         log.setup(settings)
         services = build(settings, transport=wire)

@@ -13,7 +13,10 @@ from b24app.bitrix.rest import Answer, Command
 from b24app.domain import N_
 from b24app.errors import InsufficientScope, PortalError, Unavailable
 
-EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
+INSTALL, UPDATE, UNINSTALL, PAYMENT, USER_READY = (
+    "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT", "ONAPPUSERREADY",
+)  # fmt: skip
+EVENTS = (INSTALL, UPDATE, UNINSTALL, PAYMENT)  # the other one comes to the installer's address, bound or not
 PLACEMENT = "LANDING_SETTINGS"
 PLACEMENT_TITLE = "Sundown: unpublish, schedule"
 BOUND = "bound"  # the key of event.get among the answers

@@ -31,8 +31,10 @@ from b24app.errors import (
     PortalError,
     Problem,
 )
+from b24app.portals.bindings import INSTALL, PAYMENT, UNINSTALL, UPDATE, USER_READY
 from b24app.portals.inbox import Inbox, Later, Received
 from b24app.portals.installs import Grant, Installs, matches_application_token
+from b24app.portals.rate_limit import network_of
 from b24app.portals.removal import Removal
 from b24app.portals.status import PortalStatus, Presence
 from b24app.portals.verification import TokenClaim, Verification, Verifier
@@ -45,9 +47,6 @@ from b24app.tokens.system_user import SystemPair, SystemUser
 
 log = structlog.get_logger()
 
-INSTALL, UPDATE, UNINSTALL, PAYMENT, USER_READY = (
-    "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT", "ONAPPUSERREADY",
-)  # fmt: skip
 YES = ("1", "y", "true")
 KEPT_VALUES = ("CLEAN", "PAYMENT_EXPIRED", "VERSION")
 AGAIN = tuple(timedelta(minutes=each) for each in (1, 5, 15, 60))  # a removal that is not true is asked about again
@@ -133,19 +132,21 @@ class InstallEvents:
             raise _refused(post)
         server = said.get("server_endpoint") or post.auth.server_endpoint
         claim = TokenClaim(access, post.auth.member_id, None, server, address)
+        unproven_from = None
         secret = {"access": access, "refresh": refresh, "server": server, "user_id": user_id, "expires_at": None}
         try:
             proven = self._proving.prove(claim)
         except AuthorizationUnavailable:
             if not self._has_secret(post):
                 raise _refused(post) from None
+            unproven_from = network_of(address)
         except (Forged, ForbiddenAddress):
             raise _refused(post) from None
         else:
             if proven.info.user_id != user_id:
                 raise _refused(post)
             secret["expires_at"] = proven.info.expires_at.isoformat()
-        return replace(_received(post), secret=secret)
+        return replace(_received(post), secret=secret, unproven_from=unproven_from)
 
     # --- what it changes, in the worker ----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ event is due again later and gets another one (`requeue_due`). The tokens an eve
 the row is gone, and only its digest is remembered, so that the same post is not carried out twice.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
@@ -29,7 +30,11 @@ log = structlog.get_logger()
 REMEMBERED = timedelta(days=1)  # an identical post after that is older than any installation it could harm
 PAUSES = tuple(timedelta(seconds=each) for each in (15, 60, 300, 900, 3600))  # after work that failed, each longer
 MANY = 200
-MOST_ALIKE = 20  # of one kind from one portal, each with tokens of its own
+MOST_ALIKE = 20  # of one kind from one portal, each with tokens of its own that are proven
+# Of those nobody could be asked about yet: from one network, and in all. Who can send one could send many, and must not
+# take the place of the genuine one, which comes from another network.
+MOST_UNPROVEN, MOST_UNPROVEN_IN_ALL = 3, 60
+UNPROVEN = "unproven_from"  # the mark of such a network among an event's values
 MILDER = {"CLEAN": "0", "PAYMENT_EXPIRED": "N"}  # what counts where two posts of one kind say different things
 
 
@@ -39,6 +44,7 @@ class Received:
 
     values  what the event says, without tokens
     secret  what must not lie about: tokens and the portal's secret that came with it
+    unproven_from  the network that sent it, where nobody could be asked yet whether its tokens are genuine
     """
 
     event: str
@@ -47,6 +53,7 @@ class Received:
     digest: str
     values: Mapping[str, Any] = field(default_factory=dict)
     secret: Mapping[str, Any] | None = field(default=None, repr=False)
+    unproven_from: str | None = None
     id: int = 0
     received_at: datetime | None = None
     contradicted: int = 0
@@ -91,12 +98,15 @@ class Inbox:
                 if earlier is not None:
                     self._merge(db, earlier, received, now)
                     return True
-            elif (db.scalar(select(func.count()).where(*same)) or 0) >= MOST_ALIKE:
+            elif _is_full(db, received, *same):
                 raise TooManyAttempts()
+            values = dict(received.values)
+            if received.unproven_from is not None:
+                values[UNPROVEN] = _mark(received)
             sealed = received.secret and self._vault.seal(json.dumps(received.secret), place_of_event(received.digest))
             row = InboxEvent(
                 digest=received.digest, member_id=received.member_id, event=received.event, ts=received.ts,
-                values=dict(received.values), sealed=sealed or None, received_at=now, due_at=now,
+                values=values, sealed=sealed or None, received_at=now, due_at=now,
             )  # fmt: skip
             db.add(row)
             db.flush()
@@ -190,3 +200,21 @@ class Inbox:
             for event, member_id in idle.items():
                 self._queue.work_event(db, event, member_id)
         return len(idle)
+
+
+def _is_full(db: Session, received: Received, *same: ColumnElement[bool]) -> bool:
+    """Whether there are as many like this one as any real portal sends."""
+    network = InboxEvent.values[UNPROVEN].astext
+
+    def number(*which: ColumnElement[bool]) -> int:
+        return db.scalar(select(func.count()).where(*same, *which)) or 0
+
+    if received.unproven_from is None:
+        return number(network.is_(None)) >= MOST_ALIKE
+    here = number(network == _mark(received))
+    return here >= MOST_UNPROVEN or number(network.is_not(None)) >= MOST_UNPROVEN_IN_ALL
+
+
+def _mark(received: Received) -> str:
+    """Tells networks apart without naming them."""
+    return hashlib.sha256(f"{received.member_id} {received.unproven_from}".encode()).hexdigest()[:16]

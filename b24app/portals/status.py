@@ -32,6 +32,7 @@ from b24app.errors import (
     Unavailable,
     UserGone,
 )
+from b24app.portals.bindings import UNINSTALL
 from b24app.portals.removal import Removal
 from b24app.runs.waiting import WaitingRuns
 from b24app.store.db import HELD, Store, repeated
@@ -43,8 +44,8 @@ log = structlog.get_logger()
 
 # Ours: a removal that nobody can be asked about. While it waits in the inbox, only that and an open end it.
 ANNOUNCED = "removal_announced"
-REMOVAL_EVENT, RENEWAL = "ONAPPUNINSTALL", "oauth.token"
-PAUSES = tuple(timedelta(minutes=each) for each in (1, 2, 5, 15, 30, 60, 120, 240, 360))
+RENEWAL = "oauth.token"
+PAUSES = tuple(timedelta(minutes=each) for each in (2, 5, 15, 30, 60, 120, 240, 360))  # behind stops.FIRST_PAUSE
 GONE_AFTER = timedelta(days=30)
 NOBODY_LEFT = (ExpiredToken, SignInAgain, UserGone, AppNotAllowed)  # this person's token is of no use
 PORTALS_AT_ONCE, PEOPLE_ASKED, MOST_WITNESSES, SECONDS = 20, 5, 100, 10
@@ -100,7 +101,7 @@ class PortalStatus:
 
     def ask_stopped(self) -> int:
         """Ask the stopped portals whose turn it is; how many go on."""
-        mine = (InboxEvent.member_id == Portal.member_id, InboxEvent.event == REMOVAL_EVENT)
+        mine = (InboxEvent.member_id == Portal.member_id, InboxEvent.event == UNINSTALL)
         waits = select(InboxEvent.id).where(*mine).exists()
         lost = and_(Portal.suspended_code == ANNOUNCED, Portal.ask_again_at.is_(None), ~waits)
         due = and_(Portal.ask_again_at <= self._clock(), or_(Portal.suspended_code != ANNOUNCED, ~waits))
@@ -140,7 +141,7 @@ class PortalStatus:
             portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)
             if portal is not None and portal.suspended_code is not None:
                 portal.asked_times += 1
-                portal.ask_again_at = self._clock() + PAUSES[min(portal.asked_times, len(PAUSES) - 1)]
+                portal.ask_again_at = self._clock() + PAUSES[min(portal.asked_times, len(PAUSES)) - 1]
 
     def _said(self, member_id: str) -> PortalError | None:
         """What the portal answers the first person whose token lives; None for a good answer. What a renewal is told

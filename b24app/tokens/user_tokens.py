@@ -39,11 +39,12 @@ from b24app.errors import (
     error_for,
 )
 from b24app.request_log import acting
-from b24app.store.db import HELD, NoConnection, Store, hurry, repeated
+from b24app.store.db import HELD, Store, hurry, repeated
 from b24app.store.models import Portal, User, UserToken, VerifiedToken
 from b24app.store.vault import CannotOpen, Place, Vault, fingerprint
 from b24app.tokens.credentials import Credentials
 from b24app.tokens.exchange import Verdict, exchange
+from b24app.tokens.late_pairs import UNWRITTEN, LatePairs
 from b24app.tokens.single_flight import SingleFlight
 from b24app.tokens.stops import STOPPING, Stops
 
@@ -77,6 +78,7 @@ class Tokens:
         self._renewals: SingleFlight[tuple[UserRef, str], Credentials] = SingleFlight(
             RENEWALS_AT_ONCE, PATIENCE_SECONDS
         )
+        self._late = LatePairs(self._written_late)
 
     # --- calling ---------------------------------------------------------------------------------------------------
 
@@ -271,7 +273,9 @@ class Tokens:
             return self._renew_under_lock(user, spent)
 
     def _renew_under_lock(self, user: UserRef, spent: str) -> Credentials:
-        verdict: Verdict | None = None
+        verdict: Verdict | None = self._late.of(user, spent)
+        if verdict is not None:
+            return self._write_late(user, spent, self.load(user), verdict)
         try:
             with self._store.begin() as db:
                 row, portal = self._locked(db, user)
@@ -282,11 +286,11 @@ class Tokens:
                 stored = self._opened(row, portal)
                 verdict = exchange(self._oauth, portal.oauth_server, self._unsealed(row, "refresh"), user)
                 self._write(row, verdict)
-        except (DBAPIError, NoConnection) as taken:  # the row or the pool was held for too long: by others, or by us
+        except UNWRITTEN as taken:  # the row or the pool was held for too long: by others, or by us
             if verdict is None:
                 lost = isinstance(taken, DBAPIError) and taken.connection_invalidated
                 raise _busy(user, look_again=lost) from taken
-            return self._write_late(user, spent, verdict)
+            return self._write_late(user, spent, stored, verdict)
         return self._followed(user, stored, verdict)
 
     def _locked(self, db: Session, user: UserRef) -> tuple[UserToken, Portal]:
@@ -312,11 +316,23 @@ class Tokens:
         _set(row, self._sealed(user, verdict.access, verdict.refresh or old, verdict.expires_at))
         log.info("token_renewed", member_id=user.member_id, user_id=user.user_id)
 
-    def _write_late(self, user: UserRef, spent: str, verdict: Verdict) -> Credentials:
-        """Our lock was lost while we asked (this process was frozen, or the database restarted). Others may have been
-        refused meanwhile because we had spent the token: our pair still counts, unless there is a newer one.
+    def _write_late(self, user: UserRef, spent: str, stored: Credentials, verdict: Verdict) -> Credentials:
+        """Our lock was lost while we asked (this process was frozen, or the database restarted). A pair that cannot be
+        written now either is good all the same, and is written as soon as it can be.
         """
         log.warning("token_row_lost", member_id=user.member_id, user_id=user.user_id)
+        try:
+            return self._written_late(user, spent, verdict)
+        except UNWRITTEN as taken:
+            if isinstance(verdict, PortalError):  # whoever asks next is told the same
+                raise _busy(user) from taken
+            self._late.keep(user, spent, verdict)
+            return replace(stored, token=verdict.access, expires_at=verdict.expires_at)
+
+    def _written_late(self, user: UserRef, spent: str, verdict: Verdict) -> Credentials:
+        """Others may have been refused meanwhile because we had spent the token: our pair still counts, unless there is
+        a newer one.
+        """
         with self._store.begin() as db:
             row, portal = self._locked(db, user)
             stored = self._opened(row, portal)

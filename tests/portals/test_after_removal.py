@@ -239,8 +239,7 @@ def test_a_removal_waits_for_no_renewal_while_it_holds_the_portal(
     standin.fault("oauth", "/oauth/token/", kind="latency", seconds=4, times=1)
     with ThreadPoolExecutor(2) as threads:
         renewing = threads.submit(bob.get, "/pages?fresh=1")
-        asked = standin.oauth_asked
-        while not asked("/oauth/token/"):
+        while not standin.oauth_asked("/oauth/token/"):
             time.sleep(0.02)
         removing = threads.submit(services.removal.remove, alice.portal.member_id, erase=False)
         closed = False
@@ -250,7 +249,7 @@ def test_a_removal_waits_for_no_renewal_while_it_holds_the_portal(
                 held = select(Portal).where(Portal.member_id == alice.portal.member_id)
                 portal = db.scalar(held.with_for_update(key_share=True, skip_locked=True))
                 closed = portal is not None and not portal.is_open
-        during = not renewing.done()
+        during = standin.calls("oauth", "/oauth/token/")[-1].end is None
         assert removing.result()
         renewing.result()
 

@@ -23,7 +23,7 @@ from b24app.bitrix.oauth import AppInfo
 from b24app.bitrix.rest import Answer
 from b24app.domain import Action, Actor, ItemState, Kind, RunState, UserRef
 from b24app.errors import NotFound, NotPossibleNow, SessionExpired
-from b24app.portals.installs import Grant, Standing
+from b24app.portals.installs import Grant, Overtaken, Standing
 from b24app.portals.verification import Verification
 from b24app.runs.batches import Batch
 from b24app.runs.executor import NextBatch
@@ -37,7 +37,12 @@ ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 25
 SLOWEST_SECONDS = 0.004
 MEMBER = "a" * 32
-EXPECTED = (SessionExpired, NotPossibleNow, NotFound)  # what the other one's work may rightly mean for this one
+EXPECTED = (
+    SessionExpired,
+    NotPossibleNow,
+    NotFound,
+    Overtaken,
+)  # what the other one's work may rightly mean for this one
 Work = Callable[[], object]
 
 
@@ -213,6 +218,33 @@ def test_a_profile_being_noted_and_an_open_do_not_deadlock(services: Services, p
         services.installs._note(opening, profile, grant, installing=False)
 
     hammer(services, opened, noted, noted)
+
+
+def test_opens_retries_and_a_removal_that_forgets_do_not_deadlock(services: Services, portal: str):
+    run = add_run(services, portal, RunState.PARTIAL)
+    with services.store.begin() as db:
+        db.execute(update(RunItem).values(state=ItemState.FAILED))
+    info = AppInfo(
+        "app", portal, 7, "a.example", "http://a.example/rest/", ("landing",), "F", True, 1,
+        services.clock() + timedelta(hours=1),
+    )  # fmt: skip
+    remove = removal_of(services, portal)
+
+    def opened() -> None:
+        opening, _ = services.installs._admit(
+            Standing(), Verification("http://o", info), Grant("access", "r", "secret")
+        )
+        services.installs._keep_pair(opening, "access", "r", info)
+
+    def retried() -> None:
+        services.orders._write_again(actor(portal), run, ItemState.FAILED, None, undo=False)
+
+    def removed() -> None:
+        remove()
+        services.removal.forget_people(portal)
+        services.removal._forget_portion(portal, None)
+
+    hammer(services, opened, retried, retried, removed, rounds=15)
 
 
 def test_a_person_coming_back_and_a_removal_do_not_deadlock(services: Services, portal: str):

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 
 from b24app.domain import UserRef
 from b24app.errors import PortalError, SignInAgain
+from b24app.portals import inbox
 from b24app.services import Services
 from b24app.store.models import InboxEvent, SystemToken, User, UserToken
 from b24app.tokens.system_user import NOTICE_METHODS
@@ -99,6 +100,45 @@ def test_with_the_right_secret_it_waits_for_a_silent_authorization_server(
 
     assert told == 200
     assert kept(services, ada.portal) is not None
+
+
+def test_those_of_one_network_that_nobody_can_vouch_for_hold_back_no_genuine_one(
+    ada: Person, app: Flask, services: Services, standin: StandIn, turn: Turn
+):
+    """Each employee has the secret, and may send many while the authorization server is silent."""
+    form = user_ready(ada.portal)
+    client = app.test_client(use_cookies=False)
+
+    def sent(form: dict[str, str], address: str) -> int:
+        return client.post("/events", data=form, environ_base={"REMOTE_ADDR": address}).status_code
+
+    fault = standin.fault("oauth", "app.info", kind="html", status=502, times=-1)
+    forged = [sent(form | {"data[access_token]": f"{at:070}"}, f"198.51.100.{at}") for at in range(20)]
+    genuine = sent(form, "203.0.113.5")
+    standin.world.faults.clear(fault.id)
+    turn(minutes=1)
+
+    services.inbox.requeue_due()
+    work_until_idle(services)
+
+    assert (forged.count(200), genuine) == (3, 200)
+    row = kept(services, ada.portal)
+    assert row is not None
+    assert str(row.user_id) == form["data[user_id]"]
+
+
+def test_unproven_ones_take_no_place_of_a_proven_one(
+    ada: Person, app: Flask, services: Services, standin: StandIn, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(inbox, "MOST_ALIKE", 1)
+    form = user_ready(ada.portal)
+    fault = standin.fault("oauth", "app.info", kind="html", status=502, times=-1)
+    client = app.test_client(use_cookies=False)
+    waiting = [client.post("/events", data=form | {"data[access_token]": f"{at:070}"}).status_code for at in range(3)]
+    standin.world.faults.clear(fault.id)
+
+    assert waiting == [200, 200, 200]
+    assert client.post("/events", data=form).status_code == 200
 
 
 FORGERIES = [

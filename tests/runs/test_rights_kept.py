@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from b24app.domain import RunState
+from b24app.services import Services
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.conftest import Work
@@ -60,6 +61,30 @@ def test_a_right_that_was_refused_counts_as_soon_as_it_is_given(alice: Person, b
     alice.portal.rights(bob.user_id, 3, ["read", "public"])
 
     assert bob.post(f"/runs/{run}/cancel").status_code == 200
+
+
+def test_of_a_run_on_very_many_sites_each_look_learns_more(alice: Person, bob: Person, services: Services):
+    """Time for one question a look stands for a portal that takes half a minute to tell of all its sites."""
+    services.permissions.most_seconds = 0
+    sites = alice.portal.add_sites(110)
+    lids = [page.id for page in alice.portal.pages("PAGE") if page.site_id in sites]
+    run = run_id_of(alice.unpublish(*lids, at=LATER))
+
+    hidden = [bob.read(f"/runs/{run}")["hidden"] for _ in range(3)]
+
+    assert hidden == [60, 10, 0]
+
+
+def test_who_may_steer_on_very_many_sites_is_known_in_the_end(alice: Person, bob: Person, services: Services):
+    services.permissions.most_seconds = 0
+    sites = alice.portal.add_sites(110)
+    lids = [page.id for page in alice.portal.pages("PAGE") if page.site_id in sites]
+    run = run_id_of(alice.unpublish(*lids, at=LATER))
+    bob.portal.rights(bob.user_id, None, ["read", "public"])
+
+    said = [bob.post(f"/runs/{run}/cancel").status_code for _ in range(3)]
+
+    assert said == [403, 403, 200]
 
 
 def test_news_asks_a_portal_once_however_much_waits(

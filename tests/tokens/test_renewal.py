@@ -3,31 +3,39 @@
 import base64
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import psycopg
 import pytest
 from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from b24app import jobs
+from b24app.deadline import within
 from b24app.domain import UserRef
 from b24app.errors import KeyMissing, OperatorError, Unavailable, UserGone
 from b24app.runs.waiting import Recovery
 from b24app.services import Services, build
 from b24app.store.models import Portal, User, UserToken
 from b24app.store.vault import CannotOpen
+from b24app.tokens.credentials import Credentials
 from b24app.tokens.exchange import USER_CHANGED
 from b24app.tokens.keep_alive import MOST_AT_ONCE, KeepAlive
 from b24app.tokens.user_tokens import place
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import TurnableClock, until
 from tests.conftest import make_config
 from tests.people import Person
 from tests.worker import work_until_idle
 
 PAGE = 351
 TOKEN = "/oauth/token/"
+WAITS_FOR_A_LOCK = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+END_THE_HOLDER = """
+    select pg_terminate_backend(holder) from pg_stat_activity, unnest(pg_blocking_pids(pid)) as holder
+    where datname = current_database() and wait_event_type = 'Lock'"""
 
 
 def who(person: Person) -> UserRef:
@@ -614,3 +622,42 @@ def test_a_run_whose_askers_token_died_waits_for_them_and_goes_on_when_they_are_
     work_until_idle(services)
 
     assert state_of(alice, run)["state"] == "succeeded"
+
+
+# --- written late -----------------------------------------------------------------------------------------------------
+
+
+def test_a_renewed_pair_that_cannot_be_written_is_kept_until_it_can(
+    alice: Person, services: Services, standin: StandIn
+):
+    """The lock is lost while the server is asked, and somebody else holds the row when the pair comes."""
+    standin.fault("oauth", TOKEN, kind="latency", seconds=1.0)
+    spent = services.tokens.load(who(alice)).token
+
+    def renewed() -> Credentials:
+        with within(2.5):
+            return services.tokens.renew(who(alice), spent)
+
+    with (
+        ThreadPoolExecutor(2) as threads,
+        psycopg.connect(services.store.url) as other,
+        psycopg.connect(services.store.url, autocommit=True) as operator,
+    ):
+        renewing = threads.submit(renewed)
+        until(lambda: bool(standin.calls("oauth", TOKEN)))
+        holding = threads.submit(other.execute, "select 1 from user_tokens for no key update")
+        until(lambda: operator.execute(WAITS_FOR_A_LOCK).fetchone() is not None)
+        operator.execute(END_THE_HOLDER)
+        holding.result()
+        kept = renewing.result()
+        with within(2.5):
+            again = services.tokens.renew(who(alice), spent)
+
+        assert services.tokens.load(who(alice)).token == spent, "it could not be written yet"
+        assert services.tokens._rest.call(kept.endpoint, kept.token, "profile").result
+        assert again.token == kept.token
+        other.rollback()
+        until(lambda: services.tokens.load(who(alice)).token == kept.token)
+
+    assert renewals(standin) == 1
+    assert services.tokens.call(who(alice), "profile").result

@@ -14,7 +14,7 @@ import requests
 
 from b24sandbox import StandIn
 from tests.people import Person
-from tests.processes import Web
+from tests.processes import Web, wait_until
 
 pytestmark = pytest.mark.process
 HEALTHY_SECONDS = 1.0
@@ -106,10 +106,13 @@ def test_a_hanging_portal_and_half_open_posts_hold_up_nobody_else(
     before = median(lists())
     standin.fault(0, "*", kind="hang", times=-1, seconds=60)
     with half_open(web), crowd(web, 50, "/pages?fresh=1", alice.headers()) as answers:
+        seconds_of(lambda: session.get(f"{web.url}/pages?fresh=1", headers=theirs, timeout=30))
+        given_up_before = list(answers)
         asked = [platform_asks(web, standin, session) for _ in range(5)]
         meanwhile = median(lists())
 
     assert max(max(times.values()) for times in asked) < HEALTHY_SECONDS, asked
+    assert given_up_before == [], "a list elsewhere waited until the crowd's threads were free"
     assert meanwhile < before + 0.25
     assert {status for status, _ in answers} <= {503, 504, 502}
     assert max(seconds for _, seconds in answers) < 30
@@ -162,6 +165,27 @@ def test_a_hanging_authorization_server_holds_up_nobody_with_a_living_token(
     assert max(max(times.values()) for times in asked) < HEALTHY_SECONDS, asked
     assert median(theirs) < HEALTHY_SECONDS
     assert {done.result() for done in opening} <= {502, 503, 504}
+
+
+def test_health_and_events_are_answered_when_every_thread_hangs(
+    environment: dict[str, str], standin: StandIn, alice: Person
+):
+    standin.fault("oauth", "*", kind="hang", times=-1, seconds=4)
+    standin.fault(0, "*", kind="hang", times=-1, seconds=4)
+    path, form = Person(alice.client.application, standin.portals[1], "editor").frame()
+
+    with (
+        Web({**environment, "METRICS_TOKEN": "m" * 20}, threads=2) as web,
+        ThreadPoolExecutor(1) as people,
+        crowd(web, 1, "/pages?fresh=1", alice.headers()) as answers,
+    ):
+        opening = people.submit(requests.post, f"{web.url}{path}", data=form, timeout=90)
+        wait_until(lambda: all(standin.calls(where) and standin.calls(where)[-1].end is None for where in (0, "oauth")))
+        asked = platform_asks(web, standin, requests.Session())
+
+        assert (answers, opening.done()) == ([], False), "both threads were held meanwhile"
+
+    assert max(asked.values()) < HEALTHY_SECONDS, asked
 
 
 def test_a_portal_that_hangs_again_and_again_is_left_alone_and_found_well_again(
@@ -250,6 +274,20 @@ def test_a_body_over_the_limit_is_refused_at_once_and_never_cut(web: Web, alice:
 
     assert answer.status_code == 413
     assert answer.json()["code"] == "invalid"
+
+
+def test_headers_that_do_not_end_are_refused_in_words(web: Web):
+    port = int(web.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(b"GET /pages HTTP/1.1\r\nHost: x\r\n" + b"X-More: 1234567890\r\n" * 3400)
+        heard = b""
+        while part := client.recv(65536):
+            heard += part
+
+    head, _, body = heard.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert b"Content-Length: %d" % len(body) in head
+    assert requests.get(f"{web.url}/healthz", timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize(

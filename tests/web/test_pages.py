@@ -1,5 +1,6 @@
 """GET /pages: what a person may see, in which kinds, with which rights; searched, in screens, quick, theirs alone."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
@@ -358,6 +359,22 @@ def test_many_sites_have_their_titles_and_rights(alice: Person, standin: StandIn
     page = next(page for page in listed(alice, f"q={lid}")["pages"] if page["lid"] == lid)
 
     assert (page["site"], page["may"]) == (f"Site {1000 + number - 1}", True)
+
+
+def test_of_very_many_sites_as_many_rights_are_read_as_there_is_time(bob: Person, services: Services):
+    """Where nobody was asked, Bitrix24 decides; where somebody was, the list says what they may."""
+    services.pages.most_seconds = 0
+    bob.portal.add_sites(160)
+
+    pages = listed(bob, "limit=100")["pages"]
+    rest = listed(bob, f"limit=100&after=p{pages[-1]['lid'] + 1}")["pages"]
+    may = Counter(page["may"] for page in (*pages, *rest))
+    refused = bob.unpublish(next(page["lid"] for page in rest if page["may"]))
+
+    assert may[False] > 0
+    assert may[True] > 100
+    assert refused.json
+    assert refused.json["counts"]["failed"] == 1
 
 
 def test_a_page_one_took_down_shows_so_at_once(alice: Person):

@@ -234,6 +234,19 @@ def test_no_profile_makes_an_opening_fail(app: Flask, standin: StandIn, ada: Per
     fuzz()
 
 
+def test_an_order_in_chunks_over_the_limit_is_refused_and_never_cut(alice: Person):
+    """What fits would be an order of its own; whichever server runs the app, it is not carried out."""
+    body = b"action=unpublish&lids=351&junk=" + b"x" * 300_000
+
+    answer = alice.client.post(
+        "/runs", input_stream=io.BytesIO(body), content_type="application/x-www-form-urlencoded",
+        headers=alice.headers(), environ_base={"wsgi.input_terminated": True},
+    )  # fmt: skip
+
+    assert answer.status_code == 413
+    assert alice.portal.page(351).active
+
+
 def test_a_form_in_chunks_over_its_limit_is_refused(app: Flask, ada: Person):
     path, sent = ada.frame()
     body = "&".join(f"{name}={value}" for name, value in sent.items()).encode() + b"&junk=" + b"x" * 70_000
