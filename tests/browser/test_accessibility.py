@@ -105,4 +105,4 @@ def test_titles_with_markup_in_them_stay_text(tab: Tab, portal):
     listed = frame.locator("#dialog .listing bdi").all_text_contents()
 
     assert shown[: len(PAYLOADS)] == list(PAYLOADS)
-    assert listed == list(PAYLOADS[:10])
+    assert sorted(listed) == sorted(PAYLOADS[:10])  # what will be skipped stands first
