@@ -160,8 +160,7 @@ class Pages:
         if len(changes) < actor.pages_version - version:  # something was changed of which nobody knows what it is now
             return None
         followed = _followed(listed, changes)
-        self._keep((actor.user, kind), actor.pages_version, followed)
-        return followed
+        return self._keep((actor.user, kind), actor.pages_version, followed)
 
     def _changes_since(self, actor: Actor, version: int) -> Sequence[Mapping[str, Any]]:
         of_portal = select(PageChange.pages).where(PageChange.member_id == actor.member_id)
@@ -195,8 +194,7 @@ class Pages:
         capped = len(states) + len(more) >= MOST_PAGES or len(sites) >= MOST_SITES
         known = tuple(folder for found in folders.values() for folder in found)
         listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock(), known, capped)
-        self._keep((actor.user, kind), actor.pages_version, listed)
-        return listed
+        return self._keep((actor.user, kind), actor.pages_version, listed)
 
     def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState], bool]:
         """All sites, the first pages, and whether there may be more of them."""
@@ -234,15 +232,18 @@ class Pages:
                 after = got[-1].lid if full and FIRST_CHUNKS * CHUNK + len(states) < MOST_PAGES else None
         return said, states[: MOST_PAGES - FIRST_CHUNKS * CHUNK]
 
-    def _keep(self, key: tuple[UserRef, Kind], version: int, listed: PageList) -> None:
+    def _keep(self, key: tuple[UserRef, Kind], version: int, listed: PageList) -> PageList:
+        """Keep a list; the one that is kept, which may share its pages with a colleague's."""
         with self._guard:
             old = listed.read_at - FRESH
             for stale in [each for each, (_, kept) in self._kept.items() if kept.read_at < old]:
                 del self._kept[stale]
-            self._kept[key] = (version, self._sharing(key, listed))
+            shared = self._sharing(key, listed)
+            self._kept[key] = (version, shared)
             self._kept.move_to_end(key)
             while self._is_too_much() and len(self._kept) > 1:
                 self._kept.popitem(last=False)
+        return shared
 
     def _sharing(self, key: tuple[UserRef, Kind], listed: PageList) -> PageList:
         """The list, made of the same pages in memory as a colleague's, as far as they see the same of them."""
@@ -280,7 +281,7 @@ def _followed(listed: PageList, changes: Iterable[Mapping[str, Any]]) -> PageLis
         revived |= {state["site_id"] for state in change.values() if state.get("site_id") and state["active"]}
     sites = tuple(replace(site, active=site.active or site.site_id in revived) for site in listed.sites)
     pages = tuple(_now(page, changed.get(page.lid), revived) for page in listed.pages)
-    return replace(listed, pages=pages, sites=sites, ranks={})  # what was published again comes last now
+    return replace(listed, pages=pages, sites=sites)
 
 
 def _now(page: Page, state: Mapping[str, Any] | None, revived: set[int]) -> Page:
