@@ -1,5 +1,6 @@
 // The app in the frame. htmx requests and swaps; each module below adds one behaviour.
 import 'htmx.org'
+import './js/links.js'
 import './js/session-refresh.js'
 import './js/orders.js'
 import './js/stale-answers.js'

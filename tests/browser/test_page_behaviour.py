@@ -9,6 +9,15 @@ from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tick
 
 pytestmark = pytest.mark.browser
 
+# A link that has come into the page and that htmx has not taken up yet.
+CLICK_A_NEW_LINK = """
+const link = document.createElement('a')
+for (const [name, value] of [['href', '/runs'], ['hx-get', '/runs']]) link.setAttribute(name, value)
+document.querySelector('#notices').append(link)
+link.click()
+link.remove()
+"""
+
 
 def gets_the_focus(frame: Frame, wanted: str, what: str = "id") -> bool:
     """Whether the focus comes to it; a dialog's end is told a moment after it is seen."""
@@ -24,6 +33,28 @@ def watch(tab: Tab, path: str) -> list[str]:
     seen: list[str] = []
     tab.page.on("request", lambda request: seen.append(request.method) if request.url.endswith(path) else None)
     return seen
+
+
+def test_a_click_before_the_script_is_there_does_no_harm(tab: Tab):
+    asked = watch(tab, "/runs")
+    script = tab.hold("**/app-*.js")
+    portal = tab.standin.portals[0]
+    tab.page.goto(f"{portal.url}/?user={portal.user('editor').id}", wait_until="commit")
+    shell = tab.page.frame_locator("iframe")
+    history = shell.locator("#tabs [data-for=history]")
+    history.evaluate("link => { link.click(); document.querySelector('#theme').click() }")
+
+    for route in script:
+        route.continue_()
+    frame = tab.frame()
+    frame.wait_for_selector("#grid tbody tr")
+    frame.evaluate(CLICK_A_NEW_LINK)
+    assert asked == []
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("[data-tab=history]")
+
+    assert asked == ["GET"]
+    assert "/app?" in frame.url
 
 
 def test_an_ended_session_is_refreshed_and_the_order_goes_on(tab: Tab, clock, portal):
