@@ -7,7 +7,7 @@ again for a minute, as long as the app itself changed no page of the portal mean
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -157,6 +157,14 @@ class Pages:
         if listed is None or version != actor.pages_version or listed.read_at < self._clock() - FRESH:
             return None
         return listed
+
+    def rights_read(self, actor: Actor, kind: Kind, sites: Collection[int]) -> dict[int, frozenset[str]]:
+        """The actor's rights in those of the sites whose pages this process read for them within the last minute."""
+        with self._guard:
+            _version, listed = self._kept.get((actor.user, kind), (-1, None))
+        if not sites or listed is None or listed.read_at < self._clock() - FRESH:
+            return {}
+        return {page.site_id: page.rights for page in listed.pages if page.site_id in sites and page.rights}
 
     def sites_kept(self, actor: Actor, kind: Kind) -> Sequence[Site]:
         """Sites the actor reads, as far as this process holds their list."""

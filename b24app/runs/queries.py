@@ -125,17 +125,22 @@ class RunQueries:
 
     def sites_of_each(self, actor: Actor, run_ids: Iterable[UUID]) -> dict[UUID, frozenset[int]]:
         """As `sites_of`, for each of these runs of the actor's portal; those of the run it undoes count, too."""
+        return {run_id: sites - {UNKNOWN_SITE} for run_id, sites in self.sites_to_ask(actor, run_ids).items()}
+
+    def sites_to_ask(self, actor: Actor, run_ids: Iterable[UUID]) -> dict[UUID, frozenset[int]]:
+        """As `sites_of_each`, with UNKNOWN_SITE where that of a page which is still to be changed is not known."""
         found: dict[UUID, set[int]] = {run_id: set() for run_id in run_ids}
+        site = func.coalesce(RunItem.site_id, UNKNOWN_SITE)
         query = (
-            select(Run.id, RunItem.site_id)
+            select(Run.id, site)
             .join(RunItem, or_(RunItem.run_id == Run.id, RunItem.run_id == Run.undoes))
             .where(Run.member_id == actor.member_id, Run.id.in_(found))
+            .where(or_(RunItem.site_id.is_not(None), RunItem.state.in_(TO_COME)))
             .distinct()
         )
         with self._store.begin() as db:
-            for run_id, site in db.execute(query):
-                if site is not None:
-                    found[run_id].add(site)
+            for run_id, known in db.execute(query):
+                found[run_id].add(known)
         return {run_id: frozenset(sites) for run_id, sites in found.items()}
 
     def sites_to_steer(self, actor: Actor, run_id: UUID, *, whole: bool = False) -> tuple[Run, frozenset[int]]:

@@ -19,7 +19,7 @@ from b24app.runs.queries import RunFilter, RunView
 from b24app.store.heartbeat import is_late, last_beat
 from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
-from b24app.web import previews, responses, serializers, times
+from b24app.web import offers, previews, responses, serializers, times
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
@@ -195,6 +195,7 @@ def order() -> Response:
 def listed() -> Response:
     query = read(ListQuery, request.args)
     views, following = services().runs.listed(g.actor, query.filter(g.actor))
+    views = offers.of(views)
     if responses.wants_json():
         body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
         return responses.json(body)
@@ -290,6 +291,7 @@ def _answer(run_id: UUID, status: int) -> Response:
         after=query.after,
         limit=limit,
     )
+    view = offers.of_one(view)
     concerned = g.actor.user_id in (run.created_by, run.acting_as) and g.actor.user_id not in view.run.seen_by
     if view.run.state.is_final and concerned:
         services().runs.mark_seen(g.actor, run_id)
