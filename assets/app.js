@@ -8,8 +8,11 @@ import './js/theme.js'
 import './js/notices.js'
 import './js/selection.js'
 import './js/dialog.js'
-import './js/download.js'
 import './js/frame-height.js'
+import './js/steps.js'
+import { loadLater } from './js/commands.js'
+import { painted } from './js/portal.js'
 import { refresh } from './js/views.js'
 
 refresh()
+painted().then(loadLater)

@@ -31,6 +31,7 @@ from b24app.web import (
     request_log,
     runs,
     translation,
+    watching,
 )
 from b24app.web.current import provide, session_tokens
 from b24app.web.session import hand_out_fresh_token
@@ -38,7 +39,9 @@ from b24app.web.session import hand_out_fresh_token
 logger = structlog.get_logger()
 ROOT = Path(__file__).parent
 MANIFEST = ROOT / "static" / "dist" / "manifest.json"
-BLUEPRINTS = (frames, events, oauth, ops, pages, runs, exports, notifications, health, request_log, preferences)
+BLUEPRINTS = (
+    frames, events, oauth, ops, pages, runs, watching, exports, notifications, health, request_log, preferences,
+)  # fmt: skip
 UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all the time, and nobody would read it
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
 RETRY_SECONDS = 5

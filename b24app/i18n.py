@@ -58,6 +58,11 @@ def locale(lang: str) -> Locale:
         return Locale.parse(DEFAULT)
 
 
+def own_name(lang: str) -> str:
+    """What a language calls itself: "Deutsch"."""
+    return str(locale(lang).get_display_name(locale(lang)) or lang).capitalize()
+
+
 def direction(lang: str) -> str:
     """`rtl` for scripts that run from right to left."""
     return "rtl" if locale(lang).language in RIGHT_TO_LEFT else "ltr"

@@ -138,7 +138,7 @@ class Permissions:
             self._administrators.put(actor.user, known, self._clock(), lasts)
         return known
 
-    def learn(self, actor: Actor, kind: Kind, rights: Mapping[int, Rights]) -> None:
+    def remember(self, actor: Actor, kind: Kind, rights: Mapping[int, Rights]) -> None:
         """Rights in sites that were read within the last minute, with the list of pages: they need not be asked for
         again. What is known already may be newer.
         """

@@ -61,6 +61,11 @@ class Users:
                 person.chosen_zone = zone
             person.portal_zone = person.portal_zone or zones.understood(wish.browser_zone)
 
+    def chosen_zone(self, user: UserRef) -> str | None:
+        """The zone the person chose; None while they follow the portal."""
+        with self._store.begin() as db:
+            return db.get_one(User, (user.member_id, user.user_id)).chosen_zone
+
     def portal_address(self, member_id: str, domain: str) -> str | None:
         """The REST base of an open portal that has this domain; None for any other."""
         with self._store.begin() as db:

@@ -1,9 +1,14 @@
-// Commands that the markup declares: <button data-do="close-dialog">. Each module registers its own.
+// Commands that the markup declares: <button data-do="close-dialog">. Each module registers its own; one that is not
+// known yet is of the bundle that is fetched later.
 const handlers = new Map()
 
 export const command = (name, handler) => handlers.set(name, handler)
+export const loadLater = () => import('./later.js')
 
-document.addEventListener('click', (event) => {
+document.addEventListener('click', async (event) => {
   const button = event.target.closest?.('[data-do]')
-  if (button) handlers.get(button.dataset.do)?.(button)
+  if (!button) return
+  const name = button.dataset.do
+  if (!handlers.has(name)) await loadLater()
+  handlers.get(name)?.(button)
 })

@@ -1,12 +1,13 @@
-// Selected pages. The selection survives paging (Next, Previous); a new search, kind or view starts with none.
+// Selected pages. The selection outlives searches, filters, screens and a visit to another view, until it is used or
+// cleared; pages of another kind have one of their own, since an order is about one kind.
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
 import { ask } from './notices.js'
 import { withNumber } from './plural.js'
 
 const MAX_PAGES = 5000 // in one order
-const selected = new Map() // lid → true (published), false, or null where only the number is known
-let search = null
+const byKind = new Map() // kind → its selection: lid → true (published), false, or null where only the number is known
+let selected = new Map() // of the kind that is shown
 let lastBox = null
 
 const boxes = () => findAll('#grid input[name=lids]:not(:disabled)')
@@ -19,6 +20,14 @@ function remember(box) {
 function clear() {
   selected.clear()
   lastBox = null
+}
+
+// The kind of pages the list shows; without a list the last one.
+function chooseKind() {
+  const kind = find('#grid')?.dataset.search?.split('|')[0]
+  if (!kind) return
+  if (!byKind.has(kind)) byKind.set(kind, new Map())
+  selected = byKind.get(kind)
 }
 
 function showHead(all) {
@@ -50,13 +59,12 @@ function showBar(all) {
 }
 
 export function showSelection() {
-  const grid = find('#grid')
-  if (grid && grid.dataset.search !== search) {
-    clear()
-    search = grid.dataset.search
-  }
+  chooseKind()
   const all = boxes()
-  all.forEach((box) => (box.checked = selected.has(box.value)))
+  all.forEach((box) => {
+    box.checked = selected.has(box.value)
+    if (box.checked) remember(box) // it may have changed since
+  })
   showHead(all)
   showBar(all)
 }
@@ -93,16 +101,19 @@ document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
   selected.forEach((_, lid) => ctx.request.body.append('lids', lid))
 })
 
-// A view that is left or reloaded loses its selection; an error answer leaves it alone.
+// What was ordered is used; an order that was refused leaves the selection alone.
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
-  if (ctx.target?.id === 'view') clear()
+  const { method, action, body } = ctx.request
+  if (method === 'POST' && action === '/runs') body.getAll('lids').forEach((lid) => selected.delete(lid))
 })
 
-command('clear-selection', () => {
+export function clearSelection() {
   clear()
   showSelection()
   find('#select-all')?.focus()
-})
+}
+
+command('clear-selection', clearSelection)
 
 command('select-matching', async (button) => {
   const query = new URLSearchParams(new FormData(find('#filters')))

@@ -2,9 +2,7 @@
 import htmx from 'htmx.org'
 import { close, contains, open } from './dialog.js'
 import { find, findAll } from './dom.js'
-import { schedulePoll } from './polling.js'
 import { showSelection } from './selection.js'
-import { offerPresets } from './time-presets.js'
 import { observeRows, updateVisibleArea } from './visible-area.js'
 
 let announced = ''
@@ -25,7 +23,15 @@ function markTab() {
   }
 }
 
+// The next screen of a list is read from its beginning.
+function beginAtTheTop(place) {
+  place.tabIndex = -1
+  place.focus({ preventScroll: true })
+  place.scrollIntoView({ block: 'start' })
+}
+
 function finishSwap(ctx) {
+  if (ctx.sourceElement.matches?.('.pager > button')) beginAtTheTop(find(ctx.sourceElement.getAttribute('hx-target')))
   if (ctx.target?.id === 'dialog') return open(ctx.sourceElement)
   if (ctx.target?.id !== 'view') return
   ctx.target.removeAttribute('aria-busy')
@@ -40,13 +46,11 @@ function finishSwap(ctx) {
 }
 
 export function refresh() {
-  offerPresets(find('#view'))
   showSelection()
   markTab()
   announce()
   updateVisibleArea()
   observeRows()
-  schedulePoll()
 }
 
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {

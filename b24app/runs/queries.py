@@ -6,10 +6,11 @@ Every query goes through the actor's portal.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from b24app.clock import Clock
 from b24app.domain import OPEN_STATES, UNKNOWN_SITE, Action, Actor, ItemState, Kind, RunState
@@ -75,6 +76,21 @@ class RunFilter:
     due_before: datetime | None = None
     after: UUID | None = None
     limit: int = 20
+
+
+@dataclass(frozen=True)
+class OpenOrders:
+    """What is still to come on a portal. `version` changes with any order, state or set time of it."""
+
+    count: int  # orders whose time is to come or that wait for a person; a pair is one
+    moving: int
+    troubled: int  # runs that wait for a person, or would have to
+    version: str
+
+
+def digest(*parts: object) -> str:
+    """A short mark of what is shown: another mark, and it is to be shown anew."""
+    return sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 class RunQueries:
@@ -218,11 +234,29 @@ class RunQueries:
         }
 
     def scheduled_count(self, actor: Actor) -> int:
-        """How many runs of the portal have their time still before them, or wait for a person."""
-        open_states = (RunState.SCHEDULED, RunState.WAITING)
+        """How many orders of the portal have their time still before them, or wait for a person; a pair counts once."""
+        return self.open_orders(actor).count
+
+    def open_orders(self, actor: Actor) -> OpenOrders:
+        """What is still to come on the portal, in one look."""
+        ends_it = aliased(Run)
+        first_is_open = exists().where(ends_it.returns_run == Run.id, ends_it.state.in_(OPEN_STATES))
+        query = select(Run.id, Run.state, Run.at, Run.doubt, first_is_open).where(
+            Run.member_id == actor.member_id, Run.state.in_(OPEN_STATES)
+        )
         with self._store.begin() as db:
-            query = select(func.count()).select_from(Run)
-            return db.scalar(query.where(Run.member_id == actor.member_id, Run.state.in_(open_states))) or 0
+            rows = db.execute(query.order_by(Run.id)).all()
+        still = (RunState.SCHEDULED, RunState.WAITING)
+        return OpenOrders(
+            count=sum(state in still and not counted for _, state, _, _, counted in rows),
+            moving=sum(state in (RunState.QUEUED, RunState.RUNNING) for _, state, _, _, _ in rows),
+            troubled=sum(state is RunState.WAITING or doubt is not None for _, state, _, doubt, _ in rows),
+            version=digest(*(f"{run_id}{state}{at}{doubt is not None}" for run_id, state, at, doubt, _ in rows)),
+        )
+
+    def among(self, actor: Actor, run_ids: Collection[UUID]) -> list[RunView]:
+        """These runs, as far as they are the portal's, without items."""
+        return self.matching(actor, Run.id.in_(run_ids), most=len(run_ids))
 
     def upcoming(self, actor: Actor, lids: Sequence[int]) -> dict[int, list[Upcoming]]:
         """For each page with runs still to come: what they will do, in order of time."""

@@ -46,7 +46,7 @@ def install() -> Response:
         button=problem and button(problem),
         session_token=session_tokens().opened(opening),
         lang=g.lang,
-        theme="light",
+        theme="system",
     )
 
 
@@ -109,7 +109,7 @@ def shell(opening: Opening, token: str, start_url: str) -> Response:
         theme=actor.theme,
         actor={"name": actor.name, "user_id": actor.user_id, "admin": actor.was_admin},
         start_url=start_url,
-        scheduled=services().runs.scheduled_count(actor),
+        open_orders=services().runs.open_orders(actor),
         zone=actor.zone,
         notices=[{"problem": facts(problem), "button": button(problem)} for problem in missing],
         changes=_changes(changes) if opening.has_scope else [],

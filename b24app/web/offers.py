@@ -25,7 +25,7 @@ def _offered(views: Sequence[RunView], requests: int) -> list[RunView]:
     sites = services().runs.sites_to_ask(g.actor, some)
     for kind in {view.run.kind for view in some.values()}:
         named = {site for run_id, view in some.items() if view.run.kind == kind for site in sites[run_id]}
-        services().permissions.learn(g.actor, kind, services().pages.rights_read(g.actor, kind, named))
+        services().permissions.remember(g.actor, kind, services().pages.rights_read(g.actor, kind, named))
     asked = [Asked(view.run, view.can, sites[run_id]) for run_id, view in some.items()]
     offered = dict(zip(some, services().permissions.offered(g.actor, asked, requests), strict=True))
     return [replace(view, can=offered.get(view.run.id, ())) for view in views]

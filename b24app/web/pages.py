@@ -9,7 +9,7 @@ from b24app.domain import N_, Kind
 from b24app.errors import AccessDenied, KindRefused, PageGone
 from b24app.pages import PageSlice, Search
 from b24app.runs.queries import RunFilter
-from b24app.web import offers, responses, serializers
+from b24app.web import offers, progress, responses, serializers
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, read
 from b24app.web.problems import facts
@@ -86,7 +86,12 @@ def one(lid: int) -> Response:
     shown = serializers.page_with_schedule(found, due)
     views, _next = services().runs.listed(g.actor, RunFilter(lid=lid, limit=10))
     return responses.html(
-        "pages/page.html", page=shown, problem=None, runs=serializers.rows(offers.of(views)), coming=due.get(lid, ())
+        "pages/page.html",
+        page=shown,
+        problem=None,
+        runs=progress.rows(offers.of(views), {}),
+        alone=True,
+        coming=due.get(lid, ()),
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -19,14 +20,13 @@ from b24app.runs.queries import RunFilter, RunView
 from b24app.store.heartbeat import is_late, last_beat
 from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
-from b24app.web import offers, previews, responses, serializers, times
+from b24app.web import offers, previews, progress, responses, serializers, times
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.shapes import PreviewShape, RunsShape
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
-POLL_SECONDS = 1
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 
@@ -200,7 +200,7 @@ def listed() -> Response:
         body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
         return responses.json(body)
     only_open = query.state is not None and RunState.SCHEDULED in query.state.split(",")
-    rows = serializers.rows_in_words(views, _titles(views))
+    rows = progress.rows(views, titles(views))
     if only_open:
         rows.sort(key=lambda row: (row["state"] != RunState.WAITING, row["at"] or ""))
     part = request.headers.get("HX-Target", "").endswith("history")
@@ -208,13 +208,14 @@ def listed() -> Response:
     return responses.html(
         "runs/rows.html" if part else "runs/list.html",
         runs=rows, next=following and str(following), scheduled=only_open,
-        scheduled_count=services().runs.scheduled_count(g.actor),
+        open_orders=services().runs.open_orders(g.actor),
         worker=_silent_worker() if only_open and rows else None,
         filters={name: value for name, value in request.args.items() if value}, **whole,
     )  # fmt: skip
 
 
-def _titles(views: list[RunView]) -> dict[UUID, str]:
+def titles(views: Sequence[RunView]) -> dict[UUID, str]:
+    """The title of its only page for each run of one page, where the person may know it."""
     readable = {site.site_id for kind in Kind for site in services().pages.sites_kept(g.actor, kind)}
     return services().runs.only_titles(g.actor, views, readable)
 
@@ -281,27 +282,28 @@ def _readable(run: Run) -> frozenset[int] | None:
 
 def _answer(run_id: UUID, status: int) -> Response:
     query = read(ItemsQuery, request.args if request.method == "GET" else {})
-    run = services().runs.get(g.actor, run_id)
-    limit = query.limit or (ITEMS_OF_JSON if responses.wants_json() else ITEMS_OF_PAGE)
-    view = services().runs.view(
-        g.actor,
-        run_id,
-        _readable(run),
-        failed_only=query.items == "failed",
-        after=query.after,
-        limit=limit,
-    )
-    view = offers.of_one(view)
-    concerned = g.actor.user_id in (run.created_by, run.acting_as) and g.actor.user_id not in view.run.seen_by
+    view = offers.of_one(seen(run_id, query))
+    concerned = g.actor.user_id in (view.run.created_by, view.run.acting_as) and g.actor.user_id not in view.run.seen_by
     if view.run.state.is_final and concerned:
         services().runs.mark_seen(g.actor, run_id)
-    if responses.wants_json():
-        reply = responses.json(serializers.run(view), status)
-    else:
-        reply = _run_page(view, status, query, limit)
+    as_json = responses.wants_json()
+    reply = responses.json(serializers.run(view), status) if as_json else _run_page(view, status, query)
     if status == 201:
         reply.headers["Location"] = url_for("runs.one", run_id=run_id)
     return reply
+
+
+def seen(run_id: UUID, query: ItemsQuery) -> RunView:
+    """One run with the asked screen of those of its pages that the person may see."""
+    run = services().runs.get(g.actor, run_id)
+    failed_only = query.items == "failed"
+    return services().runs.view(
+        g.actor, run_id, _readable(run), failed_only=failed_only, after=query.after, limit=_limit(query)
+    )
+
+
+def _limit(query: ItemsQuery) -> int:
+    return query.limit or (ITEMS_OF_JSON if responses.wants_json() else ITEMS_OF_PAGE)
 
 
 def _silent_worker() -> dict[str, Any] | None:
@@ -318,16 +320,16 @@ def _around_the_history() -> dict[str, Any]:
     }
 
 
-def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Response:
-    run, shown = view.run, serializers.run(view)
-    moving = run.state in (RunState.QUEUED, RunState.RUNNING) or view.settling
+def _run_page(view: RunView, status: int, query: ItemsQuery) -> Response:
+    run = view.run
     zone = run.zone or g.actor.zone
+    poll = progress.seconds_until_next(view)
     return responses.html(
-        "runs/run.html", status, run=shown, doubt=serializers.doubt(run), late=times.late(run),
+        "runs/run.html", status, **progress.told(view), doubt=serializers.doubt(run), late=times.late(run),
         overdue=times.overdue(run, services().clock()), there=times.there(run), zone=zone,
-        at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
-        which=query.items, after=query.after, limit=limit, scheduled_count=services().runs.scheduled_count(g.actor),
-        worker=_silent_worker() if moving or run.state is RunState.SCHEDULED else None,
+        at=serializers.local(run.at, zone), poll=poll, version=progress.version(view), screen=view.screen,
+        which=query.items, after=query.after, limit=_limit(query), open_orders=services().runs.open_orders(g.actor),
+        worker=_silent_worker() if poll and run.state is not RunState.WAITING else None,
     )  # fmt: skip
 
 

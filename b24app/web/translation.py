@@ -1,5 +1,6 @@
 """The language of this request, for Python and for templates."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -45,6 +46,29 @@ def when(moment: datetime | str | None, zone_name: str | None = None) -> str:
     return _(near, time=time) if near else _("%(date)s, %(time)s", date=date, time=time)
 
 
+def spoken(moment: datetime | str | None, zone_name: str | None = None) -> str:
+    """As `when`, within a sentence: "today at 10:24", "9 Nov at 18:00"."""
+    if moment is None:
+        return "–"
+    value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    days, date, time = i18n.when(value, lang(), zone_name or zone(), _now())
+    near = {-1: N_("yesterday at %(time)s"), 0: N_("today at %(time)s"), 1: N_("tomorrow at %(time)s")}.get(days)
+    return _(near, time=time) if near else _("%(date)s at %(time)s", date=date, time=time)
+
+
+def person(who: Mapping[str, Any]) -> str:
+    """Somebody's name, or what can be said of a person who has none."""
+    if str(who["name"]).strip():
+        return str(who["name"]).strip()
+    return _(N_("user %(number)s"), number=who["user_id"]) if who["user_id"] else _(N_("a former user"))
+
+
+def typed(value: int) -> str:
+    """A pattern for a number as people type it: with or without what parts its thousands."""
+    digits = f"{value:,}".split(",")
+    return r"\s*" + r"[\s.,'’]?".join(digits) + r"\s*"
+
+
 def span(length: timedelta) -> str:
     """How long, in the asker's language: "3 hours"."""
     return i18n.span(length, lang())
@@ -79,4 +103,6 @@ def _now() -> datetime:
 def register(app: Flask) -> None:
     """Give templates their words."""
     app.jinja_env.globals.update(_=_, gettext=_, ngettext=ngettext, lang=lang, direction=lambda: i18n.direction(lang()))
-    app.jinja_env.filters.update(when=when, day=day, number=number, offset=offset)
+    app.jinja_env.filters.update(
+        when=when, spoken=spoken, person=person, typed=typed, day=day, number=number, offset=offset
+    )
