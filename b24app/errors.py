@@ -176,7 +176,7 @@ class NotPossibleNow(Problem):
     key = "not_possible_now"
     code, status, fixable_by = "not_possible_now", 409, YOU
     title = N_("This is not possible now")
-    detail = N_("It has moved on since this page was loaded. Nothing was changed.")
+    detail = N_("Its state has changed since this page was loaded. Nothing was done.")
     remedy = N_("Refresh to see where it stands.")
 
 
@@ -269,7 +269,7 @@ class WaitedTooLong(Overtaken):
     code = "waited_too_long"
     title = N_("No one took over within 14 days")
     detail = N_("It waited 14 days for someone who could continue it. This page was not changed.")
-    remedy = N_("Retry: it then runs with your own rights.")
+    remedy = N_("Retry: it is then done with your own rights.")
 
 
 class OutcomeUnknown(Overtaken):
@@ -446,7 +446,7 @@ class ForbiddenAddress(PortalError):
     code, status, fixable_by = "portal_address_refused", 502, OPERATOR
     title = N_("The portal's address cannot be called")
     detail = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
-    remedy = N_("Ask the people who run the app to allow this network, if the portal really lives there.")
+    remedy = N_("If the portal really is there, ask the people who run the app to allow this network.")
 
 
 class PortalMoved(PortalError):

@@ -32,7 +32,7 @@ def zone_of(name: str | None) -> tzinfo:
     zone = zones.find(zones.understood(name))
     if zone is None:
         raise BadForm(
-            detail=N_("The time zone is not known. Nothing was ordered."),
+            detail=N_("The time zone is not known. Nothing was scheduled."),
             remedy=N_("Choose a zone by its IANA name, like Europe/Riga, or give the time with an offset."),
         )
     return zone
@@ -55,7 +55,7 @@ def moment(text: str, zone: str | None, now: datetime) -> ScheduledTime:
         return _within_reach(ScheduledTime(_as_utc(said)), now)
     if zone is None:
         raise BadForm(
-            detail=N_("The app does not know which time zone is meant. Nothing was ordered."),
+            detail=N_("The app does not know which time zone is meant. Nothing was scheduled."),
             remedy=N_("Give the zone by its IANA name, like Europe/Riga, or the time with an offset."),
         )
     local = zone_of(zone)
@@ -70,7 +70,7 @@ def resolve(wall: datetime, zone: tzinfo) -> datetime:
         return instant
     raise BadForm(
         "time_does_not_exist",
-        detail=N_("On that day the clock is put forward and skips this time. Nothing was ordered."),
+        detail=N_("On that day clocks go forward and skip this time. Nothing was scheduled."),
         remedy=N_("Choose another time; the suggestion is the same moment after the change."),
         suggestion=existing.replace(tzinfo=None).isoformat(timespec="minutes"),
     )
@@ -102,11 +102,11 @@ def _as_utc(said: datetime) -> datetime:
 def _within_reach(when: ScheduledTime, now: datetime) -> ScheduledTime:
     if when.instant <= now - GRACE:
         raise BadForm(
-            detail=N_("The time has already passed. Nothing was ordered."), remedy=N_("Choose a time in the future.")
+            detail=N_("The time has already passed. Nothing was scheduled."), remedy=N_("Choose a time in the future.")
         )
     if when.instant > _furthest(now):
         raise BadForm(
-            detail=N_("The time is more than five years away. Nothing was ordered."),
+            detail=N_("The time is more than five years away. Nothing was scheduled."),
             remedy=N_("Choose an earlier time."),
         )
     return when
@@ -124,6 +124,6 @@ def _furthest(now: datetime) -> datetime:
 def unreadable() -> BadForm:
     """For what is no time, an empty field among it."""
     return BadForm(
-        detail=N_("The time could not be read. Nothing was ordered."),
+        detail=N_("The time could not be read. Nothing was scheduled."),
         remedy=N_("Give it like 2027-03-01T23:59+01:00, or as local time together with a zone."),
     )

@@ -21,18 +21,18 @@ BY_THEN = {
 }
 STAYS = {
     Action.UNPUBLISH: N_(
-        "It would be published again: %(time)s (ordered by %(name)s). With your order it stays unpublished for good."
+        "It is set to be published again: %(time)s (by %(name)s). With this it stays unpublished for good."
     ),
     Action.PUBLISH: N_(
-        "It would be unpublished again: %(time)s (ordered by %(name)s). With your order it stays published for good."
+        "It is set to be unpublished again: %(time)s (by %(name)s). With this it stays published for good."
     ),
 }
 STAYS_UNTIL = {
     Action.UNPUBLISH: N_(
-        "It would be published again: %(time)s (ordered by %(name)s). With your order it comes back later: %(end)s."
+        "It is set to be published again: %(time)s (by %(name)s). With this it comes back later: %(end)s."
     ),
     Action.PUBLISH: N_(
-        "It would be unpublished again: %(time)s (ordered by %(name)s). With your order that happens later: %(end)s."
+        "It is set to be unpublished again: %(time)s (by %(name)s). With this that happens later: %(end)s."
     ),
 }
 
@@ -53,7 +53,7 @@ class Preview:
         page = self.page
         return {
             "lid": self.lid,
-            "title": page.title if page else _(N_("Page %(lid)s"), lid=self.lid),
+            "title": page.title if page else _(N_("Untitled page %(lid)s"), lid=self.lid),
             "site": page.site if page else "",
             "published": bool(page and page.published),
             "may": self.may,
@@ -124,7 +124,7 @@ def addresses(items: Sequence[Preview], pages: Mapping[int, Page]) -> dict[int, 
     """What tells those apart whose title another page of their site has, too."""
     titles = Counter((page.site_id, page.title) for page in pages.values())
     twins = [item.page for item in items if item.page and titles[item.page.site_id, item.page.title] > 1]
-    return {page.lid: page.url or _(N_("Page %(lid)s"), lid=page.lid) for page in twins}
+    return {page.lid: page.url or _(N_("No. %(lid)s"), lid=page.lid) for page in twins}
 
 
 def counts(items: Sequence[Preview]) -> dict[str, int]:

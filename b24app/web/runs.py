@@ -65,8 +65,8 @@ class OrderForm(BaseModel):
         at, until = self._moment(self.at, zone, now), self._moment(self.until, zone, now)
         if until is not None and until.instant <= max(at.instant if at else now, now):
             raise BadForm(
-                detail=N_("The pages would come back before they go down. Nothing was ordered."),
-                remedy=N_("Choose an end that lies after the beginning."),
+                detail=N_("The return must be later than the take-down. Nothing was scheduled."),
+                remedy=N_("Choose a later time for the return."),
             )
         is_local = (at and at.wall_time) or (until and until.wall_time)
         kept_zone = zones.understood(zone if is_local else said)
@@ -240,7 +240,7 @@ def move(run_id: UUID) -> Response:
     now = services().clock()
     at, until = (None if said is None else moment(said, zone, now) for said in (form.at, form.until))
     if at is None and until is None:
-        raise BadForm(detail=N_("No time was given. Nothing was moved."))
+        raise BadForm(detail=N_("No time was given. Nothing was rescheduled."))
     is_local = any(when is not None and when.wall_time for when in (at, until))
     services().orders.move(g.actor, run_id, at, until, zones.understood(zone if is_local else form.zone))
     return _answer(run_id, 200)

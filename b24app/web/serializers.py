@@ -30,23 +30,23 @@ NO_RIGHT = {
     ),
 }
 DETAILS = {
-    outcomes.CHANGED_SINCE: N_("Somebody changed this page since; it was left as it is."),
-    outcomes.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Look at it in Bitrix24."),
+    outcomes.CHANGED_SINCE: N_("Someone has changed this page since; it was left as it is."),
+    outcomes.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Check it in Bitrix24."),
     outcomes.UNKNOWN: N_(
-        "The answer of Bitrix24 was lost and the page could not be looked at afterwards. Look at it in Bitrix24."
+        "Bitrix24's answer was lost and the page could not be checked afterwards. Check it in Bitrix24."
     ),
 }
 UNCHANGED = {
-    Action.PUBLISH: N_("It was unpublished before the first run began, so it stays unpublished."),
-    Action.UNPUBLISH: N_("It was published before the first run began, so it stays published."),
+    Action.PUBLISH: N_("It was already unpublished beforehand, so it stays unpublished."),
+    Action.UNPUBLISH: N_("It was already published beforehand, so it stays published."),
 }
 HELD = {
-    Action.PUBLISH: N_("It stays unpublished for longer, on an order of %(name)s. It comes back: %(time)s."),
-    Action.UNPUBLISH: N_("It stays published for longer, on an order of %(name)s. It will be unpublished: %(time)s."),
+    Action.PUBLISH: N_("%(name)s keeps it unpublished for longer. It comes back: %(time)s."),
+    Action.UNPUBLISH: N_("%(name)s keeps it published for longer. It will be unpublished: %(time)s."),
 }
 KEPT = {
-    Action.PUBLISH: N_("It stays unpublished: %(name)s ordered that without an end."),
-    Action.UNPUBLISH: N_("It stays published: %(name)s ordered that without an end."),
+    Action.PUBLISH: N_("It stays unpublished: %(name)s set no end."),
+    Action.UNPUBLISH: N_("It stays published: %(name)s set no end."),
 }
 OF_A_COLLEAGUE: dict[type[Problem], tuple[str, str, str]] = {
     ExpiredToken: (
@@ -128,7 +128,7 @@ def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = (), keeper: Run 
     keeper  the run that keeps the page as it is beyond this return
     """
     return {
-        "lid": row.lid, "title": row.title or _(N_("Page %(lid)s"), lid=row.lid), "site": row.site, "url": row.url,
+        "lid": row.lid, "title": row.title or _(N_("Untitled page %(lid)s"), lid=row.lid), "site": row.site, "url": row.url,
         "state": row.state, "code": row.code, "detail": _detail(order, row, coming, keeper),
         "was_published": row.was_published,
     }  # fmt: skip

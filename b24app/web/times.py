@@ -16,8 +16,8 @@ from b24app.web.translation import _, ahead, offset, span, when
 
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
 STILL_TO_COME = {
-    Action.UNPUBLISH: N_("It has its own schedule: it will be unpublished: %(time)s (ordered by %(name)s)."),
-    Action.PUBLISH: N_("It has its own schedule: it will be published again: %(time)s (ordered by %(name)s)."),
+    Action.UNPUBLISH: N_("It has its own schedule: it will be unpublished: %(time)s (by %(name)s)."),
+    Action.PUBLISH: N_("It has its own schedule: it will be published again: %(time)s (by %(name)s)."),
 }
 KEPT = {
     Action.UNPUBLISH: N_("It keeps its schedule: it will be unpublished: %(time)s."),
@@ -72,7 +72,7 @@ def kept(coming: Sequence[Upcoming]) -> str | None:
 def of_order(order: Order) -> list[Told]:
     """The times of an order in words."""
     begins, ends = (
-        (N_("Goes offline"), N_("Comes back")) if order.action is Action.UNPUBLISH else (N_("Goes online"), N_("Ends"))
+        (N_("Goes down"), N_("Comes back")) if order.action is Action.UNPUBLISH else (N_("Goes up"), N_("Ends"))
     )
     chosen = [(begins, order.at), (ends, order.until)]
     return [told(_(label), moment, order.zone) for label, moment in chosen if moment is not None]
@@ -93,7 +93,7 @@ def _twice(moment: ScheduledTime, zone: str | None) -> str | None:
     if second is None:
         return None
     return _(
-        N_("That day the clock is put back and shows this time twice; the first is meant (%(first)s, not %(second)s)."),
+        N_("Clocks go back that day, so this time occurs twice; the first is meant (%(first)s, not %(second)s)."),
         first=offset(zone, moment.instant), second=offset(zone, second),
     )  # fmt: skip
 

@@ -111,7 +111,7 @@ def test_the_installer_is_accessible_and_says_who_can_help(tab: Tab, portal: Por
     if missing:
         portal.scope([])
     tab.page.route("**/_standin/command", lambda route: route.fulfill(json={"silent": True}))
-    audit = Audit("light")
+    audit = Audit("system")
 
     tab.page.goto(f"{portal.url}/?user=1")
     frame = tab.frame()
