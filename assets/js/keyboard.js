@@ -34,7 +34,7 @@ function toBarAndBack(event) {
   if (!bar) return
   const target = bar.contains(document.activeElement)
     ? find('#grid input[name=lids]:checked') ?? find('#select-all')
-    : find('.btn-primary:not([hidden]), .btn', bar)
+    : findAll('.btn-primary', bar).find(isSeen) ?? findAll('.btn', bar).find(isSeen)
   target?.focus()
   event.preventDefault()
 }

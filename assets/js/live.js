@@ -16,7 +16,7 @@ let toCome = null // the version of all that is still to come
 async function ask(address) {
   const path = address.split('?')[0]
   const headers = { Accept: 'application/json' }
-  if (marks.get(path)?.address === address) headers['If-None-Match'] = marks.get(path).mark
+  if (marks.get(path)?.mark && marks.get(path).address === address) headers['If-None-Match'] = marks.get(path).mark
   const answer = await sendWithRefresh(address, { headers })
   if (answer.status === 304) return null
   if (!answer.ok) return undefined

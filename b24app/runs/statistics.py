@@ -62,7 +62,7 @@ class Statistics:
         return sorted(found, key=lambda person: person.name.casefold())
 
     def weeks(self, actor: Actor, zone: tzinfo) -> list[Week]:
-        """The last weeks, the oldest first, this one last; empty when nothing happened in any of them."""
+        """The last weeks, the oldest first, this one last; empty where a comparison would be one bar, or none."""
         today = self._clock().astimezone(zone).date()
         monday = today - timedelta(days=today.weekday())
         first = monday - timedelta(weeks=WEEKS - 1)
@@ -78,7 +78,7 @@ class Statistics:
         )
         with self._store.begin() as db:
             found = {starts[row[0] - 1]: Week(starts[row[0] - 1], *row[1:]) for row in db.execute(query)}
-        if not any(week.total for week in found.values()):
+        if sum(week.total > 0 for week in found.values()) < 2:
             return []
         return [found.get(start, Week(start)) for start in starts]
 

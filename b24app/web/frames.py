@@ -96,7 +96,7 @@ def refused_page(problem: Problem) -> Response:
 
 def shell(opening: Opening, token: str, start_url: str) -> Response:
     """The app's own page: everything in it is fetched by the page itself, with the session token."""
-    actor = services().users.actor(opening.user)
+    actor = g.actor = services().users.actor(opening.user)
     missing = [] if opening.has_scope else [InsufficientScope()]
     changes = services().installs.changes(opening.user)
     if changes.scope and opening.has_scope:

@@ -38,7 +38,7 @@ def shown() -> Response:
         theme=g.actor.theme,
         zone=services().users.chosen_zone(g.actor.user),
         zones=zones.choices(),
-        language=i18n.own_name(g.actor.language),
+        language=i18n.own_name(i18n.shown_in(g.actor.language)),
     )
 
 

@@ -13,7 +13,7 @@ from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.web import serializers, times
 from b24app.web.shapes import PreviewItemShape
-from b24app.web.translation import _, when
+from b24app.web.translation import _, named, when
 
 BY_THEN = {
     Action.UNPUBLISH: N_("It will already be unpublished by then."),
@@ -91,11 +91,11 @@ def _stays(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) ->
         return None
     last = ends[-1]
     if order.until is None:
-        return _(STAYS[order.action], time=when(last.at), name=last.by)
+        return _(STAYS[order.action], time=when(last.at), name=named(last.by))
     if order.until.instant <= last.at:
         return None
     end = when(order.until.instant, order.zone)
-    return _(STAYS_UNTIL[order.action], time=when(last.at), name=last.by, end=end)
+    return _(STAYS_UNTIL[order.action], time=when(last.at), name=named(last.by), end=end)
 
 
 def _will_be_so(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) -> bool:

@@ -17,7 +17,7 @@ from b24app.store.models import Run, RunItem
 from b24app.web import times
 from b24app.web.problems import facts
 from b24app.web.shapes import ItemShape, PageShape, ProblemShape, RunShape
-from b24app.web.translation import _, person, when
+from b24app.web.translation import _, named, person, when
 
 NO_RIGHT = {
     Action.UNPUBLISH: N_(
@@ -128,7 +128,8 @@ def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = (), keeper: Run 
     keeper  the run that keeps the page as it is beyond this return
     """
     return {
-        "lid": row.lid, "title": row.title or _(N_("Untitled page %(lid)s"), lid=row.lid), "site": row.site, "url": row.url,
+        "lid": row.lid, "title": row.title or _(N_("Untitled page %(lid)s"), lid=row.lid),
+        "site": row.site, "url": row.url,
         "state": row.state, "code": row.code, "detail": _detail(order, row, coming, keeper),
         "was_published": row.was_published,
     }  # fmt: skip
@@ -141,7 +142,7 @@ def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming], keeper: Run | 
         return _(DETAILS[row.code])
     if row.code in (windows.HELD, windows.KEPT) and keeper is not None:
         said = HELD if keeper.at is not None and row.code == windows.HELD else KEPT
-        return _(said[order.action], time=when(keeper.at) if keeper.at else "", name=keeper.created_name)
+        return _(said[order.action], time=when(keeper.at) if keeper.at else "", name=named(keeper.created_name))
     if row.code in (windows.HELD, windows.KEPT, windows.UNCHANGED):
         return _(UNCHANGED[order.action])
     if row.state is ItemState.SKIPPED:

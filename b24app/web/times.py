@@ -12,7 +12,7 @@ from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.runs.states import is_too_late
 from b24app.store.models import Run
-from b24app.web.translation import _, ahead, offset, span, when
+from b24app.web.translation import _, ahead, named, offset, span, when
 
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
 STILL_TO_COME = {
@@ -60,7 +60,7 @@ def there(order: Run) -> str | None:
 
 def own(coming: Sequence[Upcoming]) -> str | None:
     """What is still to happen to a page by other orders; None when there is nothing."""
-    said = [_(STILL_TO_COME[each.action], time=when(each.at), name=each.by) for each in coming]
+    said = [_(STILL_TO_COME[each.action], time=when(each.at), name=named(each.by)) for each in coming]
     return " ".join(said) or None
 
 

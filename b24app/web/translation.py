@@ -56,6 +56,11 @@ def spoken(moment: datetime | str | None, zone_name: str | None = None) -> str:
     return _(near, time=time) if near else _("%(date)s at %(time)s", date=date, time=time)
 
 
+def named(name: str) -> str:
+    """A name as it is told in a sentence; not everybody has one."""
+    return name.strip() or _(N_("a colleague"))
+
+
 def person(who: Mapping[str, Any]) -> str:
     """Somebody's name, or what can be said of a person who has none."""
     if str(who["name"]).strip():
@@ -102,7 +107,10 @@ def _now() -> datetime:
 
 def register(app: Flask) -> None:
     """Give templates their words."""
-    app.jinja_env.globals.update(_=_, gettext=_, ngettext=ngettext, lang=lang, direction=lambda: i18n.direction(lang()))
+    app.jinja_env.globals.update(
+        _=_, gettext=_, ngettext=ngettext, lang=lang, shown_in=lambda: i18n.shown_in(lang()),
+        direction=lambda: i18n.direction(i18n.shown_in(lang())),
+    )  # fmt: skip
     app.jinja_env.filters.update(
-        when=when, spoken=spoken, person=person, typed=typed, day=day, number=number, offset=offset
+        when=when, spoken=spoken, person=person, typed=typed, named=named, day=day, number=number, offset=offset
     )

@@ -65,7 +65,7 @@ def live(run_id: UUID) -> Response:
     query = read(LiveQuery, request.args)
     view = seen(run_id, query)
     if progress.version(view) != query.version:
-        return _if_new({"again": True})
+        return responses.json({"again": True})  # never 304: who asks has yet to draw it
     return _if_new(progress.since(view))
 
 
