@@ -121,6 +121,7 @@ command('select-matching', async (button) => {
   const answer = await ask(`/pages?${query}`, 'application/json', button)
   if (!answer) return
   const { lids } = await answer.json()
-  lids.slice(0, MAX_PAGES).map(String).forEach((lid) => selected.has(lid) || selected.set(lid, null))
+  const published = { published: true, unpublished: false }[query.get('status')] ?? null
+  lids.slice(0, MAX_PAGES).map(String).forEach((lid) => selected.has(lid) || selected.set(lid, published))
   showSelection()
 })
