@@ -3,7 +3,8 @@
 import { find, findAll } from './dom.js'
 import { clearSelection } from './selection.js'
 
-const FOCUSABLE = 'a[href], button:not(:disabled), input:not(:disabled):not([type=hidden]), select, summary, [tabindex="0"]'
+const FIELDS = 'input:not(:disabled):not([type=hidden]), select, textarea'
+const FOCUSABLE = `a[href], button:not(:disabled), ${FIELDS}, summary, [tabindex="0"]`
 const isSeen = (element) => element.getClientRects().length > 0
 const inText = (element) => element.matches('input:not([type=checkbox]):not([type=radio]), select, textarea')
 
