@@ -1,6 +1,7 @@
 // What changes by itself is followed while somebody looks. A run that may move is asked what moved, every two seconds
 // while it does and seldom otherwise; rows of a list, and the Scheduled tab, likewise. An answer that says nothing new
-// is a 304. Each failure doubles the pause; while the page is hidden everything rests.
+// is a 304. Each failure doubles the pause; while the page is hidden everything rests, and once the session has ended
+// and could not be renewed it stays so until the person does something that succeeds.
 import htmx from 'htmx.org'
 import { find, findAll } from './dom.js'
 import { sendWithRefresh } from './session-refresh.js'
@@ -11,6 +12,7 @@ const LISTS_PAUSE = 15
 const MOVING_PAUSE = 2
 const marks = new Map() // path → the mark of its newest answer
 let toCome = null // the version of all that is still to come
+let ended = false // the session
 
 // The answer's body, null when nothing changed, undefined when there was no answer.
 async function ask(address) {
@@ -19,6 +21,7 @@ async function ask(address) {
   if (marks.get(path)?.mark && marks.get(path).address === address) headers['If-None-Match'] = marks.get(path).mark
   const answer = await sendWithRefresh(address, { headers })
   if (answer.status === 304) return null
+  if (answer.status === 401) ended = true
   if (!answer.ok) return undefined
   marks.set(path, { address, mark: answer.headers.get('ETag') })
   return answer.json()
@@ -30,7 +33,7 @@ function repeatedly(look, next) {
   let failures = 0
   const plan = () => {
     clearTimeout(timer)
-    const seconds = next()
+    const seconds = !ended && next()
     if (seconds) timer = setTimeout(run, Math.min(LONGEST_PAUSE, seconds * 2 ** failures) * 1000)
   }
   const run = async () => {
@@ -97,7 +100,7 @@ function replaceRow(row, html) {
 function refreshList(version) {
   const isNew = toCome !== null && version !== toCome
   toCome = version
-  const isBusy = find('dialog[open]') || find('#view').matches(':has(:is(input, select):focus), [aria-busy]')
+  const isBusy = find('dialog[open], #view[aria-busy], #view :is(input, select):focus, #entries input:checked')
   if (isNew && !isBusy && find('#view > [data-tab=scheduled]:not(#run)')) showAgain()
 }
 
@@ -123,6 +126,7 @@ const isQuick = () => moving().length > 0 && Number(find('#tabs').dataset.moving
 const planLists = repeatedly(lookAtLists, () => (isQuick() ? MOVING_PAUSE : LISTS_PAUSE))
 
 export function follow() {
+  ended = false
   planRun()
   planLists()
 }
