@@ -328,8 +328,8 @@ class InsufficientScope(PortalError):
     code, status, fixable_by = "insufficient_scope", 403, ADMINISTRATOR
     title = N_("The app lacks the Sites permission")
     detail = N_("Until it has it, pages can be neither listed nor unpublished.")
-    remedy = N_('Ask an administrator to confirm the app\'s access to "Sites" in Market → Installed.')
-    remedy_here = N_('Open Market → Installed, choose this app and confirm its access to "Sites".')
+    remedy = N_("Ask an administrator to confirm the app's access to “Sites” in Market → Installed.")
+    remedy_here = N_("Open Market → Installed, choose this app and confirm its access to “Sites”.")
     scope: str = "landing"
 
 

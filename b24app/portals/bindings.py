@@ -81,9 +81,9 @@ def _placement(answer: Answer | PortalError) -> bool | PortalError:
 def steps(has_scope: bool, made: Outcomes) -> tuple[Step, ...]:
     """The installer's lines, once who posted it is proven and stored."""
     scope = (
-        Step("scope", N_('Permission to work with "Sites"'), "done")
+        Step("scope", N_("Permission to work with “Sites”"), "done")
         if has_scope
-        else Step("scope", N_('Permission to work with "Sites"'), "missing", InsufficientScope.remedy)
+        else Step("scope", N_("Permission to work with “Sites”"), "missing", InsufficientScope.remedy)
     )
     return (
         Step("verified", N_("Bitrix24 confirms this portal and this app"), "done"),

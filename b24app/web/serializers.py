@@ -21,11 +21,11 @@ from b24app.web.translation import _, named, person, when
 
 NO_RIGHT = {
     Action.UNPUBLISH: N_(
-        'You have no right to unpublish pages of "%(site)s". Ask the site\'s owner or a portal administrator for the '
+        "You have no right to unpublish pages of “%(site)s”. Ask the site's owner or a portal administrator for the "
         "Publish right."
     ),
     Action.PUBLISH: N_(
-        'You have no right to publish pages of "%(site)s". Ask the site\'s owner or a portal administrator for the '
+        "You have no right to publish pages of “%(site)s”. Ask the site's owner or a portal administrator for the "
         "Publish right."
     ),
 }
