@@ -137,7 +137,7 @@ def test_a_page_goes_down_until_a_time_and_its_return_is_moved_and_cancelled(tab
     frame.wait_for_selector("#run >> text=Jan 5, 2030")
 
     press(frame, "#tabs [data-for=pages]")
-    frame.wait_for_selector(f"#page-{lid} .due >> text=Online: Jan 5, 2030")
+    frame.wait_for_selector(f"#page-{lid} .due >> text=Comes back: Jan 5, 2030")
     press(frame, f"#page-{lid} .due")
     open_dialog(frame, "#run-cancel", "#dialog[open] #sure")
     assert "stays unpublished until someone publishes it" in frame.inner_text("#dialog")
