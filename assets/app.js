@@ -8,12 +8,11 @@ import './js/theme.js'
 import './js/notices.js'
 import './js/selection.js'
 import './js/dialog.js'
-import './js/download.js'
 import './js/frame-height.js'
-import { find } from './js/dom.js'
+import './js/steps.js'
+import { loadLater } from './js/commands.js'
+import { painted } from './js/portal.js'
 import { refresh } from './js/views.js'
 
-// What only the calendar needs comes with the calendar.
-document.addEventListener('htmx:after:swap', () => find('[data-calendar]') && import('./js/calendar.js'))
-
 refresh()
+painted().then(loadLater)

@@ -7,7 +7,7 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 
 const outdir = 'b24app/static/dist'
 const entries = ['app.js', 'install.js', 'app.css', 'img/icon.svg']
-const budgets = { 'app.js': 20, 'install.js': 20, 'app.css': 8 } // kilobytes, gzipped, with all that loads at once
+const budgets = { 'app.js': 20, 'install.js': 20, 'app.css': 9 } // kilobytes, gzipped, with all that loads at once
 
 function staticGraph(outputs, file, seen = new Set()) {
   if (seen.has(file)) return seen

@@ -76,6 +76,7 @@ class Problem(Exception):
     title        what happened, as a heading
     detail       what happened and what did not
     remedy       what to do now
+    remedy_here  the same for a reader who is an administrator and need ask nobody; None where it makes no difference
     transient    trying again later will help by itself
     retry_after  seconds, where known
     """
@@ -89,6 +90,7 @@ class Problem(Exception):
     remedy: str = N_(
         "Try again. If it happens again, tell the people who run the app and give them the request number."
     )
+    remedy_here: ClassVar[str | None] = None
     transient: bool = False  # of a class; of one occurrence where a refusal was not confirmed
 
     def __init__(
@@ -115,9 +117,9 @@ class Problem(Exception):
 class BadForm(Problem):
     key = "bad_form"
     code, status, fixable_by = "invalid", 422, YOU
-    title = N_("This could not be read")
-    detail = N_("Something in the form is missing or not as it should be. Nothing was done.")
-    remedy = N_("Check the form and send it again.")
+    title = N_("Something is missing or not filled in correctly")
+    detail = N_("The form could not be understood. Nothing was done.")
+    remedy = N_("Check what you entered and send it again.")
 
 
 class SessionExpired(Problem):
@@ -131,9 +133,10 @@ class SessionExpired(Problem):
 class NotAllowed(Problem):
     key = "not_allowed"
     code, status, fixable_by = "not_allowed", 403, ADMINISTRATOR
-    title = N_("You may not do this")
+    title = N_("You don't have permission to do this")
     detail = N_("Your rights on this portal do not allow it. Nothing was changed.")
     remedy = N_("Ask the person who started it, or a portal administrator.")
+    remedy_here = N_("Ask the person who started it, or give yourself the Publish right on its sites.")
 
 
 class Forged(Problem):
@@ -166,7 +169,7 @@ class NotFound(Problem):
     key = "not_found"
     code, status, fixable_by = "not_found", 404, YOU
     title = N_("There is nothing here")
-    detail = N_("What you asked for does not exist, or belongs to somebody else.")
+    detail = N_("What you asked for does not exist, or belongs to someone else.")
     remedy = N_("Go back to the list and choose again.")
 
 
@@ -174,16 +177,16 @@ class NotPossibleNow(Problem):
     key = "not_possible_now"
     code, status, fixable_by = "not_possible_now", 409, YOU
     title = N_("This is not possible now")
-    detail = N_("The run is no longer in a state that allows it. Nothing was changed.")
-    remedy = N_("Look at the run in History to see where it stands.")
+    detail = N_("Its state has changed since this page was loaded. Nothing was done.")
+    remedy = N_("Refresh to see where it stands.")
 
 
 class IdempotencyKeyReused(Problem):
     key = "idempotency_key_reused"
     code, status, fixable_by = "idempotency_key_reused", 422, YOU
-    title = N_("This order was already given differently")
-    detail = N_("The same Idempotency-Key came with another order. Nothing was done.")
-    remedy = N_("Send the new order with a new key.")
+    title = N_("This key was already used for something else")
+    detail = N_("The same Idempotency-Key came with another request. Nothing was done.")
+    remedy = N_("Send the new request with a new key.")
 
 
 class TooManyOrders(Problem):
@@ -191,9 +194,9 @@ class TooManyOrders(Problem):
 
     key = "too_many_orders"
     code, status, fixable_by = "too_many_orders", 429, YOU
-    title = N_("Your portal has ordered as much as it can for now")
-    detail = N_("There is a limit to what one portal may order. Nothing was ordered.")
-    remedy = N_("Wait until some of it is done, or cancel what is no longer wanted, and order again.")
+    title = N_("Your portal has reached its limit for now")
+    detail = N_("There is a limit to how much one portal can have in progress. Nothing was done.")
+    remedy = N_("Wait until some of it is finished, or cancel what is no longer needed, then try again.")
 
 
 class AppBusy(Problem):
@@ -201,8 +204,8 @@ class AppBusy(Problem):
 
     key = "app_busy"
     code, status, fixable_by, transient = "app_busy", 503, YOU, True
-    title = N_("The app is busy answering others")
-    detail = N_("Many requests are under way, and there was no room for this one. Nothing was done.")
+    title = N_("The app is busy")
+    detail = N_("It is handling many requests and had no room for this one. Nothing was done.")
     remedy = N_("Wait a moment and try again.")
 
 
@@ -234,25 +237,25 @@ class PublishTooLate(TooLate):
     key = "publish_too_late"
     title = N_("The time for publishing passed more than an hour ago")
     detail = N_(
-        "The app could not work at the set time. Nothing was published since, because it may not be wanted now."
+        "The app could not work at the set time. Nothing was published since, because it may no longer be wanted."
     )
-    remedy = N_("Take the run over to publish the pages now, or cancel it.")
+    remedy = N_("Publish the pages now, or cancel.")
 
 
 class UnpublishTooLate(TooLate):
     key = "unpublish_too_late"
     title = N_("The time for unpublishing passed more than a day ago")
     detail = N_(
-        "The app could not work at the set time. Nothing was unpublished since, because it may not be wanted now."
+        "The app could not work at the set time. Nothing was unpublished since, because it may no longer be wanted."
     )
-    remedy = N_("Take the run over to unpublish the pages now, or cancel it.")
+    remedy = N_("Unpublish the pages now, or cancel.")
 
 
 class BothTimesPast(Overtaken):
     key = "both_times_past"
     code = "both_times_past"
     title = N_("Both times passed before the app could work")
-    detail = N_("The pages were to change and to change back while the app could not work. They were left as they are.")
+    detail = N_("The pages were to change and change back while the app could not work. They were left as they are.")
     remedy = N_("Schedule it again if it is still wanted.")
 
 
@@ -260,32 +263,32 @@ class TimeIsUp(Overtaken):
     key = "time_is_up"
     code = "time_is_up"
     title = N_("The time to come back arrived before all pages were done")
-    detail = N_("Pages that were not done by then were left as they are; the others are turned back as ordered.")
-    remedy = N_("Look at the second run to see what came back.")
+    detail = N_("Pages that were not done by then were left as they are; the others change back as scheduled.")
+    remedy = N_("See History for what came back.")
 
 
 class NothingToBringBack(Overtaken):
     key = "nothing_to_bring_back"
     code = "nothing_to_bring_back"
-    title = N_("There is nothing to bring back")
-    detail = N_("The first of the two runs changed no page, so the second has nothing to turn back.")
+    title = N_("Return cancelled: the pages never changed")
+    detail = N_("No page was changed at the set time, so there is nothing to change back.")
     remedy = N_("Schedule it again if it is still wanted.")
 
 
 class WaitedTooLong(Overtaken):
     key = "waited_too_long"
     code = "waited_too_long"
-    title = N_("Nobody helped for 14 days")
-    detail = N_("The run waited 14 days for somebody who could go on with it. This page was not changed by it.")
-    remedy = N_("Retry it: it then runs with your own rights.")
+    title = N_("No one took over within 14 days")
+    detail = N_("It waited 14 days for someone who could continue it. This page was not changed.")
+    remedy = N_("Retry: it is then done with your own rights.")
 
 
 class OutcomeUnknown(Overtaken):
     key = "outcome_unknown"
     code = "outcome_unknown"
-    title = N_("Nobody knows whether this page was changed")
-    detail = N_("The answer of Bitrix24 was lost, and the page could not be looked at afterwards.")
-    remedy = N_("Look at the page in Bitrix24. If it was to come back at a set time, it is looked at again then.")
+    title = N_("It is not known whether this page was changed")
+    detail = N_("Bitrix24's answer was lost, and the page could not be checked afterwards.")
+    remedy = N_("Check the page in Bitrix24. If it was to come back at a set time, it is checked again then.")
 
 
 class AppRemoved(Overtaken):
@@ -293,7 +296,7 @@ class AppRemoved(Overtaken):
     code = "app_removed"
     title = N_("The app was removed from the portal before this was done")
     detail = N_("What was not done by then was left as it was.")
-    remedy = N_("The app is here again: order it anew if it is still wanted.")
+    remedy = N_("The app is installed again: schedule it anew if it is still needed.")
 
 
 class PortalError(Problem):
@@ -324,9 +327,9 @@ class SignInAgain(ExpiredToken):
 class UserGone(PortalError):
     key = "user_gone"
     code, status, fixable_by = "authorization_error", 401, ADMINISTRATOR
-    title = N_("The portal no longer knows this user")
+    title = N_("Your portal account is no longer active")
     detail = N_(
-        "Bitrix24 says that this user was dismissed or switched off. The app does nothing on their behalf any more."
+        "Bitrix24 says that this user was dismissed or deactivated. The app no longer does anything on their behalf."
     )
     remedy = N_("Ask a portal administrator. Colleagues can take over what is waiting.")
 
@@ -335,49 +338,49 @@ class InsufficientScope(PortalError):
     key = "insufficient_scope"
     code, status, fixable_by = "insufficient_scope", 403, ADMINISTRATOR
     title = N_("The app lacks the Sites permission")
-    detail = N_(
-        'The app may not work with "Sites" (landing) here. Until then pages can be neither listed nor unpublished.'
-    )
-    remedy = N_(
-        'Ask an administrator to open Market → Installed, choose this app and confirm its access to "Sites" by '
-        "updating or reinstalling it."
-    )
+    detail = N_("Until it has it, pages can be neither listed nor unpublished.")
+    remedy = N_("Ask an administrator to confirm the app's access to “Sites” in Market → Installed.")
+    remedy_here = N_("Open Market → Installed, choose this app and confirm its access to “Sites”.")
     scope: str = "landing"
 
 
 class AppNotAllowed(PortalError):
     key = "app_not_allowed"
     code, status, fixable_by = "user_access_error", 403, ADMINISTRATOR
-    title = N_("This app is not open to you")
-    detail = N_("An administrator decides who may use this app, and you are not among them. Nothing was done.")
+    title = N_("You can't use Sundown on this portal yet")
+    detail = N_("An administrator decides who may use Sundown, and you are not on the list. Nothing was done.")
     remedy = N_("Ask an administrator to add you to the app's users in Market → Installed.")
+    remedy_here = N_("Add yourself to the app's users in Market → Installed.")
 
 
 class AccessDenied(PortalError):
     key = "access_denied"
     code, status, fixable_by = "ACCESS_DENIED", 403, ADMINISTRATOR
-    title = N_("You have no right to do this to this page")
-    detail = N_("Bitrix24 refused it for want of rights in this site. The page stays as it was.")
-    remedy = N_('Ask the site\'s owner or a portal administrator for the "Publish" right.')
+    title = N_("You don't have permission to change this page")
+    detail = N_("Bitrix24 refused it because you lack rights on this site. The page stays as it was.")
+    remedy = N_("Ask the site's owner or a portal administrator for the Publish right.")
+    remedy_here = N_("Give yourself the Publish right in the site's access settings.")
 
 
 class KindRefused(AccessDenied):
     """Sites of a kind that are closed to this person as a whole."""
 
     key = "kind_refused"
-    title = N_("These sites are not open to you")
+    title = N_("You don't have access to these sites")
     detail = N_(
-        "Bitrix24 does not let you see sites of this kind. Others may be open to you: choose another kind above."
+        "Bitrix24 does not let you see sites of this kind. You may have access to others: choose another kind above."
     )
     remedy = N_("Ask a portal administrator for access to Sites.")
+    remedy_here = N_("Give yourself access in the settings of Sites.")
 
 
 class RestRefused(PortalError):
     key = "rest_refused"
     code, status, fixable_by = "ACCESS_DENIED", 403, ADMINISTRATOR
-    title = N_("The portal's plan does not let apps work")
+    title = N_("Your Bitrix24 plan does not include apps")
     detail = N_("Bitrix24 refuses the app's calls on this portal: apps need a plan or licence that includes them.")
     remedy = N_("Ask an administrator to check the portal's plan and the Market subscription.")
+    remedy_here = N_("Check the portal's plan and the Market subscription.")
 
 
 class ConfirmNeeded(PortalError):
@@ -385,7 +388,8 @@ class ConfirmNeeded(PortalError):
     code, status, fixable_by = "METHOD_CONFIRM_WAITING", 403, ADMINISTRATOR
     title = N_("An administrator must confirm this first")
     detail = N_("The portal holds the app's call back until an administrator confirms it.")
-    remedy = N_("Ask an administrator to look at the confirmation request in Bitrix24, then try again.")
+    remedy = N_("Ask an administrator to confirm the request in Bitrix24, then try again.")
+    remedy_here = N_("Confirm the request in Bitrix24, then try again.")
 
 
 class PaymentRequired(PortalError):
@@ -393,15 +397,16 @@ class PaymentRequired(PortalError):
     code, status, fixable_by = "PAYMENT_REQUIRED", 402, ADMINISTRATOR
     title = N_("The subscription for this app has ended")
     detail = N_("Bitrix24 no longer lets the app work here because its trial or paid period is over.")
-    remedy = N_("Ask an administrator to renew the Market subscription. Waiting runs go on by themselves afterwards.")
+    remedy = N_("Ask an administrator to renew the Market subscription. What is waiting then continues by itself.")
+    remedy_here = N_("Renew the Market subscription. What is waiting then continues by itself.")
 
 
 class PageGone(PortalError):
     key = "page_gone"
     code, status, fixable_by = "LANDING_NOT_EXIST", 404, YOU
     title = N_("The page was not found")
-    detail = N_("The page does not exist, lies in the trash, or you may not see it. It was not changed.")
-    remedy = N_("Refresh the list. If you expect the page, ask the site's owner for the right to see it.")
+    detail = N_("It was deleted, is in the trash, or you have no access to it. It was not changed.")
+    remedy = N_("Refresh the list. If the page should be there, ask the site's owner for access.")
 
 
 class PublishRefused(PortalError):
@@ -409,7 +414,7 @@ class PublishRefused(PortalError):
     code, status, fixable_by = "PUBLISH_REFUSED", 422, ADMINISTRATOR
     title = N_("Bitrix24 did not publish the page")
     detail = N_("Bitrix24 refused to publish this page; it stays unpublished.")
-    remedy = N_("Open the page in Bitrix24 and publish it there: it will say what is missing.")
+    remedy = N_("Publish the page in Bitrix24 itself: it will say what is missing.")
 
 
 class NotInstalled(PortalError):
@@ -418,6 +423,7 @@ class NotInstalled(PortalError):
     title = N_("The app is not installed on this portal")
     detail = N_("Bitrix24 says the app was removed here. Its work is stopped; nothing was changed.")
     remedy = N_("Ask an administrator to install the app again from the Market.")
+    remedy_here = N_("Install the app again from the Market.")
 
 
 class OperatorError(PortalError):
@@ -425,7 +431,7 @@ class OperatorError(PortalError):
     code, status, fixable_by = "invalid_client", 500, OPERATOR
     title = N_("The app's own settings are wrong")
     detail = N_("Bitrix24 does not accept the app's credentials. It is not your fault; nothing was changed or lost.")
-    remedy = N_("The people who run the app must correct its settings. Waiting runs go on afterwards.")
+    remedy = N_("The people who run the app must correct its settings. What is waiting continues afterwards.")
 
 
 class KeyMissing(OperatorError):
@@ -433,16 +439,16 @@ class KeyMissing(OperatorError):
     code = "token_key_missing"
     detail = N_("The app cannot open the access to your portal that it keeps. Nothing was changed or lost.")
     remedy = N_(
-        "Reopen the app, which gives it a new access. The people who run the app must put a missing key back; waiting "
-        "runs go on afterwards."
+        "Reopen the app, which gives it new access. The people who run the app must restore a missing key; what is "
+        "waiting continues afterwards."
     )
 
 
 class Unexpected(PortalError):
     key = "unexpected"
     code, status, fixable_by = "unexpected", 502, OPERATOR
-    title = N_("Bitrix24 did not understand the app")
-    detail = N_("A call of the app was answered with an error it did not expect.")
+    title = N_("Bitrix24 gave an answer the app did not expect")
+    detail = N_("The app could not make sense of it, so it stopped there.")
     remedy = N_("Try again. If it happens again, tell the people who run the app and give them the request number.")
 
 
@@ -451,7 +457,7 @@ class ForbiddenAddress(PortalError):
     code, status, fixable_by = "portal_address_refused", 502, OPERATOR
     title = N_("The portal's address cannot be called")
     detail = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
-    remedy = N_("Ask the people who run the app to allow this network, if the portal really lives there.")
+    remedy = N_("If the portal really is there, ask the people who run the app to allow this network.")
 
 
 class PortalMoved(PortalError):
@@ -471,7 +477,8 @@ class PortalClosed(PortalError):
     code, status, fixable_by, transient = "PORTAL_DELETED", 503, ADMINISTRATOR, True
     title = N_("The portal is closed for now")
     detail = N_("Bitrix24 says that this portal is switched off at the moment.")
-    remedy = N_("Ask an administrator. Waiting runs go on when the portal is open again.")
+    remedy = N_("Ask an administrator. What is waiting continues when the portal is open again.")
+    remedy_here = N_("What is waiting continues when the portal is open again.")
 
 
 class Blocked(PortalError):
@@ -485,9 +492,9 @@ class Blocked(PortalError):
 class Throttled(PortalError):
     key = "throttled"
     code, status, fixable_by, transient = "QUERY_LIMIT_EXCEEDED", 503, BITRIX24, True
-    title = N_("The portal is asked too much at the moment")
-    detail = N_("Bitrix24 limits how much apps may ask of a portal, and the limit is reached for now.")
-    remedy = N_("Wait a moment and try again. Runs wait and go on by themselves.")
+    title = N_("Bitrix24's request limit is reached")
+    detail = N_("Bitrix24 limits how many requests apps may send to a portal, and the limit is reached for now.")
+    remedy = N_("Wait a moment and try again. What is in progress continues by itself.")
 
 
 class PortalBusy(PortalError):
@@ -495,17 +502,15 @@ class PortalBusy(PortalError):
 
     key = "portal_busy"
     code, status, fixable_by, transient = "portal_busy", 503, YOU, True
-    title = N_("Your Bitrix24 is busy answering others")
-    detail = N_(
-        "Many requests to your Bitrix24 are under way and it takes its time to answer. This one was not sent to it."
-    )
+    title = N_("Your Bitrix24 is responding slowly")
+    detail = N_("Many requests to it are in progress, so this one was not sent. Nothing was changed.")
     remedy = N_("Wait a moment and try again.")
 
 
 class Unavailable(PortalError):
     key = "unavailable"
     code, status, fixable_by, transient = "portal_unavailable", 502, BITRIX24, True
-    title = N_("Bitrix24 did not answer properly")
+    title = N_("Bitrix24 is not responding")
     detail = N_("The portal could not be reached or gave no usable answer. See History for what was done.")
     remedy = N_("Try again in a minute.")
 
@@ -520,7 +525,7 @@ class Unavailable(PortalError):
 class AuthorizationUnavailable(Unavailable):
     key = "authorization_unavailable"
     code = "authorization_unavailable"
-    title = N_("Bitrix24 could not be asked who you are")
+    title = N_("Bitrix24 could not confirm who you are")
     detail = N_("Bitrix24's authorization server gave no usable answer, so nothing was stored and nothing was done.")
 
 
@@ -528,10 +533,7 @@ class TooManyAttempts(AuthorizationUnavailable):
     key = "too_many_attempts"
     code, fixable_by = "asked_too_often", YOU
     title = N_("Too many requests came that Bitrix24 did not confirm")
-    detail = N_(
-        "To protect everybody the app does not ask Bitrix24 about more of them for the moment. Nothing was stored and "
-        "nothing was done."
-    )
+    detail = N_("To protect everyone, the app does not check more of them for the moment. Nothing was stored or done.")
     remedy = N_("Wait a minute, then open the app from the menu of your Bitrix24 again.")
 
 

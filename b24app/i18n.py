@@ -58,11 +58,20 @@ def language(lang: str | None) -> str:
 
 @lru_cache(MOST_LANGUAGES)
 def locale(lang: str) -> Locale:
-    """Babel's locale of a language; English where Babel knows none."""
+    """Babel's locale of a language; English where Babel knows none, and where dates that run from right to left would
+    stand in English sentences.
+    """
     try:
-        return Locale.parse(LOCALES.get(lang, lang))
+        known = Locale.parse(LOCALES.get(lang, lang))
     except (UnknownLocaleError, ValueError):
         return Locale.parse(DEFAULT)
+    is_foreign = known.language in RIGHT_TO_LEFT and not (CATALOGS / known.language).is_dir()
+    return Locale.parse(DEFAULT) if is_foreign else known
+
+
+def own_name(lang: str) -> str:
+    """What a language calls itself: "Deutsch"."""
+    return str(locale(lang).get_display_name(locale(lang)) or lang).capitalize()
 
 
 def direction(lang: str) -> str:
@@ -81,6 +90,11 @@ def catalog(lang: str) -> NullTranslations:
         write_mo(compiled, read_po(source, locale=locale(lang).language))
     compiled.seek(0)
     return Translations(compiled)
+
+
+def shown_in(lang: str) -> str:
+    """The language of the words somebody reads: theirs, or English where it has no catalog."""
+    return lang if lang == DEFAULT or (CATALOGS / locale(lang).language).is_dir() else DEFAULT
 
 
 def languages() -> list[str]:

@@ -12,7 +12,7 @@ than half of the request's time; on what is left Bitrix24 decides when something
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -167,6 +167,14 @@ class Pages:
         newer = of_portal.where(PageChange.version > version, PageChange.version <= actor.pages_version)
         with self._store.begin() as db:
             return db.scalars(newer.order_by(PageChange.version)).all()
+
+    def rights_read(self, actor: Actor, kind: Kind, sites: Collection[int]) -> dict[int, frozenset[str]]:
+        """The actor's rights in those of the sites whose pages this process read for them within the last minute."""
+        with self._guard:
+            _version, listed = self._kept.get((actor.user, kind), (-1, None))
+        if not sites or listed is None or listed.read_at < self._clock() - FRESH:
+            return {}
+        return {page.site_id: page.rights for page in listed.pages if page.site_id in sites and page.rights}
 
     def sites_kept(self, actor: Actor, kind: Kind) -> Sequence[Site]:
         """Sites the actor reads, as far as this process holds their list."""

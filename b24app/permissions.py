@@ -6,7 +6,8 @@ next look goes on from there. What cannot be asked is nobody's right: the run is
 """
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 
@@ -24,12 +25,30 @@ from b24app.tokens.user_tokens import Tokens
 log = structlog.get_logger()
 
 RIGHTS_LAST, FAILURE_LASTS = timedelta(minutes=5), timedelta(seconds=20)
+LISTED_AGO = timedelta(minutes=1)  # how old the rights of a list of pages may be
 COMMANDS, REQUESTS = 50, 100  # of one question; of one look at a run of very many sites, if there is time
 NOW_SECONDS = 10  # of a question for which nobody waits
 MOST_KEPT = 20_000
 Place = tuple[Kind, int]  # a site by its kind and number
 Rights = frozenset[str]
 NONE: Rights = frozenset()
+STEERING, AGAIN = frozenset({"cancel", "move", "change"}), frozenset({"retry", "undo"})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run that is shown to somebody: what its state allows, and the sites it is about, UNKNOWN_SITE among them where
+    that of a page is not known.
+    """
+
+    run: Run
+    can: Sequence[str]
+    sites: Collection[int]
+
+    @property
+    def places(self) -> list[Place]:
+        """The sites that can be asked about."""
+        return [(self.run.kind, site) for site in self.sites if site != UNKNOWN_SITE]
 
 
 class Permissions:
@@ -40,6 +59,7 @@ class Permissions:
         self._clock = clock
         self._kept: ExpiringCache[tuple[UserRef, Place], Rights] = ExpiringCache(MOST_KEPT)
         self.most_seconds = REQUEST_SECONDS / 2  # the rest is for what was asked for
+        self._administrators: ExpiringCache[UserRef, bool] = ExpiringCache(MOST_KEPT)
 
     def is_administrator(self, actor: Actor) -> bool:
         """Bitrix24's own answer, now (`user.admin`)."""
@@ -90,6 +110,52 @@ class Permissions:
         """Those of the sites whose pages this person may see, as far as one question tells."""
         rights = self._rights(actor, list(dict.fromkeys(places)), 1)
         return frozenset(place for place, codes in rights.items() if "read" in codes)
+
+    def offered(self, actor: Actor, asked: Sequence[Asked], requests: int = 1) -> list[tuple[str, ...]]:
+        """For each run, what its state and this person's rights allow: what is shown, not what is decided.
+
+        One question for all of them, answers up to five minutes old. Where the portal could not be asked, the asker is
+        still offered what concerns their own order, and nobody what concerns somebody else's.
+        """
+        needed = [each for each in asked if each.run.created_by != actor.user_id or not STEERING.issuperset(each.can)]
+        places = dict.fromkeys(place for each in needed if each.can for place in each.places)
+        rights = self._rights(actor, places, requests)
+        return [tuple(what for what in each.can if self._may(actor, each, what, rights)) for each in asked]
+
+    def _may(self, actor: Actor, asked: Asked, what: str, rights: Mapping[Place, Rights]) -> bool:
+        """Whether one thing is offered. No rights at all in a site mean that it could not be asked about."""
+        known = [rights.get(place, NONE) for place in asked.places]
+        is_own = asked.run.created_by == actor.user_id
+        on_all = bool(known) and all("public" in codes for codes in known) and UNKNOWN_SITE not in asked.sites
+        on_some = any("public" in codes for codes in known)
+        unasked = not known or len(known) < len(asked.sites) or not all(known)
+        if what in AGAIN:
+            return on_some or (is_own and unasked)
+        if what in STEERING:
+            return is_own or on_all or self._was_administrator(actor)
+        return on_all or (is_own and unasked) or (UNKNOWN_SITE in asked.sites and self._was_administrator(actor))
+
+    def _was_administrator(self, actor: Actor) -> bool:
+        """Bitrix24's own answer, up to five minutes old; asked only of who was one at their last opening."""
+        if not actor.was_admin:
+            return False
+        known = self._administrators.get(actor.user, self._clock())
+        if known is None:
+            try:
+                known, lasts = self.is_administrator(actor), RIGHTS_LAST
+            except PortalError:
+                known, lasts = False, FAILURE_LASTS
+            self._administrators.put(actor.user, known, self._clock(), lasts)
+        return known
+
+    def remember(self, actor: Actor, kind: Kind, rights: Mapping[int, Rights]) -> None:
+        """Rights in sites that were read within the last minute, with the list of pages: they need not be asked for
+        again. What is known already may be newer.
+        """
+        now = self._clock()
+        for site, codes in rights.items():
+            if self._kept.get((actor.user, (kind, site)), now) is None:
+                self._kept.put((actor.user, (kind, site)), codes, now, RIGHTS_LAST - LISTED_AGO)
 
     def publishable(self, actor: Actor, places: Iterable[Place]) -> frozenset[Place]:
         """Those of the sites on which this person may publish, as far as one question tells."""

@@ -68,6 +68,11 @@ class Users:
         with self._store.begin() as db:
             return db.get_one(User, (user.member_id, user.user_id)).notices
 
+    def chosen_zone(self, user: UserRef) -> str | None:
+        """The zone the person chose; None while they follow the portal."""
+        with self._store.begin() as db:
+            return db.get_one(User, (user.member_id, user.user_id)).chosen_zone
+
     def portal_address(self, member_id: str, domain: str) -> str | None:
         """The REST base of an open portal that has this domain; None for any other."""
         with self._store.begin() as db:

@@ -174,6 +174,11 @@ class Round:
     def undo(self, frame: Frame) -> None:
         """Put back what the shown run did, and stay until it is done."""
         frame.click("#run-undo")
+        frame.wait_for_selector("dialog[open] #sure")
+        if frame.locator("#typed").count():
+            frame.fill("#typed", frame.inner_text("#dialog-title").split()[1])
+        self.shoot("33-undo")
+        frame.click("#sure")
         frame.wait_for_selector(r"#run:not([data-poll]) #run-title >> text=/\d pages? published/", timeout=120_000)
         frame.wait_for_selector("#run-back")
 
@@ -183,6 +188,10 @@ class Round:
         """The list, a selection, a search without a find."""
         frame = self.open()
         self.shoot("1-pages")
+        frame.click("#preferences-open")
+        frame.wait_for_selector("dialog[open] #own-zone")
+        self.shoot("35-preferences")
+        self.page.keyboard.press("Escape")
         self.tick(frame, 1, 3, 4)
         self.shoot("2-selected")
         frame.fill("#q", "zzzz")
@@ -269,6 +278,9 @@ class Round:
             frame.locator(".entry .title").first.click()
             frame.wait_for_selector("#run-cancel")
             frame.click("#run-cancel")
+            frame.wait_for_selector("dialog[open] #sure")
+            self.shoot("34-cancel")
+            frame.click("#sure")
             frame.wait_for_selector("#run-back")
             self.shoot("12-cancelled")
 
@@ -329,12 +341,14 @@ class Round:
         self.order(frame, "Unpublish now")
         self.tell("/fault", method=UNPUBLISH, kind="error", code="user_access_error", status=401, times=-1, user=EDITOR)
         frame.click("#confirm")
-        frame.wait_for_selector("#run .banner h3 >> text=not open to you")
+        frame.wait_for_selector("#run .banner h3 >> text=use Sundown on this portal yet")
         self.shoot("23-waiting")
         self.tell("/faults/clear")
         frame = self.open(user=ADMIN)
-        frame.wait_for_selector("#news .told")
+        frame.wait_for_selector("#news summary")
         self.shoot("24-news")
+        frame.click("#news summary")
+        self.shoot("36-news-open")
         frame.locator("#news .told a").first.click()
         frame.click("#run-takeover")
         frame.wait_for_selector("#run:not([data-poll]) #run-undo")

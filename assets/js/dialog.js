@@ -2,7 +2,6 @@
 // and returns the focus to the button that opened it.
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
-import { offerPresets } from './time-presets.js'
 
 const dialog = find('#dialog')
 let opener = null // it was disabled during its request, so the browser does not know where the focus came from
@@ -10,7 +9,6 @@ let opener = null // it was disabled during its request, so the browser does not
 export function open(button) {
   if (!dialog.contains(button)) opener = button
   if (!dialog.open) dialog.showModal()
-  offerPresets(dialog)
   find('[data-focus]', dialog)?.focus()
 }
 

@@ -1,3 +1,22 @@
-// What is seldom needed: a bundle of its own, fetched with its first use.
+// What nobody needs in the first moment: a bundle of its own, fetched after the first paint.
 import './copy.js'
-export { makeSearchable } from './searchable-select.js'
+import './download.js'
+import './keyboard.js'
+import './preferences.js'
+import './select-many.js'
+import { find, findAll } from './dom.js'
+import { follow } from './live.js'
+import { healWhatWaits } from './healing.js'
+import { makeSearchable } from './searchable-select.js'
+import { offerPresets } from './time-presets.js'
+
+function attend(place) {
+  if (find('[data-calendar]')) import('./calendar.js')
+  if (place?.id !== 'time-note') offerPresets(place ?? document)
+  makeSearchable(findAll('select[data-searched]'))
+  healWhatWaits()
+  follow()
+}
+
+document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => attend(ctx.target))
+attend()

@@ -9,6 +9,7 @@ import { reopen } from './portal.js'
 import { sendWithRefresh } from './session-refresh.js'
 import { isStale, isViewPending } from './stale-answers.js'
 
+const TOO_LONG = [413, 414, 431]
 const failures = new WeakMap() // banner → the actions that failed with its words, each with its request context
 const announced = new Map() // action → words a poll was last answered with: they are not said again each second
 
@@ -92,11 +93,13 @@ function succeeded(ctx) {
   resolve(actionOf(ctx))
 }
 
-// No answer of the app: none at all, or a proxy's page. A question can be asked again, but of an order nobody knows
-// whether it arrived.
-function noAnswer(ctx) {
+// No answer of the app: none at all, or one of a server in front of it, which is told as what it is. A question can be
+// asked again, but of an order that may have arrived nobody knows.
+function noAnswer(ctx, { status, type }) {
+  if (TOO_LONG.includes(status)) return fromTemplate('#tpl-too-long')
   const isOrder = ctx.request.method !== 'GET' && ctx.request.action !== '/runs/preview'
-  return fromTemplate(isOrder ? '#tpl-unsure' : '#tpl-offline')
+  if (isOrder) return fromTemplate('#tpl-unsure')
+  return fromTemplate(type === 'default' ? '#tpl-offline' : '#tpl-in-between')
 }
 
 // A request that is not a swap: the answer, or null when it was refused or lost and the banner says so.
@@ -106,7 +109,7 @@ export async function ask(url, accept, button) {
   const answer = await sendWithRefresh(url, { headers: { Accept: accept, 'HX-Request': 'true' } })
   button.disabled = false
   if (answer.ok) return succeeded(ctx) ?? answer
-  showBanner(answer.headers.has('HX-Retarget') ? fromAnswer(await answer.text()) : noAnswer(ctx), ctx)
+  showBanner(answer.headers.has('HX-Retarget') ? fromAnswer(await answer.text()) : noAnswer(ctx, answer), ctx)
   return null
 }
 
@@ -116,7 +119,7 @@ document.addEventListener('htmx:after:request', (event) => {
   if (ctx.response.status < 400) return succeeded(ctx)
   event.preventDefault()
   if (ctx.request.method === 'GET' && isStale(ctx)) return
-  showBanner(ctx.hx.retarget ? fromAnswer(ctx.text) : noAnswer(ctx), ctx)
+  showBanner(ctx.hx.retarget ? fromAnswer(ctx.text) : noAnswer(ctx, ctx.response.raw), ctx)
 })
 
 function repeat(ctx) {

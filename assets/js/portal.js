@@ -5,7 +5,7 @@ const TIMEOUT = 5000 // the SDK itself waits forever
 const inPortal = () => window.parent !== window && window.name.split('|').length === 3
 const nullAfter = (ms) => new Promise((resolve) => setTimeout(resolve, ms, null))
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))
-const painted = () => Promise.race([nextFrame(), nullAfter(500)])
+export const painted = () => Promise.race([nextFrame(), nullAfter(500)])
 
 async function connect() {
   await painted()

@@ -1,24 +1,28 @@
-// Selected pages. The selection survives paging (Next, Previous); a new search, kind or view starts with none.
+// Selected pages. The selection outlives searches, filters, screens and a visit to another view, until it is used or
+// cleared; pages of another kind have one of their own, since an order is about one kind.
 import { command } from './commands.js'
 import { find, findAll } from './dom.js'
-import { ask } from './notices.js'
 import { withNumber } from './plural.js'
 
-const MAX_PAGES = 5000 // in one order
-const selected = new Map() // lid → true (published), false, or null where only the number is known
-let search = null
-let lastBox = null
+export const MAX_PAGES = 5000 // in one order
+const byKind = new Map() // kind → its selection: lid → true (published), false, or null where only the number is known
+let selected = new Map() // of the kind that is shown
 
-const boxes = () => findAll('#grid input[name=lids]:not(:disabled)')
+export const boxes = () => findAll('#grid input[name=lids]:not(:disabled)')
 
-function remember(box) {
+export function remember(box) {
   if (box.checked) selected.set(box.value, box.dataset.published === 'yes')
   else selected.delete(box.value)
 }
 
-function clear() {
-  selected.clear()
-  lastBox = null
+const clear = () => selected.clear()
+
+// The kind of pages the list shows; without a list the last one.
+function chooseKind() {
+  const kind = find('#grid')?.dataset.search?.split('|')[0]
+  if (!kind) return
+  if (!byKind.has(kind)) byKind.set(kind, new Map())
+  selected = byKind.get(kind)
 }
 
 function showHead(all) {
@@ -56,35 +60,17 @@ function adopt(grid) {
 }
 
 export function showSelection() {
+  chooseKind()
   const grid = find('#grid')
-  if (grid && grid.dataset.search !== search) {
-    clear()
-    search = grid.dataset.search
-  }
   if (grid?.dataset.select) adopt(grid)
   const all = boxes()
-  all.forEach((box) => (box.checked = selected.has(box.value)))
+  all.forEach((box) => {
+    box.checked = selected.has(box.value)
+    if (box.checked) remember(box) // it may have changed since
+  })
   showHead(all)
   showBar(all)
 }
-
-// Shift extends the last click over the rows between, as in Bitrix24's own lists.
-function extend(box) {
-  const all = boxes()
-  if (!all.includes(lastBox)) return
-  const [from, to] = [all.indexOf(lastBox), all.indexOf(box)].sort((a, b) => a - b)
-  all.slice(from, to + 1).forEach((between) => {
-    between.checked = box.checked
-    remember(between)
-  })
-}
-
-document.addEventListener('click', (event) => {
-  const box = event.target.closest?.('#grid input[name=lids]')
-  if (!box) return
-  if (event.shiftKey) extend(box)
-  lastBox = box
-})
 
 document.addEventListener('change', (event) => {
   const { target } = event
@@ -100,23 +86,22 @@ document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
   selected.forEach((_, lid) => ctx.request.body.append('lids', lid))
 })
 
-// A view that is left or reloaded loses its selection; an error answer leaves it alone.
+// What was ordered is used; an order that was refused leaves the selection alone.
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
-  if (ctx.target?.id === 'view') clear()
+  const { method, action, body } = ctx.request
+  if (method === 'POST' && action === '/runs') body.getAll('lids').forEach((lid) => selected.delete(lid))
 })
 
-command('clear-selection', () => {
+export function clearSelection() {
   clear()
   showSelection()
   find('#select-all')?.focus()
-})
+}
 
-command('select-matching', async (button) => {
-  const query = new URLSearchParams(new FormData(find('#filters')))
-  query.set('ids_only', '1')
-  const answer = await ask(`/pages?${query}`, 'application/json', button)
-  if (!answer) return
-  const { lids } = await answer.json()
-  lids.slice(0, MAX_PAGES).map(String).forEach((lid) => selected.has(lid) || selected.set(lid, null))
+command('clear-selection', clearSelection)
+
+// Pages that are chosen without being on the screen: lid → true (published), false, or null where nobody knows.
+export function choose(pages) {
+  pages.forEach(([lid, published]) => selected.has(lid) || selected.set(lid, published))
   showSelection()
-})
+}

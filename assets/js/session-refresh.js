@@ -6,7 +6,7 @@ import { send, storeToken } from './session.js'
 let refreshes = 0
 let refreshing = null // one refresh at a time: requests that fail together wait for the same one
 
-const refreshOnce = () => (refreshing ??= refresh().catch(() => false).finally(() => (refreshing = null)))
+export const refreshSession = () => (refreshing ??= refresh().catch(() => false).finally(() => (refreshing = null)))
 
 async function refresh() {
   const tokens = await freshTokens()
@@ -23,7 +23,7 @@ async function sendAndRetry(url, request) {
   const before = refreshes
   const answer = await send(url, request)
   if (answer.status !== 401) return answer
-  return refreshes !== before || (await refreshOnce()) ? send(url, request) : answer
+  return refreshes !== before || (await refreshSession()) ? send(url, request) : answer
 }
 
 // A lost answer becomes an empty 504, so that the page has one way to say that the server did not answer. A request

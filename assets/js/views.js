@@ -1,11 +1,8 @@
 // Runs after each swap: tabs, focus, and the line for screen readers.
 import htmx from 'htmx.org'
-import { loadLater } from './commands.js'
 import { close, contains, open } from './dialog.js'
 import { find, findAll } from './dom.js'
-import { schedulePoll } from './polling.js'
 import { showSelection } from './selection.js'
-import { offerPresets } from './time-presets.js'
 import { observeRows, updateVisibleArea } from './visible-area.js'
 
 let announced = ''
@@ -26,7 +23,15 @@ function markTab() {
   }
 }
 
+// The next screen of a list is read from its beginning.
+function beginAtTheTop(place) {
+  place.tabIndex = -1
+  place.focus({ preventScroll: true })
+  place.scrollIntoView({ block: 'start' })
+}
+
 function finishSwap(ctx) {
+  if (ctx.sourceElement.matches?.('.pager > button')) beginAtTheTop(find(ctx.sourceElement.getAttribute('hx-target')))
   if (ctx.target?.id === 'dialog') return open(ctx.sourceElement)
   if (ctx.target?.id !== 'view') return
   ctx.target.removeAttribute('aria-busy')
@@ -40,21 +45,12 @@ function finishSwap(ctx) {
   if (ctx.request.method === 'POST' || isFocusLost) find('#view [data-heading]')?.focus()
 }
 
-// A select of hundreds of options is searched instead; until the bundle is there it is what it was.
-async function makeSearchable() {
-  const selects = findAll('select[data-searched]')
-  if (selects.length) (await loadLater()).makeSearchable(selects)
-}
-
 export function refresh() {
-  makeSearchable()
-  offerPresets(find('#view'))
   showSelection()
   markTab()
   announce()
   updateVisibleArea()
   observeRows()
-  schedulePoll()
 }
 
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {

@@ -89,9 +89,9 @@ def _placement(answer: Answer | PortalError) -> bool | PortalError:
 def steps(has_scope: bool, tells_people: bool, made: Outcomes) -> tuple[Step, ...]:
     """The installer's lines, once who posted it is proven and stored; each permission with what it is for."""
     scope = (
-        Step("scope", N_('Permission to work with "Sites"'), "done", N_("To list, unpublish and publish pages."))
+        Step("scope", N_("Permission to work with “Sites”"), "done", N_("To list, unpublish and publish pages."))
         if has_scope
-        else Step("scope", N_('Permission to work with "Sites"'), "missing", InsufficientScope.remedy)
+        else Step("scope", N_("Permission to work with “Sites”"), "missing", InsufficientScope.remedy)
     )
     notices = (
         Step("notices", NOTICES, "done", N_("To notify people in the portal about their schedules."))

@@ -297,9 +297,7 @@ class Installs:
         if not self._removal.erase(member_id, seconds=ERASE_SECONDS):
             raise Unavailable(
                 "still_erasing",
-                detail=N_(
-                    "What was kept of the earlier installation is still being deleted. Nothing was lost or stored."
-                ),
+                detail=N_("Data of the earlier installation is still being deleted. Nothing was lost or stored."),
                 remedy=N_("Try again in a minute."),
                 retry_after=60,
             )

@@ -263,7 +263,7 @@ class Executor:
             self._queue.step(db, run.id, run.member_id, at=portal.paused_until)
             return 0
         known = db.get(MethodThrottle, (run.member_id, landing.METHODS[run.action]))
-        pages = throttle.pages_now(known, now, BATCH_PAGES)
+        pages = throttle.pages_now(known, now, BATCH_PAGES, first=run.step == 0)
         if run.problem is not None and run.problem.is_a(Unavailable):
             pages = pages and max(1, pages >> min(run.tries, MOST_HALVINGS))
         if known is not None and pages == 0:

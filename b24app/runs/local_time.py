@@ -15,9 +15,9 @@ from b24app.domain import N_
 from b24app.errors import BadForm
 
 FURTHEST_YEARS = 5
-PAST = N_("The time has already passed. Nothing was ordered.")
-TOO_FAR = N_("The time is more than five years away. Nothing was ordered.")
-SKIPPED = N_("On that day the clock is put forward and skips this time. Nothing was ordered.")
+PAST = N_("The time has already passed. Nothing was scheduled.")
+TOO_FAR = N_("The time is more than five years away. Nothing was scheduled.")
+SKIPPED = N_("On that day clocks go forward and skip this time. Nothing was scheduled.")
 GRACE = timedelta(minutes=1)  # a time less than this ago counts as now
 FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?")
 
@@ -35,7 +35,7 @@ def zone_of(name: str | None) -> tzinfo:
     zone = zones.find(zones.understood(name))
     if zone is None:
         raise BadForm(
-            detail=N_("The time zone is not known. Nothing was ordered."),
+            detail=N_("The time zone is not known. Nothing was scheduled."),
             remedy=N_("Choose a zone by its IANA name, like Europe/Riga, or give the time with an offset."),
         )
     return zone
@@ -58,7 +58,7 @@ def moment(text: str, zone: str | None, now: datetime) -> ScheduledTime:
         return _within_reach(ScheduledTime(_as_utc(said)), now)
     if zone is None:
         raise BadForm(
-            detail=N_("The app does not know which time zone is meant. Nothing was ordered."),
+            detail=N_("The app does not know which time zone is meant. Nothing was scheduled."),
             remedy=N_("Give the zone by its IANA name, like Europe/Riga, or the time with an offset."),
         )
     local = zone_of(zone)
@@ -125,6 +125,6 @@ def _furthest(now: datetime) -> datetime:
 def unreadable() -> BadForm:
     """For what is no time, an empty field among it."""
     return BadForm(
-        detail=N_("The time could not be read. Nothing was ordered."),
+        detail=N_("The time could not be read. Nothing was scheduled."),
         remedy=N_("Give it like 2027-03-01T23:59+01:00, or as local time together with a zone."),
     )

@@ -266,7 +266,7 @@ class Orders:
             halves = pair(db, run_of(db, actor, run_id).id)
             first, back = halves.first, halves.back
             if until is not None and back is None:
-                raise BadForm(detail=N_("These pages have no time to come back. Nothing was moved."))
+                raise BadForm(detail=N_("These pages have no time to come back. Nothing was rescheduled."))
             if (at and first.state is not RunState.SCHEDULED) or (
                 until and back is not None and back.state is not RunState.SCHEDULED
             ):
@@ -274,7 +274,7 @@ class Orders:
             begins = at.instant if at else first.at
             ends = until.instant if until else back and back.state is RunState.SCHEDULED and back.at
             if begins and ends and ends <= begins:
-                raise BadForm(detail=N_("The pages would come back before they go down. Nothing was moved."))
+                raise BadForm(detail=N_("The return must be later than the take-down. Nothing was rescheduled."))
             if at is not None:
                 self._set_for(db, first, at, zone)
             if until is not None and back is not None:
@@ -375,7 +375,7 @@ class Orders:
             if not old.state.is_final or (undo and is_undone(db, old)):
                 raise NotPossibleNow()
             if is_settling(old, counts_of(db, [old.id])[old.id], now):
-                raise NotPossibleNow(detail=N_("Its last pages are still under way. Nothing was changed by you."))
+                raise NotPossibleNow(detail=N_("Its last pages are still in progress. You changed nothing."))
             rows = db.scalars(
                 select(RunItem).where(RunItem.run_id == old.id, RunItem.state == which).order_by(RunItem.position)
             ).all()
@@ -405,7 +405,7 @@ class Orders:
         if is_past_its_end(old, now):
             raise NotPossibleNow(
                 detail=N_("Its pages were to be back by now. Nothing was changed."),
-                remedy=N_("Give a new order if it is still wanted."),
+                remedy=N_("Schedule it again if it is still needed."),
             )
         # The return's own wall time and zone: the two ends may have been moved in different zones.
         wall, zone = (back.at_wall, back.zone) if back is not None else (None, old.zone)

@@ -6,9 +6,10 @@ Every query goes through the actor's portal.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from b24app.clock import Clock
@@ -79,6 +80,21 @@ class RunFilter:
     limit: int = 20
 
 
+@dataclass(frozen=True)
+class OpenOrders:
+    """What is still to come on a portal. `version` changes with any order, state or set time of it."""
+
+    count: int  # orders whose time is to come or that wait for a person; a pair is one
+    moving: int
+    troubled: int  # runs that wait for a person, or would have to
+    version: str
+
+
+def digest(*parts: object) -> str:
+    """A short mark of what is shown: another mark, and it is to be shown anew."""
+    return sha256(repr(parts).encode()).hexdigest()[:12]
+
+
 class RunQueries:
     """Reads runs."""
 
@@ -127,17 +143,22 @@ class RunQueries:
 
     def sites_of_each(self, actor: Actor, run_ids: Iterable[UUID]) -> dict[UUID, frozenset[int]]:
         """As `sites_of`, for each of these runs of the actor's portal; those of the run it undoes count, too."""
+        return {run_id: sites - {UNKNOWN_SITE} for run_id, sites in self.sites_to_ask(actor, run_ids).items()}
+
+    def sites_to_ask(self, actor: Actor, run_ids: Iterable[UUID]) -> dict[UUID, frozenset[int]]:
+        """As `sites_of_each`, with UNKNOWN_SITE where that of a page which is still to be changed is not known."""
         found: dict[UUID, set[int]] = {run_id: set() for run_id in run_ids}
+        site = func.coalesce(RunItem.site_id, UNKNOWN_SITE)
         query = (
-            select(Run.id, RunItem.site_id)
+            select(Run.id, site)
             .join(RunItem, or_(RunItem.run_id == Run.id, RunItem.run_id == Run.undoes))
             .where(Run.member_id == actor.member_id, Run.id.in_(found))
+            .where(or_(RunItem.site_id.is_not(None), RunItem.state.in_(TO_COME)))
             .distinct()
         )
         with self._store.begin() as db:
-            for run_id, site in db.execute(query):
-                if site is not None:
-                    found[run_id].add(site)
+            for run_id, known in db.execute(query):
+                found[run_id].add(known)
         return {run_id: frozenset(sites) for run_id, sites in found.items()}
 
     def sites_to_steer(self, actor: Actor, run_id: UUID, *, whole: bool = False) -> tuple[Run, frozenset[int]]:
@@ -218,16 +239,29 @@ class RunQueries:
         }
 
     def scheduled_count(self, actor: Actor) -> int:
-        """How many orders of the portal have their time still before them, or wait for a person. One counts once, with
-        its return.
-        """
-        open_states, first = (RunState.SCHEDULED, RunState.WAITING), aliased(Run)
-        before = select(first.id).where(first.id == Run.undoes, first.state.in_(open_states)).correlate(Run)
-        query = (
-            select(func.count()).select_from(Run).where(Run.member_id == actor.member_id, Run.state.in_(open_states))
+        """How many orders of the portal have their time still before them, or wait for a person; a pair counts once."""
+        return self.open_orders(actor).count
+
+    def open_orders(self, actor: Actor) -> OpenOrders:
+        """What is still to come on the portal, in one look."""
+        ends_it = aliased(Run)
+        first_is_open = exists().where(ends_it.returns_run == Run.id, ends_it.state.in_(OPEN_STATES))
+        query = select(Run.id, Run.state, Run.at, Run.doubt, first_is_open).where(
+            Run.member_id == actor.member_id, Run.state.in_(OPEN_STATES)
         )
         with self._store.begin() as db:
-            return db.scalar(query.where(or_(~Run.is_return, ~before.exists()))) or 0
+            rows = db.execute(query.order_by(Run.id)).all()
+        still = (RunState.SCHEDULED, RunState.WAITING)
+        return OpenOrders(
+            count=sum(state in still and not counted for _, state, _, _, counted in rows),
+            moving=sum(state in (RunState.QUEUED, RunState.RUNNING) for _, state, _, _, _ in rows),
+            troubled=sum(state is RunState.WAITING or doubt is not None for _, state, _, doubt, _ in rows),
+            version=digest(*(f"{run_id}{state}{at}{doubt is not None}" for run_id, state, at, doubt, _ in rows)),
+        )
+
+    def among(self, actor: Actor, run_ids: Collection[UUID]) -> list[RunView]:
+        """These runs, as far as they are the portal's, without items."""
+        return self.matching(actor, Run.id.in_(run_ids), most=len(run_ids))
 
     def upcoming(self, actor: Actor, lids: Sequence[int] | None = None) -> dict[int, list[Upcoming]]:
         """For each page with runs still to come: what they will do, in order of time; of all pages, or of these."""

@@ -19,10 +19,8 @@ OPEN_ORDERS, PAGES, WINDOW = 1_000, 100_000, timedelta(hours=24)
 # What older code placed beside us has no number of its own.
 SIZE = func.coalesce(Run.pages, select(func.count()).where(RunItem.run_id == Run.id).scalar_subquery())
 LOOK_AGAIN_SECONDS = 600  # some order may have ended by then
-TOO_MANY_OPEN = N_(
-    "Your portal has 1,000 orders that are not finished, which is the most it may have. Nothing was ordered."
-)
-TOO_MANY_PAGES = N_("Your portal may order at most 100,000 pages within 24 hours. Nothing was ordered.")
+TOO_MANY_OPEN = N_("Your portal has 1,000 unfinished actions, which is the maximum. Nothing was done.")
+TOO_MANY_PAGES = N_("Your portal can change at most 100,000 pages within 24 hours. Nothing was done.")
 
 
 def check(db: Session, member_id: str, pages: int, now: datetime) -> None:

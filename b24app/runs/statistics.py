@@ -61,7 +61,7 @@ class Statistics:
         return sorted(found, key=lambda person: person.name.casefold())
 
     def weeks(self, actor: Actor, zone: tzinfo) -> list[Week]:
-        """The last weeks, the oldest first, this one last; empty when nothing happened in any of them."""
+        """The last weeks, the oldest first, this one last; empty where a comparison would be one bar, or none."""
         today = self._clock().astimezone(zone).date()
         monday = today - timedelta(days=today.weekday())
         first = monday - timedelta(weeks=WEEKS - 1)
@@ -79,7 +79,7 @@ class Statistics:
                 for number, *sizes in db.execute(query.group_by("week")):
                     sums.update({(number, which): size for which, size in enumerate(sizes)})
         weeks = [Week(start, *(sums[number, which] for which in range(3))) for number, start in enumerate(starts, 1)]
-        return weeks if any(each.total for each in weeks) else []
+        return weeks if sum(each.total > 0 for each in weeks) > 1 else []
 
     def count(self) -> int:
         """Count the items of ended runs that are not counted yet; how many runs."""

@@ -18,6 +18,7 @@ from b24app.bitrix.rest import Timing
 from b24app.store.models import MethodThrottle
 
 FIRST = 10  # pages, while nothing is known: at the documented 1.2 s a page well within a request
+BEGIN, BEGIN_SECONDS = 5, 6.0  # the first request of a run is short, so that who watches sees it move
 AIM_SECONDS, MOST_SECONDS, CUT_SECONDS = 20.0, 45.0, 60.0
 WINDOW = timedelta(minutes=10)
 COUNTED_FROM = 0.1  # seconds; shorter calls are not counted
@@ -71,11 +72,15 @@ def _spans(timings: Sequence[Timing], wall_seconds: float) -> list[float]:
     return [span if is_exact else max(span - UNSURE_SECONDS, min(span, share)) for span, is_exact in known]
 
 
-def pages_now(throttle: MethodThrottle | None, now: datetime, most: int) -> int:
-    """How many pages the next request may change; 0 when all operating time is used for now."""
+def pages_now(throttle: MethodThrottle | None, now: datetime, most: int, *, first: bool = False) -> int:
+    """How many pages the next request may change; 0 when all operating time is used for now.
+
+    first  it is the first of its run
+    """
     if throttle is None or throttle.mean is None or throttle.slowest is None:
-        return min(FIRST, most)
-    by_time = min(AIM_SECONDS / max(throttle.mean, 0.001), MOST_SECONDS / max(throttle.slowest, 0.001))
+        return min(BEGIN if first else FIRST, most)
+    aim = BEGIN_SECONDS if first else AIM_SECONDS
+    by_time = min(aim / max(throttle.mean, 0.001), MOST_SECONDS / max(throttle.slowest, 0.001))
     pages = max(1, min(int(by_time), most))
     each = throttle.operating_each or (throttle.mean if throttle.mean >= COUNTED_FROM else None)
     spent = used(throttle, now)

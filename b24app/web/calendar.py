@@ -22,7 +22,7 @@ from b24app.runs.agenda import Entry, Wanted
 from b24app.runs.local_time import ScheduledTime, moment, nearest
 from b24app.runs.orders import MOST_PAGES
 from b24app.store.models import Run
-from b24app.web import responses, serializers, translation
+from b24app.web import offers, responses, serializers, translation
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import facts
@@ -121,7 +121,7 @@ def shown(query: AgendaQuery, said: dict[str, Any] | None = None, status: int = 
     inside = _agenda(query) if query.view == AGENDA else _calendar(query)
     return responses.html(
         "scheduled/view.html", status, query=query, said=said, kept=query.as_kept(), today=_today(),
-        zone=g.actor.zone or "UTC", scheduled_count=services().runs.scheduled_count(g.actor), worker=silent_worker(),
+        zone=g.actor.zone or "UTC", open_orders=services().runs.open_orders(g.actor), worker=silent_worker(),
         **inside,
     )  # fmt: skip
 
@@ -174,7 +174,7 @@ def _calendar(query: AgendaQuery) -> dict[str, Any]:
 
 def in_words(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Entries for people: what, where, by whom, both ends on their clock, and what is needed."""
-    views = [view for entry in entries for view in (entry.views or {}).values()]
+    views = offers.of([view for entry in entries for view in (entry.views or {}).values()])
     seen = sight(views)
     rows = {row["id"]: row for row in serializers.rows_in_words(views, seen.titles, seen.sites)}
     return [_in_words(entry, rows) for entry in entries]

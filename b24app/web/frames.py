@@ -50,7 +50,7 @@ def install() -> Response:
         button=problem and button(problem),
         session_token=token_in_body(session_tokens(), opening),
         lang=g.lang,
-        theme="light",
+        theme="system",
     )
 
 
@@ -100,7 +100,7 @@ def refused_page(problem: Problem) -> Response:
 
 def shell(opening: Opening, token: str, start_url: str) -> Response:
     """The app's own page: everything in it is fetched by the page itself, with the session token."""
-    actor = services().users.actor(opening.user)
+    actor = g.actor = services().users.actor(opening.user)
     missing = [] if opening.has_scope else [InsufficientScope()]
     changes = services().installs.changes(opening.user)
     if changes.scope and opening.has_scope:
@@ -113,7 +113,7 @@ def shell(opening: Opening, token: str, start_url: str) -> Response:
         theme=actor.theme,
         actor={"name": actor.name, "user_id": actor.user_id, "admin": actor.was_admin},
         start_url=start_url,
-        scheduled=services().runs.scheduled_count(actor),
+        open_orders=services().runs.open_orders(actor),
         zone=actor.zone,
         notices=[{"problem": facts(problem), "button": button(problem)} for problem in missing],
         changes=_changes(changes) if opening.has_scope else [],

@@ -13,7 +13,7 @@ from b24app.web.current import require_session, services
 from b24app.web.problems import facts
 from b24app.web.translation import _
 
-BOUND_NOW, BOUND_BEFORE = N_("Bound now."), N_("It was bound already.")
+BOUND_NOW, BOUND_BEFORE = N_("Connected now."), N_("Nothing needed fixing.")
 
 
 blueprint = Blueprint("health", __name__)
@@ -81,7 +81,7 @@ def _done(repair: Repair) -> list[dict[str, str]]:
         lines.append({"key": "suspended", "state": "done", "words": words})
     lines.append({"key": "lists", "state": "done", "words": _(N_("Lists of pages will be read anew."))})
     if repair.resumed:
-        words = _(N_("Waiting runs that go on: %(number)s."), number=repair.resumed)
+        words = _(N_("Continued after waiting: %(number)s."), number=repair.resumed)
         lines.append({"key": "runs", "state": "done", "words": words})
     return lines
 

@@ -18,11 +18,12 @@ from b24app.pages import MOST_PAGES as MOST_LISTED
 from b24app.pages import Page
 from b24app.runs.orders import MOST_PAGES
 from b24app.runs.queries import RunFilter, Upcoming
-from b24app.web import responses, serializers
+from b24app.web import offers, progress, responses, serializers
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, read, sent_json
 from b24app.web.problems import DETAIL_BY_STATUS, facts
 from b24app.web.shapes import FoundShape, PagesShape
+from b24app.web.sight import Sight
 from b24app.web.translation import _, number
 
 KINDS = {
@@ -140,7 +141,8 @@ def one(lid: int) -> Response:
     shown = serializers.page_with_schedule(found, due)
     views, _next = services().runs.listed(g.actor, RunFilter(lid=lid, limit=10))
     return responses.html(
-        "pages/page.html", page=shown, problem=None, runs=serializers.rows(views), coming=due.get(lid, ()),
+        "pages/page.html", page=shown, problem=None, runs=progress.rows(offers.of(views), Sight()), alone=True,
+        coming=due.get(lid, ()),
         folder=_folder_of(found), editor=_editor_of(found),
     )  # fmt: skip
 

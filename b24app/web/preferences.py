@@ -1,12 +1,17 @@
-"""PUT /preferences: how one person wants to see the app. Kept on the server, because the frame keeps nothing."""
+"""PUT /preferences: how one person wants to see the app; GET: the dialog in which they choose it.
+
+Kept on the server, because the frame keeps nothing.
+"""
 
 from typing import Annotated, Literal
 
 from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from b24app import i18n, zones
 from b24app.domain import NoticeWish
 from b24app.users import Preference
+from b24app.web import responses
 from b24app.web.current import require_session, services
 from b24app.web.forms import body, read
 
@@ -18,7 +23,7 @@ class Preferences(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    theme: Literal["light", "dark"] | None = None
+    theme: Literal["light", "dark", "system"] | None = None
     zone: Zone | None = None  # IANA, or `portal`
     browser_zone: Zone | None = None
     notices: NoticeWish | None = None
@@ -26,6 +31,17 @@ class Preferences(BaseModel):
 
 blueprint = Blueprint("preferences", __name__)
 blueprint.before_request(require_session)
+
+
+@blueprint.get("/preferences")
+def shown() -> Response:
+    return responses.html(
+        "preferences.html",
+        theme=g.actor.theme,
+        zone=services().users.chosen_zone(g.actor.user),
+        zones=zones.choices(),
+        language=i18n.own_name(i18n.shown_in(g.actor.language)),
+    )
 
 
 @blueprint.put("/preferences")

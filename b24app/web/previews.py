@@ -13,7 +13,7 @@ from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.web import serializers, times
 from b24app.web.shapes import PreviewItemShape
-from b24app.web.translation import _, when
+from b24app.web.translation import _, named, when
 
 BY_THEN = {
     Action.UNPUBLISH: N_("It will already be unpublished by then."),
@@ -21,18 +21,18 @@ BY_THEN = {
 }
 STAYS = {
     Action.UNPUBLISH: N_(
-        "It would be published again: %(time)s (ordered by %(name)s). With your order it stays unpublished for good."
+        "It is set to be published again: %(time)s (by %(name)s). With this it stays unpublished for good."
     ),
     Action.PUBLISH: N_(
-        "It would be unpublished again: %(time)s (ordered by %(name)s). With your order it stays published for good."
+        "It is set to be unpublished again: %(time)s (by %(name)s). With this it stays published for good."
     ),
 }
 STAYS_UNTIL = {
     Action.UNPUBLISH: N_(
-        "It would be published again: %(time)s (ordered by %(name)s). With your order it comes back later: %(end)s."
+        "It is set to be published again: %(time)s (by %(name)s). With this it comes back later: %(end)s."
     ),
     Action.PUBLISH: N_(
-        "It would be unpublished again: %(time)s (ordered by %(name)s). With your order that happens later: %(end)s."
+        "It is set to be unpublished again: %(time)s (by %(name)s). With this that happens later: %(end)s."
     ),
 }
 
@@ -91,11 +91,11 @@ def _stays(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) ->
         return None
     last = ends[-1]
     if order.until is None:
-        return _(STAYS[order.action], time=when(last.at), name=last.by)
+        return _(STAYS[order.action], time=when(last.at), name=named(last.by))
     if order.until.instant <= last.at:
         return None
     end = when(order.until.instant, order.zone)
-    return _(STAYS_UNTIL[order.action], time=when(last.at), name=last.by, end=end)
+    return _(STAYS_UNTIL[order.action], time=when(last.at), name=named(last.by), end=end)
 
 
 def _will_be_so(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) -> bool:
@@ -124,7 +124,7 @@ def addresses(items: Sequence[Preview], pages: Mapping[int, Page]) -> dict[int, 
     """What tells those apart whose title another page of their site has, too."""
     titles = Counter((page.site_id, page.title) for page in pages.values())
     twins = [item.page for item in items if item.page and titles[item.page.site_id, item.page.title] > 1]
-    return {page.lid: page.url or _(N_("Page %(lid)s"), lid=page.lid) for page in twins}
+    return {page.lid: page.url or _(N_("No. %(lid)s"), lid=page.lid) for page in twins}
 
 
 def by_site(items: Sequence[Preview]) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from b24app.domain import N_
+from b24app.domain import N_, Actor
 from b24app.errors import (
     YOU,
     BadForm,
@@ -42,7 +42,7 @@ def facts(problem: Problem) -> ProblemShape:
         "status": problem.status,
         "detail": _(problem.detail),
         "code": problem.code,
-        "remedy": _(problem.remedy),
+        "remedy": _(_remedy(problem)),
         "who": problem.fixable_by,
         "request_id": g.get("request_id", ""),
     }
@@ -51,6 +51,13 @@ def facts(problem: Problem) -> ProblemShape:
     if problem.suggestion is not None:
         known["suggestion"] = problem.suggestion
     return known
+
+
+def _remedy(problem: Problem) -> str:
+    """What to do now. An administrator is not told to ask one."""
+    actor: Actor | None = g.get("actor")
+    is_general = problem.remedy == type(problem).remedy
+    return problem.remedy_here if actor and actor.was_admin and is_general and problem.remedy_here else problem.remedy
 
 
 def button(problem: Problem) -> dict[str, str]:

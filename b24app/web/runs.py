@@ -18,7 +18,7 @@ from b24app.runs.orders import MOST_PAGES, Change, IdempotencyKey, Order
 from b24app.runs.queries import RunFilter, RunView
 from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
-from b24app.web import calendar, previews, responses, serializers, sight, times
+from b24app.web import calendar, offers, previews, progress, responses, serializers, sight, times
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
@@ -26,7 +26,6 @@ from b24app.web.shapes import PreviewShape, RunsShape
 from b24app.web.translation import _
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
-POLL_SECONDS = 1
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 
@@ -72,8 +71,8 @@ class OrderForm(BaseModel):
         at, until = self._moment(self.at, zone, now), self._moment(self.until, zone, now)
         if until is not None and until.instant <= max(at.instant if at else now, now):
             raise BadForm(
-                detail=N_("The pages would come back before they go down. Nothing was ordered."),
-                remedy=N_("Choose an end that lies after the beginning."),
+                detail=N_("The return must be later than the take-down. Nothing was scheduled."),
+                remedy=N_("Choose a later time for the return."),
             )
         is_local = (at and at.wall_time) or (until and until.wall_time)
         kept_zone = zones.understood(zone if is_local else said)
@@ -273,15 +272,15 @@ def listed() -> Response:
     if not responses.wants_json() and query.state is not None and RunState.SCHEDULED in query.state.split(","):
         return calendar.shown(read(calendar.AgendaQuery, request.args))
     views, following = services().runs.listed(g.actor, query.filter(g.actor))
+    views = offers.of(views)
     if responses.wants_json():
         body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
         return responses.json(body)
     part = request.headers.get("HX-Target", "").endswith("history")
-    seen = sight.sight(views)
     return responses.html(
         "runs/rows.html" if part else "runs/list.html",
-        runs=serializers.rows_in_words(views, seen.titles, seen.sites), next=following and str(following),
-        scheduled_count=services().runs.scheduled_count(g.actor),
+        runs=progress.rows(views, sight.sight(views)), next=following and str(following),
+        open_orders=services().runs.open_orders(g.actor),
         filters={name: value for name, value in request.args.items() if value},
         **({} if part else _around_the_history()),
     )  # fmt: skip
@@ -307,7 +306,7 @@ def move(run_id: UUID) -> Response:
     now = services().clock()
     at, until = (None if said is None else moment(said, zone, now) for said in (form.at, form.until))
     if at is None and until is None:
-        raise BadForm(detail=N_("No time was given. Nothing was moved."))
+        raise BadForm(detail=N_("No time was given. Nothing was rescheduled."))
     is_local = any(when is not None and when.wall_time for when in (at, until))
     before = services().agenda.of(g.actor, [run_id])
     services().orders.move(g.actor, run_id, at, until, zones.understood(zone if is_local else form.zone))
@@ -361,28 +360,30 @@ def _readable(run: Run) -> frozenset[int] | None:
 
 def _answer(run_id: UUID, status: int) -> Response:
     query = read(ItemsQuery, request.args if request.method == "GET" else {})
-    run = services().runs.get(g.actor, run_id)
-    limit = query.limit or (ITEMS_OF_JSON if responses.wants_json() else ITEMS_OF_PAGE)
-    view = services().runs.view(
-        g.actor,
-        run_id,
-        _readable(run),
-        failed_only=query.items == "failed",
-        after=query.after,
-        limit=limit,
-    )
-    concerned = g.actor.user_id in (run.created_by, run.acting_as) and g.actor.user_id not in view.run.seen_by
+    view = offers.of_one(seen(run_id, query))
+    concerned = g.actor.user_id in (view.run.created_by, view.run.acting_as) and g.actor.user_id not in view.run.seen_by
     if view.run.state.is_final and concerned:
         services().runs.mark_seen(g.actor, run_id)
     if view.run.state.is_final or view.run.state is RunState.WAITING or view.run.doubt is not None:
         services().notices.seen(g.actor, run_id)
-    if responses.wants_json():
-        reply = responses.json(serializers.run(view), status)
-    else:
-        reply = _run_page(view, status, query, limit)
+    as_json = responses.wants_json()
+    reply = responses.json(serializers.run(view), status) if as_json else _run_page(view, status, query)
     if status == 201:
         reply.headers["Location"] = url_for("runs.one", run_id=run_id)
     return reply
+
+
+def seen(run_id: UUID, query: ItemsQuery) -> RunView:
+    """One run with the asked screen of those of its pages that the person may see."""
+    run = services().runs.get(g.actor, run_id)
+    failed_only = query.items == "failed"
+    return services().runs.view(
+        g.actor, run_id, _readable(run), failed_only=failed_only, after=query.after, limit=_limit(query)
+    )
+
+
+def _limit(query: ItemsQuery) -> int:
+    return query.limit or (ITEMS_OF_JSON if responses.wants_json() else ITEMS_OF_PAGE)
 
 
 def _around_the_history() -> dict[str, Any]:
@@ -393,16 +394,16 @@ def _around_the_history() -> dict[str, Any]:
     }
 
 
-def _run_page(view: RunView, status: int, query: ItemsQuery, limit: int) -> Response:
-    run, shown = view.run, serializers.run(view)
-    moving = run.state in (RunState.QUEUED, RunState.RUNNING) or view.settling
+def _run_page(view: RunView, status: int, query: ItemsQuery) -> Response:
+    run = view.run
     zone = run.zone or g.actor.zone
+    poll = progress.seconds_until_next(view)
     return responses.html(
-        "runs/run.html", status, run=shown, doubt=serializers.doubt(run), late=times.late(run),
+        "runs/run.html", status, **progress.told(view), doubt=serializers.doubt(run), late=times.late(run),
         overdue=times.overdue(run, services().clock()), there=times.there(run), zone=zone,
-        at=serializers.local(run.at, zone), poll=POLL_SECONDS if moving else None, screen=view.screen,
-        which=query.items, after=query.after, limit=limit, scheduled_count=services().runs.scheduled_count(g.actor),
-        worker=sight.silent_worker() if moving or run.state is RunState.SCHEDULED else None,
+        at=serializers.local(run.at, zone), poll=poll, version=progress.version(view), screen=view.screen,
+        which=query.items, after=query.after, limit=_limit(query), open_orders=services().runs.open_orders(g.actor),
+        worker=sight.silent_worker() if poll and run.state is not RunState.WAITING else None,
         notices=services().users.wanted_notices(g.actor.user) if query.from_notice else None,
     )  # fmt: skip
 

@@ -6,9 +6,11 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from flask import g
+
 from b24app import i18n
-from b24app.domain import N_, Action, ItemState
-from b24app.errors import AccessDenied, RecordedProblem
+from b24app.domain import N_, Action, ItemState, RunState
+from b24app.errors import AccessDenied, AppNotAllowed, ExpiredToken, Problem, RecordedProblem, UserGone
 from b24app.folding import is_blank
 from b24app.pages import Page
 from b24app.runs import outcomes, windows
@@ -17,36 +19,53 @@ from b24app.store.models import Run, RunItem
 from b24app.web import times
 from b24app.web.problems import facts
 from b24app.web.shapes import ItemShape, PageShape, ProblemShape, RunShape
-from b24app.web.translation import _, when
+from b24app.web.translation import _, named, person, when
 
 NO_RIGHT = {
     Action.UNPUBLISH: N_(
-        'You have no right to unpublish pages of "%(site)s". Ask the site\'s owner or a portal administrator for the '
-        '"Publish" right.'
+        "You have no right to unpublish pages of “%(site)s”. Ask the site's owner or a portal administrator for the "
+        "Publish right."
     ),
     Action.PUBLISH: N_(
-        'You have no right to publish pages of "%(site)s". Ask the site\'s owner or a portal administrator for the '
-        '"Publish" right.'
+        "You have no right to publish pages of “%(site)s”. Ask the site's owner or a portal administrator for the "
+        "Publish right."
     ),
 }
 DETAILS = {
-    outcomes.CHANGED_SINCE: N_("Somebody changed this page since; it was left as it is."),
-    outcomes.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Look at it in Bitrix24."),
+    outcomes.CHANGED_SINCE: N_("Someone has changed this page since; it was left as it is."),
+    outcomes.NOT_RESTORED: N_("Bitrix24 reported success, but the page did not change. Check it in Bitrix24."),
     outcomes.UNKNOWN: N_(
-        "The answer of Bitrix24 was lost and the page could not be looked at afterwards. Look at it in Bitrix24."
+        "Bitrix24's answer was lost and the page could not be checked afterwards. Check it in Bitrix24."
     ),
 }
 UNCHANGED = {
-    Action.PUBLISH: N_("It was unpublished before the first run began, so it stays unpublished."),
-    Action.UNPUBLISH: N_("It was published before the first run began, so it stays published."),
+    Action.PUBLISH: N_("It was already unpublished beforehand, so it stays unpublished."),
+    Action.UNPUBLISH: N_("It was already published beforehand, so it stays published."),
 }
 HELD = {
-    Action.PUBLISH: N_("It stays unpublished for longer, on an order of %(name)s. It comes back: %(time)s."),
-    Action.UNPUBLISH: N_("It stays published for longer, on an order of %(name)s. It will be unpublished: %(time)s."),
+    Action.PUBLISH: N_("%(name)s keeps it unpublished for longer. It comes back: %(time)s."),
+    Action.UNPUBLISH: N_("%(name)s keeps it published for longer. It will be unpublished: %(time)s."),
 }
 KEPT = {
-    Action.PUBLISH: N_("It stays unpublished: %(name)s ordered that without an end."),
-    Action.UNPUBLISH: N_("It stays published: %(name)s ordered that without an end."),
+    Action.PUBLISH: N_("It stays unpublished: %(name)s set no end."),
+    Action.UNPUBLISH: N_("It stays published: %(name)s set no end."),
+}
+OF_A_COLLEAGUE: dict[type[Problem], tuple[str, str, str]] = {
+    ExpiredToken: (
+        N_("%(name)s has to open Sundown once"),
+        N_("Bitrix24 no longer accepts the app's access on behalf of %(name)s, and it could not be renewed."),
+        N_("It continues by itself as soon as %(name)s opens Sundown. Ask them to, or take over."),
+    ),
+    UserGone: (
+        N_("%(name)s is no longer active on this portal"),
+        N_("Bitrix24 says that this user was dismissed or deactivated. Nothing is done on their behalf any more."),
+        N_("Someone who may publish on these sites can take over."),
+    ),
+    AppNotAllowed: (
+        N_("%(name)s can no longer use Sundown"),
+        N_("An administrator decides who may use Sundown, and %(name)s is not on the list."),
+        N_("Ask an administrator to add them in Market → Installed, or take over."),
+    ),
 }
 ALREADY = {Action.UNPUBLISH: N_("It was already unpublished."), Action.PUBLISH: N_("It was already published.")}
 
@@ -135,7 +154,7 @@ def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming], keeper: Run | 
         return _(DETAILS[row.code])
     if row.code in (windows.HELD, windows.KEPT) and keeper is not None:
         said = HELD if keeper.at is not None and row.code == windows.HELD else KEPT
-        return _(said[order.action], time=when(keeper.at) if keeper.at else "", name=keeper.created_name)
+        return _(said[order.action], time=when(keeper.at) if keeper.at else "", name=named(keeper.created_name))
     if row.code in (windows.HELD, windows.KEPT, windows.UNCHANGED):
         return _(UNCHANGED[order.action])
     if row.state is ItemState.SKIPPED:
@@ -150,11 +169,26 @@ def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming], keeper: Run | 
 
 def problem(order: Run) -> ProblemShape | None:
     """Why the run waits or failed, as problem members."""
-    return _facts_of(order.problem)
+    return _facts_of(order, order.problem)
 
 
-def _facts_of(recorded: RecordedProblem | None) -> ProblemShape | None:
-    return facts(recorded.problem()) if recorded else None
+def _facts_of(order: Run, recorded: RecordedProblem | None) -> ProblemShape | None:
+    """What stopped the person it acts as is told to them as theirs, and to everybody else as that person's."""
+    if recorded is None:
+        return None
+    said = facts(recorded.problem())
+    words = next((words for kind, words in OF_A_COLLEAGUE.items() if issubclass(recorded.kind, kind)), None)
+    if words is None or order.acting_as == g.actor.user_id:
+        return said
+    name = person({"name": order.acting_name, "user_id": order.acting_as})
+    title, detail, remedy = (_(text, name=name) for text in words)
+    return {**said, "title": title, "detail": detail, "remedy": remedy}
+
+
+def waits_for_asker(order: Run) -> bool:
+    """It goes on as soon as the person who looks has a fresh session: it acts as them, and theirs has ended."""
+    ended = order.problem is not None and issubclass(order.problem.kind, ExpiredToken)
+    return ended and order.state is RunState.WAITING and order.acting_as == g.actor.user_id
 
 
 def _id(value: object) -> str | None:
@@ -191,4 +225,4 @@ def rows_in_words(
 
 def doubt(order: Run) -> ProblemShape | None:
     """Why a scheduled run would have to wait if its time came now, as problem members."""
-    return _facts_of(order.doubt)
+    return _facts_of(order, order.doubt)

@@ -13,12 +13,12 @@ from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.runs.states import is_too_late
 from b24app.store.models import Run
-from b24app.web.translation import _, ahead, at_clock, offset, span, when, zone_by_name
+from b24app.web.translation import _, ahead, at_clock, named, offset, span, when, zone_by_name
 
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
 STILL_TO_COME = {
-    Action.UNPUBLISH: N_("It has its own schedule: it will be unpublished: %(time)s (ordered by %(name)s)."),
-    Action.PUBLISH: N_("It has its own schedule: it will be published again: %(time)s (ordered by %(name)s)."),
+    Action.UNPUBLISH: N_("It has its own schedule: it will be unpublished: %(time)s (by %(name)s)."),
+    Action.PUBLISH: N_("It has its own schedule: it will be published again: %(time)s (by %(name)s)."),
 }
 KEPT = {
     Action.UNPUBLISH: N_("It keeps its schedule: it will be unpublished: %(time)s."),
@@ -61,7 +61,7 @@ def there(order: Run) -> str | None:
 
 def own(coming: Sequence[Upcoming]) -> str | None:
     """What is still to happen to a page by other orders; None when there is nothing."""
-    said = [_(STILL_TO_COME[each.action], time=when(each.at), name=each.by) for each in coming]
+    said = [_(STILL_TO_COME[each.action], time=when(each.at), name=named(each.by)) for each in coming]
     return " ".join(said) or None
 
 
@@ -73,7 +73,7 @@ def kept(coming: Sequence[Upcoming]) -> str | None:
 def of_order(order: Order) -> list[Told]:
     """The times of an order in words."""
     begins, ends = (
-        (N_("Goes offline"), N_("Comes back")) if order.action is Action.UNPUBLISH else (N_("Goes online"), N_("Ends"))
+        (N_("Goes down"), N_("Comes back")) if order.action is Action.UNPUBLISH else (N_("Goes up"), N_("Ends"))
     )
     chosen = [(begins, order.at), (ends, order.until)]
     return [told(_(label), moment, order.zone) for label, moment in chosen if moment is not None]
@@ -136,7 +136,7 @@ def _twice(moment: ScheduledTime, zone: str | None) -> str | None:
     if second is None:
         return None
     return _(
-        N_("That day the clock is put back and shows this time twice; the first is meant (%(first)s, not %(second)s)."),
+        N_("Clocks go back that day, so this time occurs twice; the first is meant (%(first)s, not %(second)s)."),
         first=offset(zone, moment.instant), second=offset(zone, second),
     )  # fmt: skip
 

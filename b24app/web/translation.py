@@ -1,5 +1,6 @@
 """The language of this request, for Python and for templates."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -53,7 +54,7 @@ def at_clock(moment: datetime, zone_name: str | None = None) -> str:
     days, date, time = i18n.when(moment, lang(), shown, _now())
     here = moment.astimezone(i18n.zone(shown))
     today = N_("tonight at %(time)s") if here.hour >= EVENING else N_("today at %(time)s")
-    near = {0: today, 1: N_("tomorrow at %(time)s")}.get(days)
+    near = {-1: N_("yesterday at %(time)s"), 0: today, 1: N_("tomorrow at %(time)s")}.get(days)
     if near:
         return _(near, time=time)
     on = i18n.weekday_name(here.date(), lang()) if 1 < days < WEEK_DAYS else date
@@ -113,6 +114,31 @@ def decimal_sign() -> str:
     return i18n.decimal_sign(lang())
 
 
+def spoken(moment: datetime | str | None, zone_name: str | None = None) -> str:
+    """As `at_clock`, of a moment as answers carry it, or of none."""
+    if moment is None:
+        return "–"
+    return at_clock(datetime.fromisoformat(moment) if isinstance(moment, str) else moment, zone_name)
+
+
+def named(name: str) -> str:
+    """A name as it is told in a sentence; not everybody has one."""
+    return name.strip() or _(N_("a colleague"))
+
+
+def person(who: Mapping[str, Any]) -> str:
+    """Somebody's name, or what can be said of a person who has none."""
+    if str(who["name"]).strip():
+        return str(who["name"]).strip()
+    return _(N_("user %(number)s"), number=who["user_id"]) if who["user_id"] else _(N_("a former user"))
+
+
+def typed(value: int) -> str:
+    """A pattern for a number as people type it: with or without what parts its thousands."""
+    digits = f"{value:,}".split(",")
+    return r"\s*" + r"[\s.,'’]?".join(digits) + r"\s*"
+
+
 def span(length: timedelta) -> str:
     """How long, in the asker's language: "3 hours"."""
     return i18n.span(length, lang())
@@ -151,9 +177,16 @@ def _now() -> datetime:
 
 def register(app: Flask) -> None:
     """Give templates their words."""
-    app.jinja_env.globals.update(_=_, gettext=_, ngettext=ngettext, lang=lang, direction=lambda: i18n.direction(lang()))
+    app.jinja_env.globals.update(
+        _=_, gettext=_, ngettext=ngettext, lang=lang, shown_in=lambda: i18n.shown_in(lang()),
+        direction=lambda: i18n.direction(i18n.shown_in(lang())),
+    )  # fmt: skip
     app.jinja_env.filters.update(
         when=when,
+        spoken=spoken,
+        person=person,
+        typed=typed,
+        named=named,
         day=day,
         day_heading=day_heading,
         weekday=weekday,

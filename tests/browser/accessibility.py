@@ -75,7 +75,7 @@ class Audit:
             self._note(f"{view} at {width}", self._fit(frame, width))
             self._note(f"{view} at {width}", violations(frame))
             for theme in THEMES:
-                if theme != began:
+                if theme != began and (began, theme) != ("system", "light"):
                     frame.evaluate(SHOW_THEME, theme)
                     self._note(f"{view} at {width}, {theme}", violations(frame, CONTRAST))
             frame.evaluate(SHOW_THEME, began)

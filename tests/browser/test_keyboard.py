@@ -64,6 +64,9 @@ def test_a_schedule_is_made_and_cancelled(tab: Tab):
     assert settles(frame, "document.activeElement.id === 'run-title'")
     tab_to(frame, "#run-cancel")
     keys.press("Enter")
+    frame.wait_for_selector("#dialog[open] #sure")
+    tab_to(frame, "#sure", 4)
+    keys.press("Enter")
 
     frame.wait_for_selector("#run .badge >> text=Cancelled")
 

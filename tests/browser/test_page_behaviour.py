@@ -97,7 +97,7 @@ def test_when_the_portal_keeps_silent_the_page_works_and_the_banner_comes_in_tim
     assert ticked(frame) == "1 page selected"
 
 
-def test_a_selection_outlives_the_screens_of_a_search_and_ends_with_it(tab: Tab):
+def test_a_selection_outlives_the_screens_of_a_search_until_it_is_cleared(tab: Tab):
     frame = tab.open()
     tick(frame, 1, 2)
     press(frame, "#next")
@@ -111,7 +111,7 @@ def test_a_selection_outlives_the_screens_of_a_search_and_ends_with_it(tab: Tab)
     assert ticked(frame) == "8 pages selected"
     assert frame.evaluate("document.querySelector('#select-all').indeterminate")
 
-    frame.fill("#q", "sale")
+    press(frame, "#bulk [data-do=clear-selection]")
     assert settles(frame, "document.querySelector('#bulk').hidden")
 
 

@@ -43,7 +43,7 @@ def test_what_cannot_be_a_time_is_refused_in_words(text: str):
     with pytest.raises(BadForm) as refused:
         moment(text, None, NOW)
 
-    assert "Nothing was ordered" in refused.value.detail
+    assert "Nothing was scheduled" in refused.value.detail
 
 
 @pytest.mark.parametrize("far", [timedelta(minutes=-2), timedelta(days=6 * 366)])

@@ -694,7 +694,7 @@ def test_a_scope_that_was_withdrawn_since_is_a_counted_refusal(
 
 
 def test_health_says_who_can_grant_what_is_missing_and_is_healthy_without_it(ada: Person, services: Services):
-    heartbeat.beat(services.store, services.clock())
+    heartbeat.beat(services.store, services.clock(), "here")
     granted = ada.fragment("GET", "/health").text
     ada.portal.scope(["landing"])
 

@@ -75,9 +75,13 @@ def test_who_may_steer(
         standin.clear_faults()
     asker = person(who, app, standin, alice)
 
+    offered = asker.read(f"/runs/{run}")["can"]
+    listed = next(row["can"] for row in asker.read("/runs")["runs"] if row["id"] == run)
+
     answer = asker.post(f"/runs/{run}/{verb}", BODIES.get(verb))
 
     assert answer.status_code == status, answer.text
+    assert (verb in offered) == (verb in listed) == (status == YES)
     if status == NO:
         assert answer.json
         assert answer.json["code"] == "not_allowed"
@@ -128,6 +132,7 @@ def test_who_may_publish_somewhere_undoes_and_bitrix24_decides_page_by_page(
     run = ordered(alice)
     work()
     asker = person(who, app, standin, alice)
+    assert "undo" in asker.read(f"/runs/{run}")["can"]
 
     answer = asker.post(f"/runs/{run}/undo")
     work()
@@ -148,6 +153,7 @@ def test_who_may_publish_nowhere_in_a_run_neither_undoes_nor_retries_it(
     run = ordered(alice)
     work()
     asker = person(who, app, standin, alice)
+    assert asker.read(f"/runs/{run}")["can"] == asker.read("/runs")["runs"][0]["can"] == []
 
     answer = asker.post(f"/runs/{run}/{verb}")
     work()

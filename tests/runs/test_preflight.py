@@ -272,8 +272,8 @@ def test_the_fragment_tells_everything_in_words_and_is_empty_without_news(
     told = ada.opened().fragment("GET", "/news").text
 
     assert f"/runs/{run['id']}" in told
-    assert "Waits for somebody" in told
-    assert "no longer knows this user" in told
+    assert "Needs attention" in told
+    assert "is no longer active on this portal" in told
     assert ada.fragment("POST", "/news/seen", as_of=clock().isoformat()).text.strip() == ""
     assert ada.fragment("GET", "/news").text.strip() == ""
 

@@ -118,7 +118,7 @@ def test_a_page_published_again_by_hand_keeps_its_schedule_and_every_view_says_s
     assert "keeps its schedule" in published["items"][0]["detail"]
     assert alice.get(f"/pages/{PAGE}").json["scheduled_at"] == scheduled["at"]  # type: ignore[index]
     view = alice.fragment("GET", f"/pages/{PAGE}").text
-    assert "It will be unpublished:" in view
+    assert "Goes down" in view
     assert f"/runs/{scheduled['id']}" in view
 
 

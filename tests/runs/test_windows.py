@@ -229,7 +229,7 @@ def test_live_until_windows_overlap_the_same_way(alice: Person, ada: Person, go:
     go(hours=3)
     go(hours=6)
     assert is_up(alice), "the second window holds it"
-    assert "stays published for longer" in detail(alice, first["returns_run"])
+    assert "keeps it published for longer" in detail(alice, first["returns_run"])
     go(hours=6)
 
     assert not is_up(alice)

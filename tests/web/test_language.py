@@ -45,10 +45,21 @@ def test_a_language_without_a_catalog_is_shown_in_english_with_its_own_numbers(
 ):
     person = Person(app, standin.portals[0], "editor")
     path, form = person.frame()
-    person.post_frame(path.replace("LANG=en", "LANG=fr"), form)
+    opened = person.post_frame(path.replace("LANG=en", "LANG=fr"), form).text
     person.portal.add_pages(1200)
 
     shown = person.fragment("GET", "/pages").text
 
+    assert '<html lang="en" dir="ltr"' in opened
     assert "All sites" in shown
     assert "1\u202f2" in shown
+
+
+def test_a_script_from_right_to_left_without_a_catalog_is_english_throughout(app: Flask, standin: StandIn, ada: Person):
+    person = Person(app, standin.portals[0], "editor")
+    path, form = person.frame()
+    opened = person.post_frame(path.replace("LANG=en", "LANG=ar"), form).text
+    person.unpublish(351, at="2030-06-01T10:00:00Z")
+
+    assert '<html lang="en" dir="ltr"' in opened
+    assert "Jun 1, 2030, 10:00" in person.fragment("GET", "/runs").text.replace("\u202f", " ").replace("\xa0", " ")

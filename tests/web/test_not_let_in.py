@@ -10,8 +10,8 @@ from tests.people import TOKEN, Person
 from tests.portals.test_events import event
 
 REFUSALS = [
-    ({"may_use_app": False}, 403, "user_access_error", "This app is not open to you"),
-    ({"active": False}, 401, "authorization_error", "no longer knows this user"),
+    ({"may_use_app": False}, 403, "user_access_error", "use Sundown on this portal yet"),
+    ({"active": False}, 401, "authorization_error", "portal account is no longer active"),
 ]
 
 

@@ -61,7 +61,7 @@ def test_one_who_may_not_publish_sees_why(portal, bob):
 
     shown = opened_from(bob, LID=str(page.id), SITE_ID=str(page.site_id))
 
-    assert "You have no right to publish or unpublish pages" in shown
+    assert "View only: you need the Publish right on" in shown
     assert "Unpublish…" not in shown
 
 
@@ -73,4 +73,4 @@ def test_the_own_history_and_schedule_of_the_page_stand_below_it(portal, alice):
     shown = opened_from(alice, LID=str(page.id), SITE_ID=str(page.site_id))
 
     assert "Out of date" in shown
-    assert "It will be published again:" in shown
+    assert "Comes back" in shown

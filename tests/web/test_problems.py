@@ -144,7 +144,7 @@ def test_a_missing_scope_names_it_and_the_administrators_steps(alice: Person):
 
     told = problem_of(answer, 403, "insufficient_scope")
     assert answer.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="landing"'
-    assert "landing" in told["detail"]
+    assert "neither listed nor unpublished" in told["detail"]
     assert "Market → Installed" in told["remedy"]
 
 

@@ -63,7 +63,7 @@ def test_a_moving_run_asks_for_the_very_screen_that_is_shown(alice: Person, port
 
     shown = unescape(alice.fragment("GET", f"{made}?limit=2&after=1").text)
 
-    assert '''data-poll="1" hx-get="''' in shown
+    assert 'data-poll="2"' in shown
     assert re.search(r'''hx-vals="\{"after": 1, "items": "all", "limit": 2\}"\s+hx-trigger="poll"''', shown)
 
 

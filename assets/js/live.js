@@ -1,0 +1,132 @@
+// What changes by itself is followed while somebody looks. A run that may move is asked what moved, every two seconds
+// while it does and seldom otherwise; rows of a list, and the Scheduled tab, likewise. An answer that says nothing new
+// is a 304. Each failure doubles the pause; while the page is hidden everything rests, and once the session has ended
+// and could not be renewed it stays so until the person does something that succeeds.
+import htmx from 'htmx.org'
+import { find, findAll } from './dom.js'
+import { sendWithRefresh } from './session-refresh.js'
+import { showAgain } from './steps.js'
+
+const LONGEST_PAUSE = 60
+const LISTS_PAUSE = 15
+const MOVING_PAUSE = 2
+const marks = new Map() // path → the mark of its newest answer
+let toCome = null // the version of all that is still to come
+let ended = false // the session
+
+// The answer's body, null when nothing changed, undefined when there was no answer.
+async function ask(address) {
+  const path = address.split('?')[0]
+  const headers = { Accept: 'application/json' }
+  if (marks.get(path)?.mark && marks.get(path).address === address) headers['If-None-Match'] = marks.get(path).mark
+  const answer = await sendWithRefresh(address, { headers })
+  if (answer.status === 304) return null
+  if (answer.status === 401) ended = true
+  if (!answer.ok) return undefined
+  marks.set(path, { address, mark: answer.headers.get('ETag') })
+  return answer.json()
+}
+
+// Asks again and again: `next` tells after how many seconds, null for never.
+function repeatedly(look, next) {
+  let timer = null
+  let failures = 0
+  const plan = () => {
+    clearTimeout(timer)
+    const seconds = !ended && next()
+    if (seconds) timer = setTimeout(run, Math.min(LONGEST_PAUSE, seconds * 2 ** failures) * 1000)
+  }
+  const run = async () => {
+    if (document.hidden) return document.addEventListener('visibilitychange', run, { once: true })
+    failures = (await look()) === undefined ? failures + 1 : 0
+    plan()
+  }
+  return plan
+}
+
+const run = () => find('#run[data-live]')
+
+function rowsIn([first, last]) {
+  return findAll('#items > li').filter(({ dataset: { n } }) => Number(n) >= first && Number(n) <= last)
+}
+
+function move(row, state, detail, code) {
+  const sample = find(`[data-state=${state}]`, find('#row-states').content)
+  for (const part of ['.state', '.end']) find(part, row).replaceWith(find(part, sample).cloneNode(true))
+  row.dataset.state = state
+  const failed = state === 'failed'
+  const words = find('.sub, .why', row)
+  if (detail && failed) {
+    words.className = 'why'
+    words.textContent = `${detail} ${code ?? ''}`
+  } else if (detail) words.append(` · ${detail}`)
+}
+
+function showProgress(view, { total, done, badge, tally, say, rows, poll }) {
+  const bar = find('#run-progress')
+  if (bar) Object.assign(bar, { max: total }, done ? { value: done } : {})
+  find('#run-badge').innerHTML = badge
+  find('#run-tally').innerHTML = tally
+  view.dataset.poll = poll ?? ''
+  if (say.trim() && view.dataset.announce !== say) find('#live').textContent = say
+  view.dataset.announce = say
+  for (const [state, spans, detail, code] of rows) {
+    const changed = spans.flatMap(rowsIn).filter((row) => row.dataset.state !== state)
+    changed.forEach((row) => move(row, state, detail, code))
+  }
+}
+
+async function lookAtRun() {
+  const view = run()
+  const news = view && (await ask(view.dataset.live))
+  if (!view?.isConnected || news === null) return null
+  if (!news || news.again) htmx.trigger(view, 'poll') // as a whole; where it failed, the banner says why
+  else showProgress(view, news)
+  return news
+}
+
+const moving = () => findAll('#view [data-moves]')
+
+function replaceRow(row, html) {
+  const template = Object.assign(document.createElement('template'), { innerHTML: html })
+  const fresh = template.content.firstElementChild
+  const focused = row.contains(document.activeElement) && document.activeElement.id
+  row.replaceWith(fresh)
+  htmx.process(fresh)
+  if (focused) (document.getElementById(focused) ?? find('a', fresh)).focus()
+}
+
+// A view that lists what is to come is shown anew, unless somebody is in the middle of something there.
+function refreshList(version) {
+  const isNew = toCome !== null && version !== toCome
+  toCome = version
+  const isBusy = find('dialog[open], #view[aria-busy], #view :is(input, select):focus, #entries input:checked')
+  if (isNew && !isBusy && find('#view > [data-tab=scheduled]:not(#run)')) showAgain()
+}
+
+async function lookAtLists() {
+  const rows = moving().slice(0, 100)
+  const query = new URLSearchParams({ rows: rows.map(({ id, dataset }) => `${id.slice(4)}.${dataset.moves}`) })
+  if (rows[0]?.closest('[data-alone]')) query.set('alone', '1')
+  const news = await ask(`/runs/pulse?${query}`)
+  if (!news) return news
+  find('#scheduled-count').textContent = news.count
+  find('#scheduled-state').textContent = news.state
+  find('#tabs').dataset.moving = news.moving
+  for (const [id, html] of Object.entries(news.rows)) {
+    const row = document.getElementById(`run-${id}`)
+    if (row) replaceRow(row, html)
+  }
+  refreshList(news.version)
+  return news
+}
+
+const planRun = repeatedly(lookAtRun, () => Number(run()?.dataset.poll) || null)
+const isQuick = () => moving().length > 0 && Number(find('#tabs').dataset.moving ?? 1) > 0
+const planLists = repeatedly(lookAtLists, () => (isQuick() ? MOVING_PAUSE : LISTS_PAUSE))
+
+export function follow() {
+  ended = false
+  planRun()
+  planLists()
+}

@@ -1,0 +1,71 @@
+// Views and filters are steps of the frame's history: Back and Forward walk them without touching the portal's own. The
+// frame keeps its address, since it cannot be reloaded by any other; each step remembers what it showed. A tab, and a
+// button that leads back to a list, open the list as it was left.
+import htmx from 'htmx.org'
+import { close } from './dialog.js'
+import { find } from './dom.js'
+
+const SHOWING = ['view', 'grid', 'history', 'run']
+const LISTS = ['/pages', '/runs']
+const left = new Map() // tab → the address its list was last shown with
+let typing = false // the newest step came from typing: the next letter belongs to it
+
+const shown = () => history.state?.shown
+const pathOf = (address) => address.split('?')[0]
+
+// What an answer shows can be asked for again by this address; the answer to an order tells its own.
+function addressOf({ request, response }) {
+  if (request.method !== 'GET') return response.headers.get('Location') ?? /^\/runs\/[\w-]+/.exec(request.action)?.[0]
+  const { pathname, searchParams } = new URL(request.action, location.href)
+  searchParams.delete('fresh')
+  for (const [name, value] of [...searchParams]) if (!value) searchParams.delete(name)
+  return [pathname, searchParams].filter(String).join('?')
+}
+
+function remember(address) {
+  const tab = find('#view > [data-tab]')?.dataset.tab
+  if (tab && LISTS.includes(pathOf(address))) left.set(tab, address)
+}
+
+document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
+  if (!SHOWING.includes(ctx.target?.id) || ctx.sourceEvent?.type === 'poll') return
+  const address = addressOf(ctx)
+  if (!address) return
+  remember(address)
+  const goesOn = typing && ctx.sourceEvent?.type === 'input'
+  typing = ctx.sourceEvent?.type === 'input'
+  if (!shown() || goesOn || ctx.sourceEvent?.detail?.step || address === shown()) {
+    history.replaceState({ shown: address }, '')
+  } else history.pushState({ shown: address }, '')
+})
+
+// Shows an address in the view, as a step that is already there.
+export function show(address) {
+  find('#view').setAttribute('hx-get', address)
+  htmx.trigger('#view', 'repeat', { step: true })
+}
+
+export const showAgain = () => show(shown() ?? find('#view').getAttribute('hx-get'))
+
+addEventListener('popstate', ({ state }) => {
+  if (!state?.shown) return
+  close()
+  show(state.shown)
+})
+
+function asLeft(element) {
+  const { place, for: tab } = element.dataset
+  return left.get(place ?? (element.closest('#tabs') && tab))
+}
+
+const kindOf = (fields) => fields.get('kind') || 'PAGE'
+
+document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
+  const address = asLeft(ctx.sourceElement)
+  if (!address) return
+  const fields = new URL(address, location.href).searchParams
+  if (ctx.sourceElement.dataset.place && kindOf(fields) !== kindOf(ctx.request.body)) return
+  if (new URL(ctx.request.action, location.href).searchParams.has('fresh')) fields.set('fresh', '1')
+  ctx.request.body.delete('kind')
+  ctx.request.action = `${pathOf(address)}?${fields}`
+})
