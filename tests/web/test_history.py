@@ -91,11 +91,16 @@ def test_a_filter_that_cannot_be_read_is_refused_in_words(alice, query):
     assert answer.json["code"] == "invalid"
 
 
-def test_the_page_shows_filters_people_and_the_chart(portal, alice):
-    alice.unpublish(*lids(portal, 1))
+def test_the_page_shows_filters_people_and_a_chart_of_more_than_one_bar(portal, alice, clock):
+    first, second = lids(portal, 2)
+    alice.unpublish(first)
+    of_one_week = alice.fragment("GET", "/runs").text
+    clock.tick(days=7)
+    alice.opened().unpublish(second)
 
     shown = alice.fragment("GET", "/runs").text
 
+    assert of_one_week.count('<svg class="bar"') == 0
     assert shown.count('<svg class="bar"') == WEEKS
     assert f'<option value="{alice.user_id}">' in shown
     assert "1 unpublished, 0 published, 0 failed" in shown

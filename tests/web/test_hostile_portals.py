@@ -198,7 +198,7 @@ def test_people_from_outside_the_company_reach_the_groups_they_are_in(alice: Per
 
     assert refused.status_code == 403
     assert shown.status_code == 200
-    assert "use Sundown on this portal yet" in shown.text
+    assert "have access to these sites" in shown.text
     assert 'value="GROUP"' in shown.text
     assert groups["total"] > 0
     assert one.status_code == 200

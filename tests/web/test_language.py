@@ -27,7 +27,7 @@ def test_pages_times_and_numbers_are_told_in_german(gerda: Person):
     assert "1.2" in pages
     assert "Veröffentlicht" in pages
     assert "Heute, " in history
-    assert "1 von 1 erledigt" in history
+    assert '<span class="badge ok">Erledigt</span>' in history
 
 
 def test_a_refusal_is_told_in_german(gerda: Person, standin: StandIn):
@@ -62,4 +62,4 @@ def test_a_script_from_right_to_left_without_a_catalog_is_english_throughout(app
     person.unpublish(351, at="2030-06-01T10:00:00Z")
 
     assert '<html lang="en" dir="ltr"' in opened
-    assert "Jun 1, 2030, 10:00" in person.fragment("GET", "/runs").text.replace("\u202f", " ").replace("\xa0", " ")
+    assert "Jun 1, 2030" in person.fragment("GET", "/runs").text
