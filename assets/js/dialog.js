@@ -1,7 +1,7 @@
 // The one native modal dialog. It opens when a fragment is swapped into it, closes once the order in it was accepted,
 // and returns the focus to the button that opened it.
 import { command } from './commands.js'
-import { find, findAll } from './dom.js'
+import { find } from './dom.js'
 
 const dialog = find('#dialog')
 let opener = null // it was disabled during its request, so the browser does not know where the focus came from
@@ -21,17 +21,3 @@ dialog?.addEventListener('close', () => {
 })
 
 command('close-dialog', close)
-
-// The refusal does not name the field: it is the one whose time is nearest to the suggested one.
-function refusedField(suggestion) {
-  const distance = (field) => Math.abs(new Date(field.value) - new Date(suggestion))
-  const filled = findAll('[name=at], [name=until]').filter((field) => field.value)
-  return filled.sort((a, b) => distance(a) - distance(b))[0]
-}
-
-command('use-suggestion', (button) => {
-  const field = refusedField(button.dataset.value)
-  if (field) field.value = button.dataset.value
-  button.closest('.banner').remove()
-  field?.focus()
-})

@@ -40,6 +40,7 @@ def shown() -> Response:
         theme=g.actor.theme,
         zone=services().users.chosen_zone(g.actor.user),
         zones=zones.choices(),
+        notices=services().users.wanted_notices(g.actor.user),
         language=i18n.own_name(i18n.shown_in(g.actor.language)),
     )
 

@@ -45,13 +45,15 @@ def version(view: RunView) -> str:
     run = view.run
     why = [(each.key, each.code) if each else None for each in (run.problem, run.doubt)]
     state = RunState.RUNNING if run.state in MOVING else run.state
-    return digest(state, run.at, run.until, run.name, run.reason, run.acting_as, run.zone, *why, view.settling, view.total)
+    said = (state, run.at, run.until, run.name, run.reason, run.acting_as, run.zone)
+    return digest(*said, *why, view.settling, view.total)
 
 
 def row_version(view: RunView) -> str:
     """Changes with whatever a list says of the run."""
     run = view.run
-    return digest(run.state, run.at, run.name, run.reason, run.doubt is None, sorted(view.counts.items()), view.settling)
+    said = (run.state, run.at, run.name, run.reason, run.doubt is None)
+    return digest(*said, sorted(view.counts.items()), view.settling)
 
 
 def rows(views: Sequence[RunView], seen: Sight) -> list[dict[str, Any]]:
