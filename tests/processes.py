@@ -106,13 +106,14 @@ class Web(Process):
 
     def __enter__(self) -> Self:
         try:
-            wait_until(self._answers, START_SECONDS)
+            wait_until(self.answers, START_SECONDS)
         except AssertionError:
             self.__exit__(None, None, None)
             raise AssertionError(self.said()) from None
         return self
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it says that it lives."""
         assert self.poll() is None, self.said()
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
