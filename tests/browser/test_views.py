@@ -62,7 +62,7 @@ def test_every_view_of_what_happened_is_accessible_and_fits_in_german_too(tab: T
     press(frame, "#tabs [data-for=scheduled]")
     frame.wait_for_selector(".entry .title")
     audit.check(frame, "scheduled")
-    press(frame, ".entry .title")
+    press(frame, ".entry:has([id^=reschedule-]) .title")
     frame.wait_for_selector("#move-at")
     audit.check(frame, "another time")
     press(frame, "#tabs [data-for=health]")
