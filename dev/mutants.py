@@ -390,6 +390,16 @@ DEFENCES = (
         (f"{RACES}::test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_sees_an_error",),
     ),
     Defence(
+        "a renewed pair is kept until it is written", "b24app/tokens/user_tokens.py",
+        "self._late.keep(user, spent, verdict)\n", "\n",
+        (f"{RENEWAL}::test_a_renewed_pair_that_cannot_be_written_is_kept_until_it_can",),
+    ),
+    Defence(
+        "unproven events of one network leave room for another's", "b24app/portals/inbox.py",
+        "here = number(network == _mark(received))", "here = number(network.is_not(None))",
+        (f"{READY}::test_those_of_one_network_that_nobody_can_vouch_for_hold_back_no_genuine_one",),
+    ),
+    Defence(
         "a ciphertext opens in its own row only", "b24app/store/vault.py",
         'return "\\0".join((self.table, self.row, self.column)).encode()', 'return b""',
         (

@@ -171,7 +171,13 @@ class Installs:
                 return work()
             except (Overtaken, NoResultFound):  # a row was there a moment ago, and went with a removal
                 log.info("open_overtaken")
-        raise Unavailable("portal_changed")
+        raise Unavailable(
+            "portal_changed",
+            detail=N_(
+                "The app was removed from this portal or installed anew while you opened it. Nothing was stored."
+            ),
+            remedy=N_("Try again in a minute."),
+        )
 
     def _open(self, post: FramePost, lang: str, address: str, *, installing: bool) -> Opening:
         grant = Grant(post.auth_id, post.refresh_token, post.application_token, lang)
