@@ -21,6 +21,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import select, text
 
+from b24app import i18n
 from b24app.domain import Action, Actor, Kind, RunState
 from b24app.factory import create_app
 from b24app.operations.housekeeping import Housekeeping
@@ -30,7 +31,6 @@ from b24app.runs import quotas
 from b24app.runs.queries import RunFilter
 from b24app.services import Services, build
 from b24app.store.models import Run
-from b24app.zones import find
 from b24sandbox import StandIn
 from bench._stage import database, surroundings
 from tests import databases
@@ -90,7 +90,7 @@ def asked() -> dict[str, Callable[[Stage], object]]:
         "waiting runs given up, hourly": lambda s: s.services.schedule.give_up(),
         "ended runs to be counted, hourly": lambda s: s.services.statistics.count(),
         "what goes by age, hourly": lambda s: retention(s).due(),
-        "/metrics": lambda s: exposed(s.services.store),
+        "/metrics": lambda s: exposed(s.services.store, s.services.clock()),
         "quotas of an order": lambda s: s.in_transaction(
             lambda db: quotas.check(db, s.actor.member_id, 1, s.services.clock())
         ),
@@ -98,7 +98,7 @@ def asked() -> dict[str, Callable[[Stage], object]]:
         "the same order again": lambda s: s.services.runs.same(
             s.actor, Action.UNPUBLISH, Kind.PAGE, actor["lids"], None, None
         ),
-        "history at a glance: weeks": lambda s: s.services.statistics.weeks(s.actor, find("Europe/Berlin")),
+        "history at a glance: weeks": lambda s: s.services.statistics.weeks(s.actor, i18n.zone("Europe/Berlin")),
         "history at a glance: people": lambda s: s.services.statistics.people(s.actor),
         "runs of a page": lambda s: s.services.runs.listed(s.actor, RunFilter(lid=7)),
         "runs that failed": lambda s: s.services.runs.listed(s.actor, RunFilter(states=(RunState.FAILED,))),
