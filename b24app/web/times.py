@@ -90,7 +90,7 @@ ENDS_FIRST = {
 }
 LINES = {
     (Action.UNPUBLISH, True, True): N_("Down %(at)s, back %(until)s, %(zone)s."),
-    (Action.UNPUBLISH, True, False): N_("Down %(at)s, %(zone)s. It stays down until somebody publishes it again."),
+    (Action.UNPUBLISH, True, False): N_("Down %(at)s, %(zone)s, until someone publishes again."),
     (Action.UNPUBLISH, False, True): N_("Down now, back %(until)s, %(zone)s."),
     (Action.PUBLISH, True, True): N_("Online %(at)s, down again %(until)s, %(zone)s."),
     (Action.PUBLISH, True, False): N_("Online %(at)s, %(zone)s. It stays online."),

@@ -53,7 +53,8 @@ def at_clock(moment: datetime, zone_name: str | None = None) -> str:
     shown = zone_name or zone()
     days, date, time = i18n.when(moment, lang(), shown, _now())
     here = moment.astimezone(i18n.zone(shown))
-    today = N_("tonight at %(time)s") if here.hour >= EVENING else N_("today at %(time)s")
+    is_tonight = here.hour >= EVENING and moment > _now()
+    today = N_("tonight at %(time)s") if is_tonight else N_("today at %(time)s")
     near = {-1: N_("yesterday at %(time)s"), 0: today, 1: N_("tomorrow at %(time)s")}.get(days)
     if near:
         return _(near, time=time)
@@ -97,6 +98,11 @@ def month(value: date) -> str:
 def days(first: date, last: date) -> str:
     """From one day to another."""
     return i18n.days(first, last, lang())
+
+
+def o_clock(hour: int, minute: int = 0) -> str:
+    """A time of day."""
+    return i18n.clock(_now().replace(hour=hour, minute=minute), lang())
 
 
 def clock(moment: datetime) -> str:
@@ -178,7 +184,7 @@ def _now() -> datetime:
 def register(app: Flask) -> None:
     """Give templates their words."""
     app.jinja_env.globals.update(
-        _=_, gettext=_, ngettext=ngettext, lang=lang, shown_in=lambda: i18n.shown_in(lang()),
+        _=_, gettext=_, ngettext=ngettext, lang=lang, o_clock=o_clock, shown_in=lambda: i18n.shown_in(lang()),
         direction=lambda: i18n.direction(i18n.shown_in(lang())),
     )  # fmt: skip
     app.jinja_env.filters.update(
