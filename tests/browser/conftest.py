@@ -70,7 +70,8 @@ def chromium_fixture() -> Iterator[Browser]:
 
 @pytest.fixture(name="context")
 def context_fixture(chromium: Browser) -> Iterator[BrowserContext]:
-    made = chromium.new_context(viewport={"width": 1280, "height": 720})
+    # Nothing moves, as for people who ask for that: drawing each frame of each motion costs more than the tests.
+    made = chromium.new_context(viewport={"width": 1280, "height": 720}, reduced_motion="reduce")
     made.set_default_timeout(10_000)
     yield made
     made.close()
