@@ -26,7 +26,7 @@ TURN = 1_398_096_974  # the number of our advisory lock: any, so long as it stay
 # Others wait no longer behind a migration that waits. And less than PostgreSQL takes to look for deadlocks (1 s): where
 # a migration and somebody's transaction wait for each other, the migration is the one to let go.
 LOCK_MILLISECONDS = 500
-GIVE_UP_SECONDS, PAUSE_SECONDS = 600, 1.0
+GIVE_UP_SECONDS, PAUSE_SECONDS, TURN_SECONDS = 600, 1.0, 0.2
 BUSY = ("55P03", "40P01")  # no lock in time, deadlock: the migration was rolled back
 
 
@@ -56,11 +56,15 @@ def migrate() -> None:
 
 
 def _take_turn(connection: Connection) -> None:
-    """One at a time; the lock goes with the connection."""
+    """One at a time; the lock goes with the connection. Who waits is in no transaction meanwhile: an index that is
+    built without holding a table waits for the end of all that are open.
+    """
     connection.execute(text("set idle_in_transaction_session_timeout = 0"))  # a migration may think
-    connection.execute(text("set lock_timeout = 0"))
-    connection.execute(text("select pg_advisory_lock(:turn)"), {"turn": TURN})
     connection.execute(text(f"set lock_timeout = {LOCK_MILLISECONDS}"))
+    connection.commit()
+    while not connection.scalar(text("select pg_try_advisory_lock(:turn)"), {"turn": TURN}):
+        connection.commit()
+        time.sleep(TURN_SECONDS)
     connection.commit()
 
 

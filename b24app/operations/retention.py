@@ -144,7 +144,7 @@ def months_before(moment: datetime, months: int) -> datetime:
 
 def _free(query: Select[*tuple[Any, ...]], table: type[Base], most: int) -> Select[Any]:
     """Some of those rows that nobody holds, held from here on."""
-    return query.limit(most).with_for_update(of=table, skip_locked=True)
+    return query.limit(most).with_for_update(of=table, skip_locked=True, key_share=True)
 
 
 def _until_none(step: Callable[[], int], until: float) -> int:

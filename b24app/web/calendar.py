@@ -119,9 +119,11 @@ blueprint.before_request(require_session)
 def shown(query: AgendaQuery, said: dict[str, Any] | None = None, status: int = 200) -> Response:
     """The view. `said` is what has just been done, in words."""
     inside = _agenda(query) if query.view == AGENDA else _calendar(query)
+    to_come = services().runs.open_orders(g.actor)
     return responses.html(
         "scheduled/view.html", status, query=query, said=said, kept=query.as_kept(), today=_today(),
-        zone=g.actor.zone or "UTC", open_orders=services().runs.open_orders(g.actor), worker=silent_worker(),
+        zone=g.actor.zone or "UTC", open_orders=to_come,
+        worker=silent_worker() if to_come.count or to_come.moving else None,
         **inside,
     )  # fmt: skip
 

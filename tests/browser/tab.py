@@ -28,7 +28,7 @@ class WatchedPage:
         page.set_default_timeout(PATIENCE_SECONDS * 1000)
         page.add_init_script(REPORT_VIOLATIONS)
         page.on("console", self._note)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.complaints.append(str(error.stack)))
         page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
 
     def _note(self, message: ConsoleMessage) -> None:

@@ -212,7 +212,7 @@ def test_only_notices_may_know_the_system_user() -> None:
             if source == "b24app.tokens.system_user" or "SystemToken" in names:
                 knowing.add(module)
 
-    own = {"b24app.tokens.system_user", "b24app.portals.removal", "b24app.request_log"}
+    own = {"b24app.tokens.system_user", "b24app.portals.removal", "b24app.operations.retention"}
     assert knowing <= MAY_KNOW | own
 
 

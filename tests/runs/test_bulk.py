@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from b24app.domain import ItemState
-from b24app.runs.throttle import FIRST
+from b24app.runs.throttle import BEGIN, FIRST
 from b24app.services import Services
 from b24app.store.models import RunItem
 from b24sandbox import StandIn
@@ -187,8 +187,8 @@ def test_stop_lets_at_most_the_batch_in_flight_land(
 
     assert stopped.status_code == 200
     counts = seen(alice, run)["counts"]
-    assert (counts["succeeded"], counts["cancelled"], counts["running"]) == (FIRST, 30 - FIRST, 0)
-    assert sum(not alice.portal.page(lid).active for lid in lids) == FIRST
+    assert (counts["succeeded"], counts["cancelled"], counts["running"]) == (BEGIN, 30 - BEGIN, 0)
+    assert sum(not alice.portal.page(lid).active for lid in lids) == BEGIN
 
 
 def test_undo_of_many_brings_back_what_the_run_changed_and_nobody_touched_since(

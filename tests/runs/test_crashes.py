@@ -16,7 +16,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from b24app.runs.throttle import FIRST
+from b24app.runs.throttle import BEGIN, FIRST
 from b24app.services import Services
 from b24app.store.models import Run
 from b24sandbox import StandIn
@@ -168,7 +168,7 @@ def test_a_worker_killed_between_our_commit_and_the_engines_leaves_the_portal_fr
     run = run_id_of(alice.unpublish(*lids))
     with quick(environment, DIES_AFTER_OUR_COMMIT) as dying:
         assert dying.wait(PATIENCE_SECONDS) == -signal.SIGKILL
-    assert down(alice, lids) == FIRST
+    assert down(alice, lids) == BEGIN
 
     with quick(environment):
         ended(services, run)
@@ -188,7 +188,7 @@ def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_deploy_goes_on(
         old.send(signal.SIGTERM)
         assert old.wait(PATIENCE_SECONDS) == 0
     left = counts(alice, run)
-    assert (left["succeeded"], left["pending"], left["running"]) == (FIRST, PAGES - FIRST, 0)
+    assert (left["succeeded"], left["pending"], left["running"]) == (BEGIN, PAGES - BEGIN, 0)
     standin.clear_faults()
 
     with Worker(environment):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from b24app.runs.throttle import BEGIN
 from b24app.services import Services
 from b24app.store.models import MethodThrottle, Portal, Run
 from b24sandbox import StandIn
@@ -231,7 +232,7 @@ def test_what_a_stopped_runs_lost_batch_did_is_looked_at(
     run = ordered(alice, many)
     at_work = Thread(target=work, args=[services])
     at_work.start()
-    wait_until(lambda: seen(alice, run)["counts"]["running"] == 10)
+    wait_until(lambda: seen(alice, run)["counts"]["running"] == BEGIN)
     alice.post(f"/runs/{run}/cancel")
     at_work.join(30)
 
@@ -241,7 +242,7 @@ def test_what_a_stopped_runs_lost_batch_did_is_looked_at(
 
     ended = seen(alice, run)
     assert ended["state"] == "cancelled"
-    assert (ended["counts"]["succeeded"], ended["counts"]["cancelled"], ended["counts"]["running"]) == (10, 50, 0)
+    assert (ended["counts"]["succeeded"], ended["counts"]["cancelled"], ended["counts"]["running"]) == (BEGIN, 60 - BEGIN, 0)
 
 
 def test_two_runs_of_a_portal_take_turns(alice: Person, services: Services, standin: StandIn, many: list[int]):

@@ -72,7 +72,7 @@ def test_of_a_run_on_very_many_sites_each_look_learns_more(alice: Person, bob: P
 
     hidden = [bob.read(f"/runs/{run}")["hidden"] for _ in range(3)]
 
-    assert hidden == [60, 10, 0]
+    assert hidden == [60, 0, 0]  # what may be done with the run takes a question of its own, which tells of more sites
 
 
 def test_who_may_steer_on_very_many_sites_is_known_in_the_end(alice: Person, bob: Person, services: Services):

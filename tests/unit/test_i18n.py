@@ -1,6 +1,7 @@
 """Dates, times and numbers as people write them."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -55,5 +56,13 @@ def test_languages_that_somebody_made_up_take_no_memory():
     assert i18n.locale.cache_info().currsize <= i18n.MOST_LANGUAGES
 
 
-def test_scripts_that_run_from_right_to_left_are_known():
-    assert (i18n.direction("ar"), i18n.direction("de"), i18n.direction("zz")) == ("rtl", "ltr", "ltr")
+def test_a_script_from_right_to_left_is_shown_where_there_are_words_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert (i18n.direction("ar"), i18n.direction("de"), i18n.direction("zz")) == ("ltr", "ltr", "ltr")
+
+    (tmp_path / "ar").mkdir()
+    monkeypatch.setattr(i18n, "CATALOGS", tmp_path)
+    i18n.locale.cache_clear()
+    assert i18n.direction("ar") == "rtl"
+    i18n.locale.cache_clear()

@@ -301,7 +301,7 @@ def test_what_is_not_there(alice: Person, path: str, status: int, code: str):
 
 
 def test_a_verb_that_a_route_does_not_know(alice: Person):
-    answer = alice.client.delete("/pages", headers=alice.headers())
+    answer = alice.client.delete("/news", headers=alice.headers())
 
     problem_of(answer, 405, "invalid")
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
