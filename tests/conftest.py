@@ -10,18 +10,19 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
 
 from b24app import config as settings
 from b24app.factory import create_app
+from b24app.portals.installs import Opening
 from b24app.services import Services, build
 from b24app.services import database_url as database_url_of
 from b24app.store import embedded
 from b24app.store.db import Store
-from b24app.web.current import provide
+from b24app.web.current import provide, session_tokens
 from b24sandbox import StandIn
 from tests import databases
 from tests.clocks import TurnableClock
@@ -217,6 +218,10 @@ def people(request: pytest.FixtureRequest, app: Flask, standin: StandIn) -> dict
 
     if is_on_plain_ground(request):
         request.getfixturevalue("kept_people").bring(made, standin, come)
+        with app.app_context():
+            for person in filter(lambda each: each.token, made.values()):  # an hour from now, not from when it was kept
+                claims = session_tokens().read(person.token)
+                person.token = session_tokens().opened(cast(Opening, claims))  # they name the same
     else:
         come()
     return made

@@ -242,7 +242,11 @@ def test_what_a_stopped_runs_lost_batch_did_is_looked_at(
 
     ended = seen(alice, run)
     assert ended["state"] == "cancelled"
-    assert (ended["counts"]["succeeded"], ended["counts"]["cancelled"], ended["counts"]["running"]) == (BEGIN, 60 - BEGIN, 0)
+    assert (ended["counts"]["succeeded"], ended["counts"]["cancelled"], ended["counts"]["running"]) == (
+        BEGIN,
+        60 - BEGIN,
+        0,
+    )
 
 
 def test_two_runs_of_a_portal_take_turns(alice: Person, services: Services, standin: StandIn, many: list[int]):
