@@ -55,6 +55,9 @@ UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all t
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds
 RETRY_SECONDS, UPDATING_SECONDS = 5, 30
 YEAR = 365 * 24 * 3600
+# An opening asks for a dozen built files; nobody saves one, or asks whether it has changed.
+NEEDLESS = ("Content-Disposition", "ETag", "Last-Modified", "Accept-Ranges")
+FILE_POLICY = "default-src 'none'; frame-ancestors 'none'"  # a script or picture that somebody opens by itself
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestor}"
@@ -143,13 +146,16 @@ def _begin_request() -> None:
 
 def _finish_headers(answer: Response) -> Response:
     """Headers every answer carries: nobody frames it but the proven portal, nothing is kept, nothing leaks."""
+    is_file = request.endpoint == "static" and answer.status_code < 400
     ancestor = g.get("frame_ancestor", "'none'")
-    answer.headers["Content-Security-Policy"] = CONTENT_POLICY.format(ancestor=ancestor)
+    answer.headers["Content-Security-Policy"] = FILE_POLICY if is_file else CONTENT_POLICY.format(ancestor=ancestor)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers["X-Request-Id"] = g.get("request_id", "")
-    if request.endpoint == "static" and answer.status_code < 400:
+    if is_file:
         answer.headers["Cache-Control"] = _kept_as_long_as(request.path)
+        for needless in NEEDLESS if BUILT.search(request.path) else ():
+            answer.headers.pop(needless, None)
     else:
         answer.headers.setdefault("Cache-Control", "no-store")
     if request.endpoint not in UNLOGGED:

@@ -71,8 +71,8 @@ def test_what_changes_by_itself_is_followed(
     run = run_id_of(alice.unpublish(351, at="2030-06-01T10:00:00Z"))
     frame = tab.open()
     press(frame, "#tabs [data-for=scheduled]")
-    frame.wait_for_selector(f"#run-{run} .title")
-    press(frame, f"#run-{run} .title")
+    frame.wait_for_selector(f"#entry-{run} .title")
+    press(frame, f"#entry-{run} .title")
     frame.wait_for_selector("#run[data-poll] #run-cancel")
 
     alice.post(f"/runs/{run}/cancel")

@@ -27,6 +27,12 @@ def ada(ada: Person) -> Person:
     return ada.opened()
 
 
+@pytest.fixture
+def alice(ada: Person, alice: Person) -> Person:
+    """Has opened the app since the portal granted it."""
+    return alice.opened()
+
+
 def told(services: Services, turn: Turn, person: Person) -> None:
     """The worker goes on, and people are told what they did not watch."""
     pump(services)

@@ -8,7 +8,7 @@ from tests.browser.tab import Tab
 
 pytestmark = pytest.mark.browser
 
-COLD_BYTES, WARM_BYTES = 110_000, 12_000
+COLD_BYTES, WARM_BYTES = 110 * 1024, 12 * 1024
 
 
 def test_the_first_opening_is_small_and_the_next_ones_are_smaller(tab: Tab, sent: list[int]):
