@@ -299,7 +299,7 @@ class Orders:
         with self._store.begin() as db:
             self._hold_open(db, actor)
             halves = pair(db, run_of(db, actor, run_id).id)
-            first, back = halves.first, halves.back
+            first = halves.first
             if halves.run.state is not RunState.SCHEDULED:
                 raise NotPossibleNow()
             if wanted.is_about_pages:
@@ -308,8 +308,9 @@ class Orders:
                         detail=N_("Its pages are already unpublished or published. Nothing was changed.")
                     )
                 new = self._added(db, actor, first, wanted, known)
-                for run in filter(None, (first, back)):
+                for run in halves.open:  # a return that was cancelled alone stays as it ended
                     _change_items(db, run, wanted.remove, new)
+                    run.checked_at = None  # whether it would go is asked anew
             for run in halves.open:
                 run.name = run.name if wanted.name is None else wanted.name or None
                 run.reason = run.reason if wanted.reason is None else wanted.reason or None
@@ -335,7 +336,8 @@ class Orders:
         if actor.user_id != first.acting_as and not all(lid in pages and pages[lid].may(first.action) for lid in new):
             raise NotAllowed()
         read_at = known.read_at if known else self._clock()
-        return [_item(0, lid, pages.get(lid), read_at) for lid in new if lid not in wanted.remove]
+        items = [_item(0, lid, pages.get(lid), read_at) for lid in new if lid not in wanted.remove]
+        return items if actor.user_id == first.created_by else _unnamed(db, first, items)
 
     def _set_for(self, db: Session, run: Run, when: ScheduledTime, zone: str | None) -> None:
         run.at, run.at_wall, run.zone = when.instant, when.wall_time, zone or run.zone
@@ -461,6 +463,18 @@ def _change_items(db: Session, run: Run, remove: Collection[int], new: Sequence[
     db.add_all(_of(run, rows))
     db.flush()
     run.pages = db.scalar(select(func.count()).where(RunItem.run_id == run.id))
+
+
+def _unnamed(db: Session, run: Run, items: Sequence[RunItem]) -> Sequence[RunItem]:
+    """Pages that a colleague adds. Who ordered the run sees all of it, so titles are written only of sites from which
+    they chose pages themselves; of others the run learns them by their own token.
+    """
+    named = select(RunItem.site_id).where(RunItem.run_id == run.id, RunItem.site_id.is_not(None), RunItem.title != "")
+    sites = set(db.scalars(named.distinct()))
+    for item in items:
+        if item.site_id not in sites:
+            item.title, item.site, item.url = "", "", None
+    return items
 
 
 def _of(run: Run, items: list[RunItem]) -> list[RunItem]:

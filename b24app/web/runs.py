@@ -140,7 +140,7 @@ class ItemsQuery(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     items: Annotated[str, StringConstraints(pattern="^(all|failed)$")] = "all"
-    after: Number = Field(-1, ge=-1, le=10_000)  # an item's position
+    after: Number = Field(-1, ge=-1, le=2**31 - 1)  # an item's position
     limit: Number | None = Field(None, ge=1, le=1000)
     from_notice: bool = False  # a notice in the portal led here
 

@@ -108,3 +108,48 @@ def test_nobody_lets_others_rights_take_down_what_they_may_not(
 
     assert (foreign.status_code, unknown.status_code, own.status_code) == (403, 403, 200)
     assert lids(alice.read(f"/runs/{pair['id']}")) == [PAGE, OTHER, THIRD]
+
+
+def test_a_return_that_was_cancelled_alone_is_not_changed_any_more(alice: Person, pair: dict[str, Any]):
+    alice.post(f"/runs/{pair['returns_run']}/cancel")
+
+    answer = alice.post(f"/runs/{pair['id']}/change", {"add": [THIRD], "remove": [OTHER], "name": "Sale"})
+
+    assert answer.status_code == 200, answer.text
+    first, back = halves(alice, pair)
+    assert (lids(first), lids(back)) == ([PAGE, THIRD], [PAGE, OTHER])
+    assert (first["counts"]["total"], back["counts"]["cancelled"], back["counts"]["pending"]) == (2, 2, 0)
+    assert (first["name"], back["name"]) == ("Sale", "Winter")
+
+
+def test_a_page_added_by_a_colleague_has_no_title_for_who_may_not_read_it(
+    alice: Person, bob: Person, pair: dict[str, Any]
+):
+    page, shop = alice.portal.page(THIRD), alice.portal.page(IN_SHOP)
+    alice.portal.rights("reader", page.site_id, ("read", "public"))
+    alice.portal.rights("reader", shop.site_id, ("read", "public"))
+    bob.opened()
+
+    answer = bob.post(f"/runs/{pair['id']}/change", {"add": [THIRD, IN_SHOP]})
+
+    assert answer.status_code == 200, answer.text
+    for half in halves(alice, pair):
+        added = {item["lid"]: item for item in half["items"]}
+        assert added[THIRD]["title"] == page.title
+        assert (added[IN_SHOP]["site"], added[IN_SHOP]["url"]) == ("", None)
+        assert shop.title not in added[IN_SHOP]["title"]
+
+
+def test_pages_may_be_exchanged_again_and_again(alice: Person, clock: TurnableClock):
+    many = alice.portal.add_pages(6)
+    at = (clock() + timedelta(hours=1)).isoformat(timespec="seconds")
+    run = alice.unpublish(*many[:3], at=at).json
+    assert run
+    for add, remove in ((many[3:], many[:3]), (many[:3], many[3:])):
+        assert alice.post(f"/runs/{run['id']}/change", {"add": add, "remove": remove}).status_code == 200
+
+    first = alice.read(f"/runs/{run['id']}?limit=1")
+    rest = alice.read(f"/runs/{run['id']}?after={first['next']}")
+
+    assert lids(first) + lids(rest) == many[:3]
+    assert alice.read(f"/runs/{run['id']}?after=20000")["items"] == []  # where many exchanges may have led
