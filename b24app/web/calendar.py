@@ -24,7 +24,7 @@ from b24app.runs.orders import MOST_PAGES
 from b24app.store.models import Run
 from b24app.web import offers, responses, serializers, translation
 from b24app.web.current import require_session, services
-from b24app.web.forms import Number, body, day_or_time, read, start_of
+from b24app.web.forms import YEARS, Number, body, day_or_time, read, start_of
 from b24app.web.problems import facts
 from b24app.web.sight import sight, silent_worker, words
 from b24app.web.translation import _, ngettext
@@ -37,6 +37,9 @@ FURTHEST_DAYS = 366
 MOST_LISTED, MOST_FOUND = 500, 8  # pages in a dialog: of a schedule, of a search
 DAYS = timedelta(days=7)
 DayOrTime = Annotated[date | datetime | None, BeforeValidator(day_or_time)]
+Day = Annotated[
+    date, Field(ge=date(YEARS.start, 1, 1), le=date(YEARS.stop - 1, 12, 31))
+]  # weeks and months around it exist
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 
 
@@ -46,7 +49,7 @@ class AgendaQuery(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     view: Literal["agenda", "month", "week"] = "agenda"
-    day: date | None = None
+    day: Day | None = None
     q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     due_from: DayOrTime = None
     due_to: DayOrTime = None

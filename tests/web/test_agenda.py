@@ -91,6 +91,15 @@ def test_days_with_more_than_fits_say_how_many(alice: Person):
     assert "+2 more" in shown
 
 
+@pytest.mark.parametrize("view", ["month", "week"])
+@pytest.mark.parametrize(
+    ("day", "status"),
+    [("0001-01-01", 422), ("9999-12-31", 422), ("1970-01-01", 200), ("9998-12-31", 200)],
+)
+def test_a_calendar_of_days_at_the_end_of_time_is_no_failure(alice: Person, view: str, day: str, status: int):
+    assert alice.fragment("GET", f"{AGENDA}&view={view}&day={day}").status_code == status
+
+
 def test_the_calendar_shows_what_is_done_and_leaves_out_what_was_cancelled(
     alice: Person, clock: TurnableClock, turn: Turn, work: Work
 ):
