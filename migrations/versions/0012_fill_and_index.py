@@ -32,6 +32,10 @@ FILL = sa.text(
     " where i.run_id = portion.run_id and i.position = portion.position"
 )
 UNFILLED = sa.text("select exists (select from run_items where member_id is null)")
+BUILT = sa.text(
+    "select c.relname from pg_class c join pg_index i on i.indexrelid = c.oid"
+    " where c.relname = any(:names) and i.indisvalid and pg_table_is_visible(c.oid)"
+)
 NEW = {
     "ix_run_items_member": "run_items (member_id, lid, run_id)",
     "ix_run_items_to_come": "run_items (member_id, lid) where state in ('pending', 'running')",
@@ -77,8 +81,13 @@ def _fill(connection: sa.Connection) -> None:
 
 
 def _build(new: dict[str, str], *, instead_of: dict[str, str]) -> None:
-    """One that an earlier try left half built is built again."""
+    """What an earlier try has built stays, so that tries come to an end however busy the tables are; one that it left
+    half built is built again.
+    """
+    built = set(op.get_bind().scalars(BUILT, {"names": list(new)}))
     for name, what in new.items():
+        if name in built:
+            continue
         op.execute(f"drop index concurrently if exists {name}")
         op.execute(f"create index concurrently {name} on {what}")
     for name in instead_of:

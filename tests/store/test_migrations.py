@@ -79,6 +79,27 @@ def test_an_upgrade_gives_every_page_its_portal_and_takes_far_dates_out_of_the_q
     assert jobs == [("near",)]
 
 
+def test_an_upgrade_goes_on_where_one_before_was_stopped(database_url: str) -> None:
+    assert alembic(database_url, "downgrade", "0011").returncode == 0
+    indexes = (
+        "select indexrelid::regclass::text, indexrelid, indisvalid from pg_index where indrelid = 'runs'::regclass"
+    )
+    with psycopg.connect(database_url) as connection:
+        connection.execute("create index ix_runs_due on runs (at) where state = 'scheduled'")
+        connection.execute("create index ix_runs_at on runs (member_id, at) where at is not null")
+        connection.execute("update pg_index set indisvalid = false where indexrelid = 'ix_runs_at'::regclass")
+        before = {name: oid for name, oid, _valid in connection.execute(indexes)}
+
+    upgraded = alembic(database_url, "upgrade", "head")
+
+    assert upgraded.returncode == 0, upgraded.stderr
+    with psycopg.connect(database_url) as connection:
+        after = {name: (oid, valid) for name, oid, valid in connection.execute(indexes)}
+    assert after["ix_runs_due"] == (before["ix_runs_due"], True)
+    assert after["ix_runs_at"][0] != before["ix_runs_at"]
+    assert all(valid for _oid, valid in after.values())
+
+
 def test_there_is_one_newest_migration(database_url: str) -> None:
     heads = alembic(database_url, "heads").stdout.split("\n")
 
