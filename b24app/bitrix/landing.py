@@ -151,9 +151,9 @@ def read_living_folders(site_id: int, answer: Answer | PortalError) -> tuple[Fol
     """
     if isinstance(answer, PortalError):
         return None
+    told = {int(row["ID"]): _folder(site_id, row) for row in _rows(answer.result)}
     inside: dict[int | None, list[Folder]] = {}
-    for row in _rows(answer.result):  # those in the trash are only listed when they are asked for
-        folder = _folder(site_id, row)
+    for folder in told.values():  # those in the trash are only listed when they are asked for
         inside.setdefault(folder.parent_id, []).append(folder)
     living: list[Folder] = []
     reached = inside.get(None, [])

@@ -87,6 +87,7 @@ def test_a_long_chain_of_folders_is_walked_once():
     living = read_living_folders(3, Answer(chain)) or ()
     assert len(living) == 19_999
     assert read_living_folders(3, Answer([{"ID": 1, "PARENT_ID": 2}, {"ID": 2, "PARENT_ID": 1}])) == ()
+    assert read_living_folders(3, Answer([{"ID": 1}, {"ID": 1, "PARENT_ID": 1}])) == ()  # the same one twice
     assert len(pages.PageList((), (), utcnow(), living).folder_names[19_999].split(" / ")) == pages.DEEPEST + 1
 
 
