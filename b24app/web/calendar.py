@@ -284,6 +284,8 @@ def dialog() -> Response:
         raise NotFound()
     kept = read(AgendaQuery, request.args).as_kept() if request.args.get("to") == "scheduled" else {}
     one = entries[0] if len(entries) == 1 else None
+    if one is None and asked.what == "change":  # words and pages are those of one
+        raise BadForm()
     more: dict[str, Any] = {}
     if asked.what == "find":
         more = {"found": _found_pages(asked, entries[0]), "q": asked.q_pages}

@@ -245,6 +245,15 @@ def test_the_dialogs_ask_what_there_is_to_ask(alice: Person, clock: TurnableCloc
     assert alice.get("/runs/dialog?what=odd&ids=x").status_code == 422
 
 
+def test_words_and_pages_are_changed_of_one_schedule_at_a_time(alice: Person, clock: TurnableClock):
+    runs = [run_id_of(alice.unpublish(lid, at=inside(clock, hours=1))) for lid in (PAGE, OTHER)]
+    ids = "&".join(f"ids={run}" for run in runs)
+
+    asked = {what: alice.fragment("GET", f"/runs/dialog?what={what}&{ids}") for what in ("change", "cancel")}
+
+    assert {what: answer.status_code for what, answer in asked.items()} == {"change": 422, "cancel": 200}
+
+
 # --- files -------------------------------------------------------------------------------------------------------
 
 
