@@ -295,7 +295,7 @@ class Installs:
             raise NotInstalled(
                 "reinstall_not_confirmed",
                 detail=N_(
-                    "The app was removed from this portal before. It begins again once an administrator opens it."
+                    "The app was removed from this portal earlier. It starts again once an administrator opens it."
                 ),
                 remedy=N_("Ask an administrator of your Bitrix24 to open the app once."),
             )
