@@ -173,9 +173,7 @@ class Installs:
                 log.info("open_overtaken")
         raise Unavailable(
             "portal_changed",
-            detail=N_(
-                "The app was removed from this portal or installed anew while you opened it. Nothing was stored."
-            ),
+            detail=N_("The app was removed from this portal or reinstalled while you opened it. Nothing was stored."),
             remedy=N_("Try again in a minute."),
         )
 
