@@ -237,7 +237,7 @@ class PublishTooLate(TooLate):
     key = "publish_too_late"
     title = N_("The time for publishing passed more than an hour ago")
     detail = N_(
-        "The app could not work at the set time. Nothing was published since, because it may no longer be wanted."
+        "The app was not working at the set time. Nothing has been published since, because it may no longer be wanted."
     )
     remedy = N_("Publish the pages now, or cancel.")
 
@@ -246,7 +246,8 @@ class UnpublishTooLate(TooLate):
     key = "unpublish_too_late"
     title = N_("The time for unpublishing passed more than a day ago")
     detail = N_(
-        "The app could not work at the set time. Nothing was unpublished since, because it may no longer be wanted."
+        "The app was not working at the set time. Nothing has been unpublished since, "
+        "because it may no longer be wanted."
     )
     remedy = N_("Unpublish the pages now, or cancel.")
 
@@ -254,8 +255,8 @@ class UnpublishTooLate(TooLate):
 class BothTimesPast(Overtaken):
     key = "both_times_past"
     code = "both_times_past"
-    title = N_("Both times passed before the app could work")
-    detail = N_("The pages were to change and change back while the app could not work. They were left as they are.")
+    title = N_("Both times passed before the app was working again")
+    detail = N_("The pages were to change and change back while the app was not working. They were left as they were.")
     remedy = N_("Schedule it again if it is still wanted.")
 
 
@@ -296,7 +297,7 @@ class AppRemoved(Overtaken):
     code = "app_removed"
     title = N_("The app was removed from the portal before this was done")
     detail = N_("What was not done by then was left as it was.")
-    remedy = N_("The app is installed again: schedule it anew if it is still needed.")
+    remedy = N_("The app has been reinstalled: schedule it again if it is still needed.")
 
 
 class PortalError(Problem):
@@ -421,7 +422,7 @@ class NotInstalled(PortalError):
     key = "not_installed"
     code, status, fixable_by = "APPLICATION_NOT_FOUND", 410, ADMINISTRATOR
     title = N_("The app is not installed on this portal")
-    detail = N_("Bitrix24 says the app was removed here. Its work is stopped; nothing was changed.")
+    detail = N_("Bitrix24 says the app was removed here. Its work has stopped; nothing was changed.")
     remedy = N_("Ask an administrator to install the app again from the Market.")
     remedy_here = N_("Install the app again from the Market.")
 
@@ -437,7 +438,7 @@ class OperatorError(PortalError):
 class KeyMissing(OperatorError):
     key = "key_missing"
     code = "token_key_missing"
-    detail = N_("The app cannot open the access to your portal that it keeps. Nothing was changed or lost.")
+    detail = N_("The app cannot decrypt its stored access to your portal. Nothing was changed or lost.")
     remedy = N_(
         "Reopen the app, which gives it new access. The people who run the app must restore a missing key; what is "
         "waiting continues afterwards."
@@ -455,7 +456,7 @@ class Unexpected(PortalError):
 class ForbiddenAddress(PortalError):
     key = "forbidden_address"
     code, status, fixable_by = "portal_address_refused", 502, OPERATOR
-    title = N_("The portal's address cannot be called")
+    title = N_("The portal's address is not allowed")
     detail = N_("The portal's address leads into a network the app must not enter. Nothing was sent to it.")
     remedy = N_("If the portal really is there, ask the people who run the app to allow this network.")
 
@@ -486,7 +487,7 @@ class Blocked(PortalError):
     code, status, fixable_by = "OVERLOAD_LIMIT", 503, BITRIX24
     title = N_("Bitrix24 has put the app on hold here")
     detail = N_("Bitrix24 itself stopped the app on this portal. The app does nothing here until the hold is lifted.")
-    remedy = N_("Bitrix24's support can lift the hold; the people who run the app have been told by the log.")
+    remedy = N_("Bitrix24's support can lift the hold; the people who run the app find it in the log.")
 
 
 class Throttled(PortalError):

@@ -135,7 +135,7 @@ DEFENCES = (
         "found = self._status.presence(event.member_id)", "found = Presence.REMOVED",
         (
             f"{SPEAKS}::test_an_employee_with_the_real_secret_removes_nothing",
-            f"{SPEAKS}::test_a_removal_nobody_can_be_asked_about_stops_at_once_and_deletes_after_a_day",
+            f"{SPEAKS}::test_an_unprovable_removal_suspends_at_once_and_deletes_after_a_day",
         ),
     ),
     Defence(
@@ -147,7 +147,7 @@ DEFENCES = (
         "a removal nobody can be asked about waits a day", "b24app/portals/events.py",
         "if self._clock() >= event.deadline:", "if True:",
         (
-            f"{SPEAKS}::test_a_removal_nobody_can_be_asked_about_stops_at_once_and_deletes_after_a_day",
+            f"{SPEAKS}::test_an_unprovable_removal_suspends_at_once_and_deletes_after_a_day",
         ),
     ),
     Defence(
@@ -281,7 +281,7 @@ DEFENCES = (
         "an event from before the installation is too old", "b24app/portals/events.py",
         "older = moment is not None and moment <= portal.installed_at", "older = False",
         (
-            f"{LIFE}::test_a_removal_replayed_after_a_reinstall_leaves_the_new_installation_alone",
+            f"{LIFE}::test_a_removal_replayed_after_a_reinstall_removes_nothing",
             f"{LIFE}::test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation",
         ),
     ),
@@ -296,7 +296,7 @@ DEFENCES = (
         "lock_runs(db, member_id)\n"
         "            portal = db.get(Portal, member_id, with_for_update=HELD, populate_existing=True)\n"
         "            if portal is None or not portal.is_open:",
-        (f"{LIFE}::test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out",),
+        (f"{LIFE}::test_a_removal_and_the_recording_of_a_batch_do_not_deadlock",),
     ),
     Defence(
         "an order does not outlive the app's removal", "b24app/runs/orders.py",
@@ -306,7 +306,7 @@ DEFENCES = (
     Defence(
         "epochs of an erased portal do not come again", "b24app/portals/installs.py",
         '"epoch": secrets.randbits(EPOCH_BITS),', '"epoch": 1,',
-        (f"{LIFE}::test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back",),
+        (f"{LIFE}::test_a_session_of_an_erased_portal_stays_ended_after_a_reinstall",),
     ),
     Defence(
         "questions about made-up posts are limited",
@@ -314,9 +314,8 @@ DEFENCES = (
         "if not self._take(buckets):",
         "if False:",
         (
-            "tests/portals/test_flood.py::test_a_flood_costs_few_questions_and_no_rows_while_somebody_else_installs",
-            "tests/portals/test_rate_limit.py::"
-            "test_thousands_of_forged_posts_from_one_address_lead_to_a_handful_of_questions",
+            "tests/portals/test_flood.py::test_a_flood_costs_few_questions_and_no_rows_and_blocks_no_install",
+            "tests/portals/test_rate_limit.py::test_forged_posts_from_one_address_lead_to_a_handful_of_questions",
         ),
     ),
     Defence(
@@ -334,7 +333,7 @@ DEFENCES = (
         "a session ends with the epoch", "b24app/users.py",
         "if (portal.epoch, person.epoch) != (portal_epoch, user_epoch):", "if False:",
         (
-            f"{SESSION}::test_the_end_of_a_portals_epoch_ends_every_session_there_and_none_elsewhere",
+            f"{SESSION}::test_a_new_epoch_of_a_portal_ends_all_sessions_there_and_no_others",
             f"{SESSION}::test_the_end_of_a_users_epoch_ends_their_sessions_only",
         ),
     ),
@@ -387,7 +386,7 @@ DEFENCES = (
         "one renewal at a time", "b24app/tokens/user_tokens.py",
         "row = db.get(UserToken, (user.member_id, user.user_id), with_for_update=HELD)\n        portal",
         "row = db.get(UserToken, (user.member_id, user.user_id))\n        portal",
-        (f"{RACES}::test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_sees_an_error",),
+        (f"{RACES}::test_four_processes_and_a_worker_renew_once_and_nobody_sees_an_error",),
     ),
     Defence(
         "a renewed pair is kept until it is written", "b24app/tokens/user_tokens.py",
@@ -397,7 +396,7 @@ DEFENCES = (
     Defence(
         "unproven events of one network leave room for another's", "b24app/portals/inbox.py",
         "here = number(network == _mark(received))", "here = number(network.is_not(None))",
-        (f"{READY}::test_those_of_one_network_that_nobody_can_vouch_for_hold_back_no_genuine_one",),
+        (f"{READY}::test_unproven_events_of_one_network_hold_back_no_genuine_one",),
     ),
     Defence(
         "a ciphertext opens in its own row only", "b24app/store/vault.py",
@@ -415,12 +414,12 @@ DEFENCES = (
     Defence(
         "a frozen process loses its row", "b24app/store/connections.py",
         '"idle_in_transaction_session_timeout": "12s"', '"idle_in_transaction_session_timeout": "0"',
-        (f"{RACES}::test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well",),
+        (f"{RACES}::test_a_renewer_frozen_while_it_holds_the_row_is_overtaken_and_recovers",),
     ),
     Defence(
         "few renewals hold a connection at once", "b24app/tokens/user_tokens.py",
         "RENEWALS_AT_ONCE = 4 ", "RENEWALS_AT_ONCE = 100 ",
-        (f"{RACES}::test_renewals_of_many_people_while_the_server_hangs_leave_connections_to_the_others",),
+        (f"{RACES}::test_renewals_at_a_hanging_server_leave_connections_to_the_others",),
     ),
     Defence(
         "a renewed pair must be the same person's", "b24app/tokens/exchange.py",
@@ -462,7 +461,7 @@ DEFENCES = (
     Defence(
         "a host that hangs is left alone", "b24app/bitrix/places.py",
         "if health is None or health.timeouts < TIMEOUTS_IN_A_ROW:", "if True:",
-        (f"{ISOLATION}::test_a_portal_that_hangs_again_and_again_is_left_alone_and_found_well_again",),
+        (f"{ISOLATION}::test_a_portal_that_keeps_hanging_is_left_alone_until_it_recovers",),
     ),
     Defence(
         "an answer is given up while it is read", "b24app/bitrix/rest.py",
@@ -473,7 +472,7 @@ DEFENCES = (
         "a list ends, whatever the portal says", "b24app/pages.py",
         "full and FIRST_CHUNKS * CHUNK + len(states) < MOST_PAGES else None",
         "full and len(states) < 4 * MOST_PAGES else None",
-        (f"{HOSTILE}::test_a_portal_that_returns_full_chunks_for_ever_is_read_so_far_and_no_further",),
+        (f"{HOSTILE}::test_reading_a_portal_with_endless_full_chunks_stops_at_a_limit",),
     ),
     Defence(
         "rights are kept", "b24app/permissions.py",

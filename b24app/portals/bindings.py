@@ -22,7 +22,7 @@ PLACEMENT_TITLE = "Sundown: unpublish, schedule"
 BOUND = "bound"  # the key of event.get among the answers
 NOTICES = N_("Permission to send notices (“Chat and notifications”)")
 NO_NOTICES = N_(
-    "Not granted: nobody is notified in the portal about their schedules; everything else works. An administrator can "
+    "Not granted: no one is notified in the portal about their schedules; everything else works. An administrator can "
     "grant it by updating or reinstalling the app."
 )
 EVERYBODY = ("0", "", "None")  # auth_type of what an administrator bound for all; others bind for themselves only

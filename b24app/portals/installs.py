@@ -173,9 +173,7 @@ class Installs:
                 log.info("open_overtaken")
         raise Unavailable(
             "portal_changed",
-            detail=N_(
-                "The app was removed from this portal or installed anew while you opened it. Nothing was stored."
-            ),
+            detail=N_("The app was removed from this portal or reinstalled while you opened it. Nothing was stored."),
             remedy=N_("Try again in a minute."),
         )
 
@@ -295,7 +293,7 @@ class Installs:
             raise NotInstalled(
                 "reinstall_not_confirmed",
                 detail=N_(
-                    "The app was removed from this portal before. It begins again once an administrator opens it."
+                    "The app was removed from this portal earlier. It starts again once an administrator opens it."
                 ),
                 remedy=N_("Ask an administrator of your Bitrix24 to open the app once."),
             )

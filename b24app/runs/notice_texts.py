@@ -86,8 +86,8 @@ class Words:
         ngettext = self._many
         what = (
             ngettext(
-                "There is news of %(num)s schedule since %(time)s; %(trouble)s need attention.",
-                "There is news of %(num)s schedules since %(time)s; %(trouble)s need attention.",
+                "There is news about %(num)s schedule since %(time)s. Needing attention: %(trouble)s.",
+                "There is news about %(num)s schedules since %(time)s. Needing attention: %(trouble)s.",
                 number, time=self._when(since), trouble=i18n.number(trouble, self._language),
             )
             if trouble
@@ -208,7 +208,7 @@ class Words:
     def _undone(self, told: Told) -> str:
         what, problem = self._not_done(told), told.run.problem
         if problem is not None and problem.is_a(TimeIsUp):
-            return self(N_("%(what)s: the time to turn it back came first."), what=what)
+            return self(N_("%(what)s: the time of the return came first."), what=what)
         return self(N_("%(what)s: by the time Sundown could work, both set times had passed."), what=what)
 
     def _not_done(self, told: Told) -> str:

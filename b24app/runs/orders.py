@@ -305,7 +305,7 @@ class Orders:
             if wanted.is_about_pages:
                 if first.state is not RunState.SCHEDULED or not all(r.state is RunState.SCHEDULED for r in halves.open):
                     raise NotPossibleNow(
-                        detail=N_("Its pages are already unpublished or published. Nothing was changed.")
+                        detail=N_("Its pages have already been unpublished or published. Nothing was changed.")
                     )
                 new = self._added(db, actor, first, wanted, known)
                 for run in halves.open:  # a return that was cancelled alone stays as it ended
@@ -377,7 +377,7 @@ class Orders:
             if not old.state.is_final or (undo and is_undone(db, old)):
                 raise NotPossibleNow()
             if is_settling(old, counts_of(db, [old.id])[old.id], now):
-                raise NotPossibleNow(detail=N_("Its last pages are still in progress. You changed nothing."))
+                raise NotPossibleNow(detail=N_("Its last pages are still in progress. Nothing was changed."))
             rows = db.scalars(
                 select(RunItem).where(RunItem.run_id == old.id, RunItem.state == which).order_by(RunItem.position)
             ).all()

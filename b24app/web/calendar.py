@@ -86,7 +86,7 @@ class Shift(Chosen):
     def signed(self) -> int:
         """Days ahead. Raises BadForm for none."""
         if self.days == 0:
-            raise BadForm(detail=N_("No day was given. Nothing was rescheduled."))
+            raise BadForm(detail=N_("The number of days is missing. Nothing was rescheduled."))
         return -self.days if self.direction == "earlier" else self.days
 
 

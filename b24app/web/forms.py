@@ -93,7 +93,9 @@ def read(model: type[Model], sent: MultiDict[str, str] | Mapping[str, Any], list
 
 
 def _refusal(field: str) -> BadForm:
-    return BadForm(detail=_("The field “%(field)s” is not as it should be. Nothing was done.", field=field))
+    return BadForm(
+        detail=_("The field “%(field)s” is missing or not filled in correctly. Nothing was done.", field=field)
+    )
 
 
 def _plain(sent: MultiDict[str, str], lists: tuple[str, ...]) -> dict[str, Any]:

@@ -77,9 +77,9 @@ def _done(repair: Repair) -> list[dict[str, str]]:
     """What a repair did, a line each."""
     lines = [_binding(name, outcome) for name, outcome in repair.bound.items()]
     if repair.cleared:
-        words = _(N_("Work on this portal had stopped (%(code)s) and goes on."), code=repair.cleared)
+        words = _(N_("Work on this portal had stopped (%(code)s) and now continues."), code=repair.cleared)
         lines.append({"key": "suspended", "state": "done", "words": words})
-    lines.append({"key": "lists", "state": "done", "words": _(N_("Lists of pages will be read anew."))})
+    lines.append({"key": "lists", "state": "done", "words": _(N_("The lists of pages will be loaded again."))})
     if repair.resumed:
         words = _(N_("Continued after waiting: %(number)s."), number=repair.resumed)
         lines.append({"key": "runs", "state": "done", "words": words})

@@ -202,7 +202,7 @@ def _addresses() -> tuple[str, list[str]]:
         raise BadForm(status=400, detail=DETAIL_BY_STATUS[400])
     addresses = [line.strip() for line in lines if line.strip()]
     if len(addresses) > MOST_ADDRESSES:
-        words = N_("At most %(most)s addresses can be looked for at a time; you sent %(number)s. Nothing was done.")
+        words = N_("At most %(most)s addresses can be looked up at a time; you sent %(number)s. Nothing was done.")
         raise BadForm(detail=_(words, most=number(MOST_ADDRESSES), number=number(len(addresses))))
     return "\n".join(lines), addresses
 
@@ -238,10 +238,10 @@ def page_query(sent: Any) -> Query:
     """What is asked for. Raises BadForm 422; a search that is too long is told as what it is."""
     searched = sent.get("q")
     if isinstance(searched, str) and len(searched.strip()) > LONGEST_SEARCH:
-        words = N_("The search has %(length)s characters; the longest that can be looked for has %(most)s.")
+        words = N_("The search has %(length)s characters; at most %(most)s are allowed.")
         raise BadForm(
             detail=_(words, length=number(len(searched.strip())), most=number(LONGEST_SEARCH)),
-            remedy=N_("Shorten it, or use “Paste addresses…” to look for many pages at once."),
+            remedy=N_("Shorten it, or use “Paste addresses…” to find many pages at once."),
         )
     return read(Query, sent, lists=("lids",))
 

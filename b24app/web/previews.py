@@ -21,18 +21,18 @@ BY_THEN = {
 }
 STAYS = {
     Action.UNPUBLISH: N_(
-        "It is set to be published again: %(time)s (by %(name)s). With this it stays unpublished for good."
+        "It is set to be published again: %(time)s (by %(name)s). If you go ahead, it stays unpublished for good."
     ),
     Action.PUBLISH: N_(
-        "It is set to be unpublished again: %(time)s (by %(name)s). With this it stays published for good."
+        "It is set to be unpublished again: %(time)s (by %(name)s). If you go ahead, it stays published for good."
     ),
 }
 STAYS_UNTIL = {
     Action.UNPUBLISH: N_(
-        "It is set to be published again: %(time)s (by %(name)s). With this it comes back later: %(end)s."
+        "It is set to be published again: %(time)s (by %(name)s). If you go ahead, it comes back later: %(end)s."
     ),
     Action.PUBLISH: N_(
-        "It is set to be unpublished again: %(time)s (by %(name)s). With this that happens later: %(end)s."
+        "It is set to be unpublished again: %(time)s (by %(name)s). If you go ahead, that happens later: %(end)s."
     ),
 }
 

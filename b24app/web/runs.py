@@ -168,7 +168,7 @@ class ChangeForm(BaseModel):
     def change(self) -> Change:
         """As the orders take it. Raises BadForm where nothing is asked for."""
         if not self.model_fields_set & ChangeForm.model_fields.keys():
-            raise BadForm(detail=N_("Nothing to change was given. Nothing was changed."))
+            raise BadForm(detail=N_("No change was given. Nothing was changed."))
         return Change(self.name, self.reason, tuple(self.add), frozenset(self.remove))
 
 

@@ -17,12 +17,12 @@ from b24app.web.translation import _, ahead, at_clock, named, offset, span, when
 
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
 STILL_TO_COME = {
-    Action.UNPUBLISH: N_("It has its own schedule: it will be unpublished: %(time)s (by %(name)s)."),
-    Action.PUBLISH: N_("It has its own schedule: it will be published again: %(time)s (by %(name)s)."),
+    Action.UNPUBLISH: N_("It has its own schedule and will be unpublished: %(time)s (by %(name)s)."),
+    Action.PUBLISH: N_("It has its own schedule and will be published again: %(time)s (by %(name)s)."),
 }
 KEPT = {
-    Action.UNPUBLISH: N_("It keeps its schedule: it will be unpublished: %(time)s."),
-    Action.PUBLISH: N_("It keeps its schedule: it will be published again: %(time)s."),
+    Action.UNPUBLISH: N_("It keeps its schedule and will be unpublished: %(time)s."),
+    Action.PUBLISH: N_("It keeps its schedule and will be published again: %(time)s."),
 }
 
 
@@ -93,7 +93,7 @@ LINES = {
     (Action.UNPUBLISH, True, False): N_("Down %(at)s, %(zone)s, until someone publishes again."),
     (Action.UNPUBLISH, False, True): N_("Down now, back %(until)s, %(zone)s."),
     (Action.PUBLISH, True, True): N_("Online %(at)s, down again %(until)s, %(zone)s."),
-    (Action.PUBLISH, True, False): N_("Online %(at)s, %(zone)s. It stays online."),
+    (Action.PUBLISH, True, False): N_("Online %(at)s, %(zone)s, until someone unpublishes."),
     (Action.PUBLISH, False, True): N_("Online now, down again %(until)s, %(zone)s."),
 }
 

@@ -121,7 +121,7 @@ def test_http_needs_the_permission_for_insecure_portals(networks: list[Any]):
     assert Addresses([ip_network("10.0.0.0/8")], allow_insecure=True, resolver=names).allowed("p", 80, secure=False)
 
 
-def test_the_permission_for_insecure_portals_opens_loopback_and_no_other_private_network():
+def test_allowing_insecure_portals_opens_loopback_and_no_private_network():
     addresses = Addresses(allow_insecure=True, resolver=Names([("127.0.0.1",), ("10.0.0.1",)]))
 
     assert addresses.allowed("localhost", 8100, secure=False)
@@ -204,14 +204,14 @@ def test_what_is_no_endpoint_is_refused(said: str):
         Addresses(allow_insecure=True).check_endpoint(said)
 
 
-def test_an_endpoint_is_refused_before_anything_is_kept_when_its_name_leads_inside():
+def test_an_endpoint_with_a_private_address_or_plain_http_is_refused():
     with pytest.raises(ForbiddenAddress):
         Addresses(resolver=answering("10.0.0.1")).check_endpoint("https://portal.example/rest/")
     with pytest.raises(ForbiddenAddress):
         Addresses(resolver=answering("1.1.1.1")).check_endpoint("http://portal.example/rest/")
 
 
-def test_an_endpoint_whose_name_is_unknown_for_now_passes_until_it_is_called():
+def test_an_endpoint_that_does_not_resolve_yet_is_refused_only_when_called():
     def unknown(*_: Any) -> list[tuple[Any, ...]]:
         raise socket.gaierror(socket.EAI_AGAIN, "try again")
 
@@ -237,7 +237,7 @@ def loopback_is_allowed(names: Names) -> Addresses:
     return Addresses([ip_network("127.0.0.0/8")], resolver=names)
 
 
-def test_the_connection_goes_to_the_checked_address_with_name_and_certificate_as_written(certified: ssl.SSLContext):
+def test_the_connection_uses_the_checked_address_and_the_name_as_written(certified: ssl.SSLContext):
     names = answering("127.0.0.1")
     with Loopback(DONE, tls=certified) as server:
         result = call(loopback_is_allowed(names), server.url("portal.example"))
@@ -248,7 +248,7 @@ def test_the_connection_goes_to_the_checked_address_with_name_and_certificate_as
         assert f"Host: portal.example:{server.port}".encode() in server.asked[0]
 
 
-def test_a_certificate_for_another_name_ends_the_call_before_anything_is_sent(certified: ssl.SSLContext):
+def test_with_a_certificate_for_another_name_nothing_is_sent(certified: ssl.SSLContext):
     with Loopback(DONE, tls=certified) as server:
         with pytest.raises(Unavailable) as refused:
             call(loopback_is_allowed(answering("127.0.0.1")), server.url("other.example"))
@@ -265,7 +265,7 @@ def test_a_certificate_of_an_unknown_authority_ends_the_call(tmp_path: Path):
         assert server.asked == []
 
 
-def test_a_name_that_answers_differently_the_second_time_is_asked_once_a_connection(certified: ssl.SSLContext):
+def test_a_name_is_resolved_once_per_connection_and_checked_each_time(certified: ssl.SSLContext):
     names = Names([("127.0.0.1",), ("10.0.0.1",)])
     with Loopback(DONE, tls=certified) as server:
         rest = Rest(GuardedAdapter(loopback_is_allowed(names)), utcnow)

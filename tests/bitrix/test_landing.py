@@ -92,7 +92,8 @@ def test_ids_are_always_selected_and_the_order_is_always_given():
     assert inner["filter"] == {">ID": 900, "ID": [3, 4], "SITE_ID": 7}
 
 
-def test_every_command_says_its_kind_because_it_leaks_into_the_next_of_a_batch():
+def test_every_command_says_its_kind():
+    """Within a batch, the kind of one command leaks into the next."""
     commands = [
         landing.sites(Kind.PAGE), landing.pages(Kind.PAGE, limit=1), landing.rights(Kind.PAGE, 3),
         landing.act(Action.UNPUBLISH, Kind.PAGE, 351),

@@ -27,7 +27,7 @@ def shows(frame: Frame, count: int) -> bool:
     return settles(frame, f"document.querySelectorAll('#grid tbody tr').length === {count}")
 
 
-def test_back_and_forward_walk_the_views_and_the_selection_stays_until_it_is_used(tab: Tab, portal: PortalHandle):
+def test_back_and_forward_walk_the_views_and_keep_the_selection(tab: Tab, portal: PortalHandle):
     frame = tab.open()
     outside = tab.page.url
     everything = frame.locator("#grid tbody tr").count()

@@ -116,7 +116,7 @@ def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, standin: StandIn):
 
 
 @pytest.mark.usefixtures("phone")
-def test_a_page_goes_down_until_a_time_and_its_return_is_moved_and_cancelled(tab: Tab, portal: PortalHandle):
+def test_a_page_unpublished_until_a_time_is_rescheduled_and_cancelled(tab: Tab, portal: PortalHandle):
     frame = tab.open()
     lid = portal.pages("PAGE")[1].id
     open_dialog(frame, f"#act-{lid}")

@@ -83,7 +83,7 @@ def test_requests_that_fail_together_refresh_the_session_once(tab: Tab, clock):
     assert refreshes == ["POST"]
 
 
-def test_when_the_portal_keeps_silent_the_page_works_and_the_banner_comes_in_time(tab: Tab, clock):
+def test_when_the_portal_is_silent_the_page_works_and_offers_to_reopen(tab: Tab, clock):
     tab.page.route("**/_standin/command", lambda route: route.fulfill(json={"silent": True}))
     frame = tab.open()
     tick(frame, 1)
@@ -156,7 +156,7 @@ def test_after_a_run_has_begun_the_focus_is_on_its_heading(tab: Tab, portal):
     assert portal.page(lid).active is True
 
 
-def test_a_lost_answer_leaves_the_order_in_the_dialog_and_asking_again_does_not_do_it_twice(tab: Tab, standin):
+def test_after_a_lost_answer_the_dialog_repeats_the_order_without_doubling(tab: Tab, standin):
     frame = tab.open()
     tick(frame, 1)
     open_dialog(frame)

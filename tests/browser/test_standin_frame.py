@@ -29,7 +29,7 @@ def opened(page: Page, portal: PortalHandle, query: str = "") -> Frame:
 # --- What the SDK does -----------------------------------------------------------------------------------
 
 
-def test_the_app_gets_the_four_parameters_in_the_address_and_the_rest_in_the_body(page, portal, probe):
+def test_the_app_gets_four_parameters_in_the_address_the_rest_in_the_body(page, portal, probe):
     frame = opened(page, portal, "?user=7&lang=de")
 
     post = probe.posts[0]
@@ -77,7 +77,7 @@ def test_refresh_auth_gives_tokens_that_work(page, portal, probe):
     assert result["ID"] == "1"
 
 
-def test_refresh_auth_of_a_dismissed_person_is_never_answered_and_the_portal_says_so(page, portal, probe):
+def test_refresh_auth_of_a_dismissed_person_shows_an_error_and_no_answer(page, portal, probe):
     frame = opened(page, portal, "?user=7")
     portal.forget_user("editor")
 
@@ -158,7 +158,7 @@ def test_only_an_administrator_is_answered_about_an_option_of_the_app(page, port
 # --- Sliders and selectors -------------------------------------------------------------------------------
 
 
-def test_another_copy_of_the_app_opens_in_a_slider_and_its_closing_is_the_answer(page, portal, probe):
+def test_a_slider_opens_a_copy_of_the_app_and_answers_when_it_closes(page, portal, probe):
     frame = opened(page, portal)
     frame.evaluate(
         "window.gone = false;"
@@ -186,7 +186,7 @@ def test_the_app_in_a_slider_closes_it(page, portal, probe):
     expect(page.locator(".slider")).to_have_count(0)
 
 
-def test_paths_of_sites_cannot_be_opened_and_those_of_crm_tell_when_they_close(page, portal, probe):
+def test_open_path_refuses_sites_and_answers_for_crm_when_it_closes(page, portal, probe):
     frame = opened(page, portal)
     sites = frame.evaluate("raw(`openPath:${JSON.stringify({ path: '/sites/site/3/' })}:cb3:${sid}`, 'cb3')")
     deal = "raw(`openPath:${JSON.stringify({ path: '/crm/deal/details/1/' })}:cb4:${sid}`, 'cb4', 5000)"

@@ -72,7 +72,7 @@ def test_the_same_order_is_asked_about_before_it_is_placed_again(tab: Tab, alice
     assert len(alice.read("/runs")["runs"]) == 2
 
 
-def test_what_happened_since_is_shown_at_the_next_open_until_the_person_says_so(
+def test_what_happened_since_is_shown_at_each_open_until_dismissed(
     tab: Tab, alice: Person, services: Services, clock, standin
 ):
     at = (clock() + timedelta(hours=1)).isoformat(timespec="seconds")

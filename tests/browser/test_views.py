@@ -116,7 +116,7 @@ def test_the_installer_is_accessible_and_says_who_can_help(tab: Tab, portal: Por
     assert frame.inner_text("#install button:visible") == ("Check again" if missing else "Try again")
 
 
-def test_a_missing_permission_keeps_the_selection_and_checking_again_goes_on(tab: Tab, standin: StandIn):
+def test_a_missing_permission_keeps_the_selection_and_can_be_checked_again(tab: Tab, standin: StandIn):
     frame = tab.open()
     tick(frame, 1, 2)
     standin.fault(0, "*", kind="error", code="insufficient_scope", status=401, times=-1)

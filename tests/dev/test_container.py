@@ -23,7 +23,7 @@ def services() -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def test_the_image_has_a_base_of_choice_no_tools_and_a_user_who_is_not_root():
+def test_the_image_has_a_base_of_choice_no_tools_and_does_not_run_as_root():
     assert len(re.findall(r"^FROM \$\{BASE\}", RECIPE, re.MULTILINE)) == len(STAGES) == 2
     assert "requirements.txt" in STAGES[0]
     assert "--require-hashes" in STAGES[0]

@@ -55,6 +55,7 @@ RETIRED = {
 NO_SQL = {"web", "bitrix"}
 WEB_MAY_PARSE_WITH = {"b24app.bitrix.forms", "b24app.bitrix.address"}
 SOURCES = ("b24app", "sandbox", "dev", "migrations", "bench", "scripts", "tests", "templates", "assets")
+LONGEST_TEST_NAME = 70
 MARKS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 
 
@@ -198,6 +199,18 @@ def test_nothing_is_left_to_be_done_in_a_comment() -> None:
     marked = {str(path.relative_to(ROOT)) for path in files if MARKS.search(path.read_text(encoding="utf-8"))}
 
     assert marked == set()
+
+
+def test_the_name_of_a_test_is_a_sentence_of_at_most_70_characters() -> None:
+    names = {
+        f"{path.relative_to(ROOT)}::{node.name}": len(node.name)
+        for path in modules("tests")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    }
+
+    assert names
+    assert {name for name, length in names.items() if length > LONGEST_TEST_NAME} == set()
 
 
 def test_the_readme_names_every_variable_of_the_environment() -> None:

@@ -38,7 +38,7 @@ def restored_url(server_url: str, own_database_url: str) -> Iterator[str]:
     databases.execute(server_url, f"drop database {name} with (force)")
 
 
-def test_after_a_restore_people_reopen_and_work_goes_on_without_being_done_twice(
+def test_after_a_restore_people_reopen_and_no_work_is_done_twice(
     alice: Person, services: Services, environment: dict[str, str], restored_url: str, tmp_path: Path,
     turn: Turn, clock: TurnableClock, standin: StandIn,
 ):  # fmt: skip

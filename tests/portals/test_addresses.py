@@ -27,7 +27,7 @@ def stored(services: Services, person: Person) -> Portal:
 # --- a portal that moves ---------------------------------------------------------------------------------------------
 
 
-def test_a_renamed_portal_is_found_by_asking_once_and_its_new_address_is_kept(
+def test_the_new_address_of_a_renamed_portal_is_asked_once_and_kept(
     alice: Person, services: Services, standin: StandIn
 ):
     old = alice.portal.url
@@ -56,7 +56,7 @@ def test_a_renamed_portal_is_found_by_a_renewal_too(alice: Person, services: Ser
     assert stored(services, alice).client_endpoint == f"{alice.portal.url}/rest/"
 
 
-def test_a_redirect_that_the_authorization_server_does_not_confirm_gets_no_token(
+def test_a_redirect_unconfirmed_by_the_authorization_server_gets_no_token(
     alice: Person, services: Services, standin: StandIn
 ):
     before = stored(services, alice).client_endpoint

@@ -81,7 +81,7 @@ def count(services: Services, table: type, *conditions: Any) -> int:
 # --- removal ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_clean_removal_leaves_nothing_of_the_portal_and_all_of_the_others(
+def test_a_clean_removal_deletes_everything_of_this_portal_only(
     alice: Person, charlie: Person, services: Services, clock: TurnableClock, app: Flask
 ):
     alice.unpublish(PAGE)
@@ -96,7 +96,7 @@ def test_a_clean_removal_leaves_nothing_of_the_portal_and_all_of_the_others(
     assert count(services, RunItem) == 1
 
 
-def test_a_removal_that_keeps_data_keeps_history_without_tokens_names_and_user_ids(
+def test_a_removal_that_keeps_data_drops_tokens_names_and_user_ids(
     alice: Person, services: Services, clock: TurnableClock, app: Flask
 ):
     alice.unpublish(PAGE, reason="campaign ended")
@@ -130,7 +130,7 @@ def test_a_removal_ends_sessions_and_stops_what_was_to_come(
     assert alice.portal.page(PAGE).active
 
 
-def test_sessions_of_a_removed_portal_stay_ended_after_it_is_installed_again(
+def test_sessions_of_a_removed_portal_stay_ended_after_a_reinstall(
     alice: Person, ada: Person, services: Services, clock: TurnableClock, app: Flask
 ):
     old = alice.token
@@ -245,7 +245,7 @@ def test_a_real_removal_in_the_portal_arrives(app: Flask, door: socket.socket, s
 # --- installation ----------------------------------------------------------------------------------------------------
 
 
-def test_an_installation_is_learned_from_its_event_when_the_frame_was_never_seen(
+def test_an_installation_is_learned_from_its_event_without_the_frame(
     app: Flask, standin: StandIn, services: Services, clock: TurnableClock
 ):
     person = Person(app, standin.portals[0], "admin")
@@ -278,7 +278,7 @@ def test_a_forged_installation_replaces_nothing(alice: Person, services: Service
     assert (after.application_token_sha256, after.epoch) == (before.application_token_sha256, before.epoch)
 
 
-def test_a_new_application_token_comes_with_a_proven_update_and_begins_a_new_epoch(
+def test_a_proven_update_replaces_the_application_token_and_ends_sessions(
     alice: Person, ada: Person, services: Services, clock: TurnableClock, app: Flask
 ):
     clock.tick(seconds=5)

@@ -51,7 +51,7 @@ def rows(services: Services) -> int:
         )
 
 
-def test_a_flood_costs_few_questions_and_no_rows_while_somebody_else_installs(
+def test_a_flood_costs_few_questions_and_no_rows_and_blocks_no_install(
     app: Flask, standin: StandIn, services: Services, posts: Iterator[tuple[str, dict[str, str]]]
 ):
     flood = [next(posts) for _ in range(FLOOD)]

@@ -46,7 +46,7 @@ def test_installing_again_is_welcome_and_already_bound_is_success(ada: Person, s
         assert db.get_one(Portal, ada.portal.member_id).bound_to == services.config.app_url
 
 
-def test_without_the_scope_the_installer_names_what_is_missing_and_who_can_help(app: Flask, standin: StandIn):
+def test_without_the_scope_the_installer_says_who_can_grant_it_and_where(app: Flask, standin: StandIn):
     portal = standin.portals[0]
     portal.install()
     portal.scope(["user_brief"])
@@ -74,9 +74,7 @@ def test_the_installer_names_both_permissions_and_what_each_is_for(app: Flask, s
     assert "An administrator can grant it by updating or reinstalling the app." in without
 
 
-def test_opening_costs_two_requests_first_one_with_a_fresh_token_and_none_with_a_known_one(
-    standin: StandIn, app: Flask, ada: Person
-):
+def test_opening_costs_two_requests_then_one_then_none_with_a_known_token(standin: StandIn, app: Flask, ada: Person):
     editor = Person(app, standin.portals[0], "editor")
     first, second = editor.frame(), editor.frame()
 
@@ -397,9 +395,7 @@ def test_a_bind_that_answers_true_and_shows_nothing_is_not_believed(app: Flask, 
         assert db.get_one(Portal, portal.member_id).bound_to is None
 
 
-def test_the_installer_runs_again_at_an_update_and_registers_everything_anew(
-    ada: Person, services: Services, standin: StandIn
-):
+def test_the_installer_registers_everything_anew_at_an_update(ada: Person, services: Services, standin: StandIn):
     ada.portal.update()
     assert ada.portal.state.installation is not None
     assert not ada.portal.state.installation.bindings

@@ -139,9 +139,7 @@ def test_another_portals_secret_proves_nothing_here(ada: Person, charlie: Person
     assert ada.get("/pages").status_code == 200
 
 
-def test_a_forged_install_does_not_replace_the_secret_and_a_forged_removal_is_refused_after_it(
-    ada: Person, send, services: Services
-):
+def test_a_forged_install_keeps_the_secret_and_a_forged_removal_is_refused(ada: Person, send, services: Services):
     before = secret_of(services, ada.portal)
     forged = {"auth[application_token]": OTHER_SECRET, "auth[access_token]": "f" * 64}
 
@@ -189,7 +187,7 @@ def test_a_foreign_server_named_in_an_event_is_never_asked(ada: Person, send):
         assert not evil.calls()
 
 
-def test_nobody_can_take_the_secret_over_while_the_authorization_server_is_silent(
+def test_the_secret_stays_while_the_authorization_server_is_silent(
     ada: Person, send, services: Services, standin: StandIn
 ):
     before = secret_of(services, ada.portal)
@@ -201,7 +199,7 @@ def test_nobody_can_take_the_secret_over_while_the_authorization_server_is_silen
     assert secret_of(services, ada.portal) == before
 
 
-def test_a_changed_secret_is_taken_from_an_administrators_proven_token_and_begins_a_new_installation(
+def test_an_administrators_token_proves_a_new_secret_and_ends_sessions(
     ada: Person, alice: Person, deliver, remove, services: Services
 ):
     ada.portal.state.installation.application_token = OTHER_SECRET  # type: ignore[union-attr]
@@ -242,9 +240,7 @@ def test_the_first_secret_may_come_by_an_event(app: Flask, standin: StandIn, del
     assert remove(portal, "1").status_code == 200
 
 
-def test_an_install_event_of_a_portal_never_seen_is_taken_up_when_it_is_proven(
-    standin: StandIn, deliver, services: Services
-):
+def test_a_proven_install_event_of_an_unknown_portal_is_accepted(standin: StandIn, deliver, services: Services):
     portal = standin.portals[0]
     portal.install()
 
@@ -377,7 +373,7 @@ def test_the_same_removal_five_times_at_once_has_one_effect(alice: Person, send,
         assert db.scalar(select(func.count()).select_from(OneTimeMark)) == 1
 
 
-def test_a_removal_and_a_batch_that_is_being_written_do_not_lock_each_other_out(
+def test_a_removal_and_the_recording_of_a_batch_do_not_deadlock(
     alice: Person, history: str, remove, services: Services
 ):
     """A batch's record holds the portal and then its run; the removal takes them in the same order."""
@@ -458,9 +454,7 @@ def no_living_tokens(services: Services) -> None:
 
 
 @pytest.mark.parametrize("clean", ["0", "1"])
-def test_a_removal_replayed_after_a_reinstall_leaves_the_new_installation_alone(
-    ada: Person, deliver, services: Services, clean: str
-):
+def test_a_removal_replayed_after_a_reinstall_removes_nothing(ada: Person, deliver, services: Services, clean: str):
     """Also where nobody can be asked any more whether it is true."""
     removal = envelope(ada.portal, UNINSTALL, CLEAN=clean)
     ada.portal.state.installation = None
@@ -480,7 +474,7 @@ def test_a_removal_replayed_after_a_reinstall_leaves_the_new_installation_alone(
     assert (row.uninstalled_at, row.suspended_code) == (None, None)
 
 
-def test_a_session_of_before_does_not_wake_up_after_an_erased_portal_came_back(ada: Person, remove):
+def test_a_session_of_an_erased_portal_stays_ended_after_a_reinstall(ada: Person, remove):
     old = ada.token
     remove(ada.portal, "1")
     ada.portal.install()
@@ -514,9 +508,7 @@ def test_a_reinstall_before_the_data_was_erased_starts_from_nothing(
     assert portal_row(services, alice.portal).is_open  # type: ignore[union-attr]
 
 
-def test_after_a_removal_without_its_data_a_reinstall_shows_the_history_again(
-    alice: Person, history: str, remove, services
-):
+def test_a_reinstall_shows_the_history_a_removal_kept(alice: Person, history: str, remove, services):
     remove(alice.portal, "0")
     alice.portal.install()
     again = Person(alice.client.application, alice.portal, "admin")
@@ -576,7 +568,7 @@ def test_a_reinstall_after_a_removal_never_heard_of_is_a_new_installation(alice:
     assert (row.suspended_code, row.is_open, row.bound_to) == (None, True, services.config.app_url)
 
 
-def test_a_reinstall_with_another_secret_is_taken_up_at_an_administrators_open(ada: Person, send):
+def test_an_administrators_open_accepts_the_new_secret_of_a_reinstall(ada: Person, send):
     old = envelope(ada.portal, UNINSTALL, CLEAN="1")
     ada.portal.install()
     ada.portal.state.installation.application_token = OTHER_SECRET  # type: ignore[union-attr]
@@ -617,7 +609,7 @@ def test_an_install_event_with_the_secret_alone_moves_no_moment(ada: Person, del
 # --- updates and payment ---------------------------------------------------------------------------------------------
 
 
-def test_an_update_binds_anew_at_the_next_administrators_open_and_everybody_is_told_once(
+def test_an_administrators_open_binds_an_update_and_each_is_told_once(
     ada: Person, alice: Person, deliver, services: Services
 ):
     form = envelope(ada.portal, UPDATE, VERSION="4", PREVIOUS_VERSION="3")

@@ -206,7 +206,7 @@ def test_what_is_said_twice_or_broken_is_malformed(browser: FlaskClient, twice: 
     assert browser.get(f"/oauth/callback?code=x&state=y&{twice}").status_code == 400
 
 
-def test_nobody_may_frame_the_page_of_a_sign_in_and_no_token_is_in_an_address(browser: FlaskClient, standin: StandIn):
+def test_a_sign_in_page_cannot_be_framed_and_carries_no_token(browser: FlaskClient, standin: StandIn):
     answer = browser.get(changed(come_back(depart(browser, standin.portals[0].domain))))
 
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]

@@ -102,7 +102,7 @@ def test_with_the_right_secret_it_waits_for_a_silent_authorization_server(
     assert kept(services, ada.portal) is not None
 
 
-def test_those_of_one_network_that_nobody_can_vouch_for_hold_back_no_genuine_one(
+def test_unproven_events_of_one_network_hold_back_no_genuine_one(
     ada: Person, app: Flask, services: Services, standin: StandIn, turn: Turn
 ):
     """Each employee has the secret, and may send many while the authorization server is silent."""

@@ -414,7 +414,7 @@ def dead_tokens(services: Services) -> None:
         db.execute(update(UserToken).values(dead_code="invalid_grant"))
 
 
-def test_a_removal_nobody_can_be_asked_about_stops_at_once_and_deletes_after_a_day(
+def test_an_unprovable_removal_suspends_at_once_and_deletes_after_a_day(
     alice: Person, services: Services, app: Flask, clock: TurnableClock, turn: Turn
 ):
     run = ordered(alice)

@@ -82,7 +82,7 @@ def test_eight_clicks_at_once_make_one_run(app: Flask, alice: Person, lids: list
 # --- parts of a request that fail ------------------------------------------------------------------------------------
 
 
-def test_when_the_reading_after_it_fails_the_pages_are_looked_at_and_known_for_an_undo(
+def test_pages_whose_reading_after_fails_are_read_again_for_an_undo(
     alice: Person, services: Services, standin: StandIn, lids: list[int], clock: TurnableClock
 ):
     run = run_id_of(alice.unpublish(*lids[:5]))
@@ -121,7 +121,7 @@ def test_one_page_whose_answer_left_no_trace_is_looked_at_at_once(alice: Person,
     assert not alice.portal.page(lids[0]).active
 
 
-def test_pages_of_a_request_that_was_refused_are_pending_again_and_need_no_look(
+def test_pages_of_a_refused_request_are_pending_again_and_need_no_look(
     alice: Person, services: Services, standin: StandIn, lids: list[int], clock: TurnableClock
 ):
     run = run_id_of(alice.unpublish(*lids[:5]))
@@ -155,7 +155,7 @@ def test_a_page_that_fails_the_portal_again_and_again_stops_nobody_else(
     assert alice.portal.page(lids[4]).active
 
 
-def test_after_lost_answers_requests_grow_smaller_and_after_a_good_one_larger_again(
+def test_requests_shrink_after_lost_answers_and_grow_after_good_ones(
     alice: Person, services: Services, standin: StandIn, lids: list[int], clock: TurnableClock
 ):
     run_id_of(alice.unpublish(*lids))
@@ -191,7 +191,7 @@ def test_stop_lets_at_most_the_batch_in_flight_land(
     assert sum(not alice.portal.page(lid).active for lid in lids) == BEGIN
 
 
-def test_undo_of_many_brings_back_what_the_run_changed_and_nobody_touched_since(
+def test_undo_brings_back_what_the_run_changed_and_nobody_touched_since(
     alice: Person, services: Services, standin: StandIn, lids: list[int]
 ):
     already, edited, foreign, deleted, *others = lids[:8]

@@ -118,7 +118,7 @@ def talks_to(process: Process, person: Person) -> bool:
 
 
 @pytest.mark.process
-def test_one_of_two_workers_is_killed_in_a_batch_and_the_other_goes_on_within_half_a_minute(
+def test_when_one_worker_is_killed_the_other_goes_on_within_half_a_minute(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
     slowly(0.3)
@@ -162,7 +162,7 @@ def test_after_the_death_of_all_workers_a_new_one_goes_on(
 
 
 @pytest.mark.process
-def test_a_worker_killed_between_our_commit_and_the_engines_leaves_the_portal_free(
+def test_a_worker_killed_between_our_commit_and_the_engines_blocks_nothing(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids
 ):
     run = run_id_of(alice.unpublish(*lids))
@@ -178,7 +178,7 @@ def test_a_worker_killed_between_our_commit_and_the_engines_leaves_the_portal_fr
 
 
 @pytest.mark.process
-def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_deploy_goes_on(
+def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_goes_on(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
     slowly(0.2)
@@ -242,7 +242,7 @@ def test_a_frozen_worker_is_passed_by_and_thaws_into_work_again(
 
 
 @pytest.mark.process
-def test_a_web_process_killed_while_a_person_waits_leaves_the_rest_to_a_worker(
+def test_a_worker_finishes_the_run_of_a_web_process_killed_in_a_request(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], clock: TurnableClock, lids, slowly
 ):
     slowly(2.0)

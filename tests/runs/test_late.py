@@ -67,7 +67,7 @@ def test_a_publish_whose_asker_comes_back_after_days_waits_for_their_word(
     assert not alice.portal.page(PAGE).active
 
 
-def test_a_worker_away_between_the_beginning_and_the_first_batch_does_not_publish_a_day_late(
+def test_a_publish_begun_in_time_waits_if_its_first_batch_is_a_day_late(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, pumped
 ):
     down(alice, PAGE)
@@ -99,7 +99,7 @@ def test_unpublishing_waits_for_a_decision_after_a_day(
         assert "23 hours after the set time" in late["items"][0]["detail"]
 
 
-def test_an_order_for_now_that_nobody_carried_out_for_a_day_is_asked_about_too(alice: Person, turn: Turn, pumped):
+def test_a_publish_for_now_left_undone_for_a_day_waits_for_a_decision(alice: Person, turn: Turn, pumped):
     down(alice, PAGE, OTHER)
     order = shown(alice.publish(PAGE, OTHER))
 
@@ -214,7 +214,7 @@ def test_a_run_whose_pages_keep_failing_holds_up_nobody_and_ends_in_words(
     assert "retry" in ended["can"]
 
 
-def test_a_closed_portal_is_waited_for_in_words_and_the_run_goes_on_when_it_is_open(
+def test_a_run_waits_while_its_portal_is_closed_and_then_goes_on(
     alice: Person, ada: Person, standin: StandIn, turn: Turn, pumped
 ):
     order = shown(alice.unpublish(PAGE, OTHER))

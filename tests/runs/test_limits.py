@@ -101,7 +101,7 @@ def test_a_person_is_not_held_up_by_the_pause_of_the_runs(
     assert (answer.status_code, answer.json and answer.json["state"]) == (201, "succeeded")
 
 
-def test_used_up_operating_time_pauses_the_method_and_the_run_goes_on_when_it_is_free(
+def test_used_up_operating_time_pauses_only_the_method_and_the_run_goes_on(
     alice: Person, services: Services, standin: StandIn, many: list[int], clock: TurnableClock
 ):
     standin.fault(0, method=ACT, kind="error", code="OPERATION_TIME_LIMIT", status=429, times=1)
@@ -188,7 +188,7 @@ def test_a_missing_scope_inside_the_batch_is_a_failure_of_the_call(alice: Person
     assert waits["counts"]["failed"] == 0
 
 
-def test_a_hold_by_bitrix24_stops_all_runs_and_the_next_open_lets_them_go_on(
+def test_a_hold_by_bitrix24_stops_all_runs_until_the_next_open(
     alice: Person, ada: Person, services: Services, standin: StandIn, many: list[int]
 ):
     for method in ("batch", "app.info"):  # the refusal, and the question whether it is meant

@@ -217,7 +217,7 @@ def test_each_half_of_a_window_has_its_notice(alice: Person, clock: TurnableCloc
     assert len({each.tag for each in bell(alice)}) == 2
 
 
-def test_a_run_that_waits_is_told_to_its_asker_and_to_five_who_could_take_over(
+def test_a_waiting_run_is_told_to_its_asker_and_five_who_could_take_over(
     ada: Person, alice: Person, bob: Person, app: Flask, services: Services, clock: TurnableClock, turn: Turn,
     work: Work, tell: Tell,
 ):  # fmt: skip
@@ -427,7 +427,7 @@ def test_one_whom_a_notice_led_to_the_run_chooses_there_what_they_want(alice: Pe
 # --- once a state, whatever happens --------------------------------------------------------------------------------
 
 
-def test_a_run_tried_again_each_hour_waits_for_the_same_reason_and_is_told_once(
+def test_a_run_that_waits_again_for_the_same_reason_is_told_once(
     alice: Person, clock: TurnableClock, turn: Turn, work: Work, tell: Tell, services: Services, standin: StandIn
 ):
     scheduled(alice, clock, hours=1)
@@ -462,7 +462,7 @@ def test_what_changed_before_its_turn_is_told_as_it_is_now(
     ]
 
 
-def test_fifty_ends_in_a_minute_are_one_summary_and_so_are_those_that_follow(
+def test_many_ends_in_a_minute_and_those_that_follow_share_one_summary(
     alice: Person, clock: TurnableClock, turn: Turn, work: Work, tell: Tell
 ):
     lids = alice.portal.add_pages(12, site=TITLE_SITE)
@@ -705,7 +705,7 @@ def test_a_scope_that_was_withdrawn_since_is_a_counted_refusal(
     assert 'sundown_notices{state="refused"} 1.0' in app.test_client().get("/metrics").text
 
 
-def test_health_says_who_can_grant_what_is_missing_and_is_healthy_without_it(ada: Person, services: Services):
+def test_health_says_who_can_grant_a_missing_scope_and_stays_well(ada: Person, services: Services):
     heartbeat.beat(services.store, services.clock(), "here")
     granted = ada.fragment("GET", "/health").text
     ada.portal.scope(["landing"])
@@ -841,7 +841,7 @@ built.{verb.rpartition(".")[0]}.{verb.rpartition(".")[2]} = dying
 
 
 @pytest.mark.process
-def test_a_worker_killed_before_or_after_it_told_loses_nothing_and_nobody_hears_it_twice(
+def test_a_worker_killed_around_a_notice_neither_loses_nor_doubles_it(
     alice: Person, environment: dict[str, str], services: Services, clock: TurnableClock
 ):
     """Once between the end of the run and its notice, once between the portal's answer and our record of it."""

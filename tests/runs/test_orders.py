@@ -77,7 +77,7 @@ def test_undo_leaves_alone_what_somebody_changed_since(alice: Person):
     assert not alice.portal.page(PAGE).active
 
 
-def test_a_page_that_was_already_down_is_skipped_and_undo_has_nothing_to_bring_back(alice: Person):
+def test_a_page_already_down_is_skipped_and_leaves_nothing_to_undo(alice: Person):
     alice.portal.change_page(PAGE, active=False, public=False)
 
     taken = alice.unpublish(PAGE)
@@ -350,7 +350,7 @@ def test_without_a_session_nothing_is_answered(app: Flask):
         assert answer.json["code"] == "session_expired"
 
 
-def test_the_history_names_the_only_page_of_a_run_to_those_who_read_its_site(alice: Person, bob: Person):
+def test_the_history_names_a_runs_only_page_to_readers_of_its_site(alice: Person, bob: Person):
     alice.unpublish(PAGE)
     title = alice.portal.page(PAGE).title
     bob.get("/pages")

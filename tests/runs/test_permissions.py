@@ -89,7 +89,7 @@ def test_who_may_steer(
 
 
 @pytest.mark.parametrize(("who", "status"), [("publisher", NO), ("administrator", YES)])
-def test_a_page_of_an_unknown_site_is_nobodys_to_take_over_but_an_administrators(
+def test_only_an_administrator_takes_over_a_page_of_an_unknown_site(
     alice: Person, app: Flask, standin: StandIn, services: Services, work: Work, who: str, status: int
 ):
     run = ordered(alice)
@@ -126,7 +126,7 @@ def test_everybody_of_the_portal_sees_the_run_and_items_of_sites_they_read(
 
 
 @pytest.mark.parametrize("who", ["asker", "administrator", "publisher", "publisher_of_one"])
-def test_who_may_publish_somewhere_undoes_and_bitrix24_decides_page_by_page(
+def test_who_may_publish_one_page_may_undo_and_bitrix24_decides_on_each(
     alice: Person, app: Flask, standin: StandIn, work: Work, who: str
 ):
     run = ordered(alice)

@@ -46,7 +46,7 @@ def dismiss(alice: Person) -> None:
     (take_rights, "ACCESS_DENIED"), (take_scope, "insufficient_scope"), (take_token, "invalid_grant"),
     (dismiss, "authorization_error"),
 ])  # fmt: skip
-def test_trouble_is_seen_days_before_by_the_asker_and_by_those_who_could_take_over(
+def test_trouble_is_told_days_ahead_to_the_asker_and_who_could_take_over(
     ada: Person, alice: Person, services: Services, clock: TurnableClock, turn: Turn, trouble, code: str
 ):
     run = scheduled(alice, clock, days=5)
@@ -81,7 +81,7 @@ def test_a_reader_who_could_not_take_over_hears_nothing(
     assert (told["doubtful"], told["waiting"]) == ([], [])
 
 
-def test_taken_over_before_its_time_it_runs_with_the_rights_of_the_one_who_took_it(
+def test_a_run_taken_over_before_its_time_uses_the_rights_of_its_taker(
     ada: Person, alice: Person, services: Services, clock: TurnableClock, turn: Turn, work: Work
 ):
     run = scheduled(alice, clock, days=2)
@@ -230,7 +230,7 @@ def test_what_happens_after_the_news_were_shown_is_not_lost_by_the_click(
     assert ids(news(alice)["ended"]) == [later["id"]]
 
 
-def test_who_saw_a_run_end_is_not_told_again_and_a_colleague_is_not_told_at_all(ada: Person, alice: Person):
+def test_a_run_that_ended_on_screen_is_news_to_nobody(ada: Person, alice: Person):
     alice.unpublish(PAGE)
 
     assert news(alice)["ended"] == []

@@ -83,7 +83,7 @@ def test_a_page_of_an_unpublished_site_says_so_for_either_action(alice: Person, 
     assert "will come back with it" in up["why"]
 
 
-def test_every_schedule_of_the_page_is_said_with_its_time_and_who_ordered_it(alice: Person, clock: TurnableClock):
+def test_the_preview_names_every_schedule_of_the_page_and_its_asker(alice: Person, clock: TurnableClock):
     for days in (1, 2):
         alice.unpublish(PAGE, at=inside(clock, days=days))
 
@@ -107,7 +107,7 @@ def test_for_a_later_time_the_schedules_known_now_are_reckoned_with(alice: Perso
     assert back["will"] == "publish"
 
 
-def test_a_page_published_again_by_hand_keeps_its_schedule_and_every_view_says_so(alice: Person, clock: TurnableClock):
+def test_a_page_published_by_hand_keeps_its_schedule_and_views_say_so(alice: Person, clock: TurnableClock):
     alice.unpublish(PAGE)
     scheduled = alice.unpublish(PAGE, at=inside(clock, days=1)).json
     assert scheduled
@@ -122,7 +122,7 @@ def test_a_page_published_again_by_hand_keeps_its_schedule_and_every_view_says_s
     assert f"/runs/{scheduled['id']}" in view
 
 
-def test_the_dialog_explains_a_chosen_time_on_both_clocks_and_a_doubled_one(alice: Person):
+def test_the_dialog_explains_a_time_on_both_clocks_and_a_doubled_one(alice: Person):
     form = {"action": "unpublish", "lids": PAGE, "at": "2027-10-31T03:30", "zone": "Europe/Riga"}
     headers = {**alice.headers(), "HX-Request": "true", "HX-Target": "div#time-note", "Accept": "text/html"}
 

@@ -119,9 +119,7 @@ def test_news_tells_of_waiting_runs_to_those_who_could_take_them_over(
     assert not_mine not in waiting
 
 
-def test_a_cancel_by_an_administrator_without_the_scope_is_answered_as_done(
-    alice: Person, ada: Person, standin: StandIn
-):
+def test_an_administrators_cancel_without_the_scope_is_answered_as_done(alice: Person, ada: Person, standin: StandIn):
     run = run_id_of(alice.unpublish(ON_MAIN, IN_SHOP, at=LATER))
     ada.opened()
     standin.portals[0].scope([])

@@ -42,7 +42,7 @@ def test_a_page_goes_down_at_its_time_and_not_before(alice: Person, clock: Turna
     assert not alice.portal.page(PAGE).active
 
 
-def test_down_until_makes_two_linked_runs_and_brings_back_what_the_first_changed(
+def test_unpublish_until_links_a_run_that_brings_back_what_it_changed(
     alice: Person, clock: TurnableClock, turn: Turn, work
 ):
     alice.portal.change_page(OTHER, active=False, public=False)
@@ -160,7 +160,7 @@ def test_a_late_publish_within_the_hour_still_happens(alice: Person, clock: Turn
     assert seen(alice, run)["state"] == "succeeded"
 
 
-def test_a_publish_more_than_an_hour_late_waits_for_a_decision_even_when_the_asker_opens_the_app(
+def test_a_publish_over_an_hour_late_waits_even_if_its_asker_opens_the_app(
     alice: Person, clock: TurnableClock, turn: Turn, work
 ):
     alice.unpublish(PAGE)
@@ -251,7 +251,7 @@ def test_nobody_helps_for_two_weeks_and_the_run_fails_in_words(
     assert "retry" in ended["can"]
 
 
-def test_the_workers_clock_may_go_back_an_hour_and_the_run_still_happens_once_at_its_time(
+def test_a_run_happens_once_at_its_time_though_the_clock_goes_back(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work
 ):
     run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
@@ -339,9 +339,7 @@ def test_a_far_date_has_a_job_only_while_it_is_near(
     assert seen(alice, run)["state"] == "succeeded"
 
 
-def test_after_a_while_without_a_worker_the_portals_earlier_times_come_first(
-    alice: Person, clock: TurnableClock, turn: Turn, work
-):
+def test_overdue_runs_of_a_portal_go_in_the_order_of_their_times(alice: Person, clock: TurnableClock, turn: Turn, work):
     alice.unpublish(PAGE, at=inside(clock, minutes=50))
     earlier = body_of(alice.publish(PAGE, at=inside(clock, minutes=40)))
     turn(hours=1)
@@ -352,7 +350,7 @@ def test_after_a_while_without_a_worker_the_portals_earlier_times_come_first(
     assert not alice.portal.page(PAGE).active
 
 
-def test_a_late_return_can_be_taken_over_because_the_sites_of_its_pages_are_known(
+def test_a_late_return_knows_the_sites_of_its_pages_and_is_taken_over(
     alice: Person, ada: Person, clock: TurnableClock, turn: Turn, work
 ):
     first = body_of(alice.unpublish(PAGE, until=inside(clock, hours=1)))  # of a page no list was read for
@@ -395,7 +393,7 @@ def test_a_first_run_resumed_after_its_end_does_nothing_any_more(
     assert seen(alice, first)["problem"]["code"] == "both_times_past"
 
 
-def test_a_schedule_is_moved_and_cancelled_by_its_asker_an_administrator_or_one_who_may_publish_there(
+def test_the_asker_an_administrator_or_a_publisher_may_move_and_cancel(
     alice: Person, ada: Person, bob: Person, clock: TurnableClock
 ):
     run = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))

@@ -43,7 +43,7 @@ def test_one_slow_page_keeps_the_next_requests_below_their_cut():
     assert throttle.pages_now(known, NOON, MOST) * 9.0 <= throttle.MOST_SECONDS
 
 
-def test_the_end_of_the_command_before_tells_how_long_a_command_really_took():
+def test_a_command_lasts_from_the_end_of_the_one_before():
     began, each = 1_795_426_400.97, 0.05
     ends = [began + each * number for number in range(1, 12)]
     told = [Timing(end - 1_795_426_400, finish=end) for end in ends]  # up to a second and a half, from the whole second
@@ -140,7 +140,7 @@ class Meter:
 
 @pytest.mark.parametrize("limit", [420, 480])
 @pytest.mark.parametrize("seconds", [0.15, 0.5, 1.2])
-def test_a_long_run_uses_nearly_all_operating_time_and_meets_the_limit_once(limit: int, seconds: float):
+def test_a_long_run_uses_nearly_all_operating_time_and_hits_the_limit_once(limit: int, seconds: float):
     meter, known, now = Meter(limit), fresh(), NOON
     refusals, spent = 0, 0.0
 
@@ -168,7 +168,7 @@ def test_a_long_run_uses_nearly_all_operating_time_and_meets_the_limit_once(limi
     assert spent >= 0.95 * possible
 
 
-def test_operating_time_is_less_than_the_time_on_the_wall_and_counts_as_the_portal_tells():
+def test_operating_time_counts_as_the_portal_tells_not_by_the_wall_clock():
     known = fresh()
     known.operating_limit = 100.0
     timings = [Timing(1.2, 50.0 + 0.15 * number) for number in range(16)]

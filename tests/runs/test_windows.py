@@ -235,7 +235,7 @@ def test_live_until_windows_overlap_the_same_way(alice: Person, ada: Person, go:
     assert not is_up(alice)
 
 
-def test_a_window_of_the_other_kind_inside_gives_the_page_back_to_the_outer(alice: Person, ada: Person, go: Go, window):
+def test_an_inner_window_of_the_other_kind_returns_to_the_outer_state(alice: Person, ada: Person, go: Go, window):
     window(alice, 3, 12)
     window(ada, 6, 9, action="publish")
 
@@ -648,9 +648,7 @@ def test_an_order_that_meets_a_return_in_flight_is_not_taken_for_done(
     assert not is_up(ada)
 
 
-def test_windows_that_are_open_at_an_upgrade_still_bring_back_what_they_took(
-    alice: Person, database_url: str, go: Go, window
-):
+def test_windows_open_at_an_upgrade_still_bring_back_what_they_took(alice: Person, database_url: str, go: Go, window):
     alice.portal.change_page(OTHER, active=False, public=False)
     window(alice, None, 3, PAGE, OTHER)
     go(seconds=1)

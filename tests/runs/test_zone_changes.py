@@ -60,7 +60,7 @@ def test_a_wall_time_around_a_clock_change_means_that_wall_clock(
     down_exactly_at(alice, turn, work, instant)
 
 
-def test_down_until_across_a_clock_change_lasts_from_wall_time_to_wall_time(alice: Person, clock: TurnableClock):
+def test_a_window_across_a_clock_change_lasts_from_wall_time_to_wall_time(alice: Person, clock: TurnableClock):
     change = last_sunday(coming(clock, 3, 24), 3)
     before, after = f"{change - timedelta(days=1):%Y-%m-%d}T18:00", f"{change:%Y-%m-%d}T18:00"
 
@@ -114,7 +114,7 @@ needs_files = pytest.mark.skipif(
 
 
 @needs_files
-def test_new_rules_of_a_zone_move_what_was_ordered_by_its_wall_clock_and_nothing_else(
+def test_new_rules_of_a_zone_move_only_what_was_set_by_its_wall_clock(
     alice: Person, services: Services, clock: TurnableClock, turn: Turn, work: Work, rules
 ):
     day = f"{clock() + timedelta(days=60):%Y-%m-%d}"
@@ -189,7 +189,7 @@ def test_after_eleven_months_with_living_tokens_the_run_still_goes(
         assert db.get_one(Run, UUID(run["id"])).state == "succeeded"
 
 
-def test_after_months_without_any_sign_of_life_the_run_waits_and_says_for_whom(
+def test_after_months_without_an_open_a_run_waits_and_says_for_whom(
     ada: Person, alice: Person, clock: TurnableClock, turn: Turn, work: Work
 ):
     run = body_of(alice.unpublish(PAGE, at=(clock() + timedelta(days=200)).isoformat(timespec="seconds")))

@@ -29,7 +29,7 @@ def handler(admin) -> Iterator[Handler]:
     listening.close()
 
 
-def test_nothing_is_sent_before_the_installer_has_finished_and_then_what_was_due(handler, portal, standin):
+def test_events_are_sent_only_once_the_installer_has_finished(handler, portal, standin):
     assert portal.finish_install() == 1
     assert portal.finish_install() == 0  # only once
     assert standin.wait_for_events()

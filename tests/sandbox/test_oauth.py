@@ -128,7 +128,7 @@ def test_a_code_is_good_for_30_seconds(tokens, standin):
     assert tokens(grant_type="authorization_code", code=back["code"]).json()["error"] == "invalid_grant"
 
 
-def test_a_failed_authorize_shows_the_portals_own_page_and_tells_the_app_nothing(standin, portal):
+def test_a_failed_authorize_stays_on_the_portal_and_tells_the_app_nothing(standin, portal):
     unknown = requests.get(f"{portal.url}/oauth/authorize/?client_id=x", timeout=10, allow_redirects=False)
     portal.uninstall()
     gone = requests.get(

@@ -132,7 +132,7 @@ def test_the_readmes_app_runs_as_it_stands(python, tmp_path):
     ]
 
 
-def test_the_readmes_test_and_its_options_run_without_a_line_of_configuration(python, tmp_path):
+def test_the_readmes_test_and_options_run_without_configuration(python, tmp_path):
     plain, shaped = tmp_path / "plain", tmp_path / "shaped"
     plain.mkdir()
     shaped.mkdir()

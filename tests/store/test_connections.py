@@ -61,7 +61,7 @@ def test_the_limits_leave_a_waiting_process_time_to_outlast_a_frozen_one():
 
 
 @pytest.mark.process
-def test_a_web_process_opens_its_connections_after_the_fork_and_few_of_them(
+def test_a_web_process_opens_few_connections_and_only_after_the_fork(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
     services.store.close()

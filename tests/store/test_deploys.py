@@ -130,7 +130,7 @@ def held(environment: Mapping[str, str], table: str) -> Iterator[None]:
 # --- old code, new tables ------------------------------------------------------------------------------------------
 
 
-def test_old_code_goes_on_under_traffic_while_and_after_the_tables_become_newer(
+def test_old_code_serves_traffic_during_and_after_a_migration(
     alice: Person, environment: dict[str, str], next_version: tuple[str, ...]
 ):
     with Web(environment) as web, Worker(environment) as worker, Traffic(web.url, alice) as traffic:
@@ -175,9 +175,7 @@ def test_the_release_step_of_a_rollback_succeeds_and_changes_nothing(
 # --- new code, old tables ------------------------------------------------------------------------------------------
 
 
-def test_new_code_on_old_tables_says_so_answers_what_it_can_and_goes_on_by_itself(
-    alice: Person, environment: dict[str, str]
-):
+def test_new_code_on_old_tables_answers_what_it_can_and_recovers_by_itself(alice: Person, environment: dict[str, str]):
     alice.unpublish(351, 352)
     assert forks.run(environment, "-m", "alembic", "downgrade", "-1").returncode == 0
     execute(environment["DATABASE_URL"], "alter table runs rename column reason to not_there_yet")

@@ -62,7 +62,7 @@ def test_every_migration_can_be_taken_back_and_made_again(database_url: str) -> 
     assert alembic(database_url, "check").returncode == 0
 
 
-def test_an_upgrade_gives_every_page_its_portal_and_takes_far_dates_out_of_the_queue(database_url: str) -> None:
+def test_an_upgrade_gives_pages_their_portal_and_unqueues_far_dates(database_url: str) -> None:
     assert alembic(database_url, "downgrade", "0009").returncode == 0
     with psycopg.connect(database_url) as connection:
         for statement in OF_BEFORE:

@@ -191,7 +191,7 @@ def test_a_pooler_in_transaction_mode_is_refused_in_words_at_every_start(pooled:
 @HAS_POOLER
 @pytest.mark.process
 @pytest.mark.parametrize("more", ["default_pool_size = 20", "server_round_robin = 1", "default_pool_size = 1"])
-def test_a_pooler_in_transaction_mode_is_found_out_whatever_else_goes_through_it(
+def test_a_pooler_in_transaction_mode_is_detected_under_any_traffic(
     pooled: Pooled, environment: dict[str, str], more: str
 ):
     address = pooled("transaction", more)

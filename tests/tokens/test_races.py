@@ -73,7 +73,7 @@ def at_once(number: int, work: Callable[[int], object]) -> list[object]:
 
 
 @pytest.mark.process
-def test_four_processes_of_twenty_threads_and_a_worker_renew_once_and_nobody_sees_an_error(
+def test_four_processes_and_a_worker_renew_once_and_nobody_sees_an_error(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
     lids = alice.portal.add_pages(PROCESSES * THREADS + 40, site=3)
@@ -141,7 +141,7 @@ def test_two_hundred_threads_that_wait_for_one_token_hold_no_connections(
     assert 1 <= max(used) <= 2, "the one that renews, and nobody who waits for it"
 
 
-def test_renewals_of_many_people_while_the_server_hangs_leave_connections_to_the_others(
+def test_renewals_at_a_hanging_server_leave_connections_to_the_others(
     alice: Person, standin: StandIn, services: Services
 ):
     people = [UserRef(alice.portal.member_id, each) for each in alice.portal.add_users(40)]
@@ -233,7 +233,7 @@ def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
 
 
 @pytest.mark.process
-def test_a_renewer_killed_after_the_server_rotated_costs_a_reopening_and_no_more(
+def test_a_renewer_killed_after_the_server_rotated_costs_one_reopening(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
     with renewing(environment, standin, who(alice), kind="latency", seconds=6.0) as caller:
@@ -248,7 +248,7 @@ def test_a_renewer_killed_after_the_server_rotated_costs_a_reopening_and_no_more
 
 
 @pytest.mark.process
-def test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well(
+def test_a_renewer_frozen_while_it_holds_the_row_is_overtaken_and_recovers(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
     with renewing(environment, standin, who(alice), kind="hang", seconds=2.0) as caller:
@@ -265,7 +265,7 @@ def test_a_renewer_frozen_while_it_holds_the_row_is_passed_by_and_thaws_well(
 
 
 @pytest.mark.process
-def test_a_renewer_frozen_after_the_server_rotated_still_brings_its_pair_home(
+def test_a_renewer_frozen_after_the_server_rotated_still_stores_its_pair(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
 ):
     with renewing(environment, standin, who(alice), "4s", kind="latency", seconds=2.0) as caller:

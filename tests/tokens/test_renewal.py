@@ -159,7 +159,7 @@ def test_a_lost_answer_is_asked_for_once_more_with_the_same_token(alice: Person,
     assert renewals(standin) == 2
 
 
-def test_an_answer_lost_after_the_server_rotated_makes_the_page_ask_the_portal(
+def test_when_the_answer_of_a_renewal_is_lost_the_page_asks_the_portal(
     alice: Person, standin: StandIn, services: Services
 ):
     alice.portal.expire("editor")
@@ -213,7 +213,7 @@ def test_an_answer_that_trickles_in_is_not_waited_for(alice: Person, standin: St
     assert alice.heal().status_code == 200
 
 
-def test_an_authorization_server_out_of_reach_is_tried_once_and_condemns_nothing(
+def test_an_unreachable_authorization_server_condemns_no_token(
     alice: Person, services: Services, environment: dict[str, str]
 ):
     nobody = build(make_config(environment | {"B24_OAUTH_URL": "http://127.0.0.1:9"}))
@@ -294,7 +294,7 @@ GONE = [
 
 
 @pytest.mark.parametrize(("happens", "first_asked", "status", "code", "suspended"), GONE)
-def test_an_app_removed_or_not_paid_suspends_the_portal_and_condemns_no_token(
+def test_an_app_removed_or_unpaid_suspends_its_portal_and_keeps_tokens(
     alice: Person,
     services: Services,
     happens: Callable,
@@ -435,7 +435,7 @@ def keeping(services: Services) -> KeepAlive:
     return KeepAlive(services.store, services.tokens, services.clock)
 
 
-def test_tokens_that_grow_old_are_renewed_before_their_end_on_different_days(
+def test_ageing_tokens_are_renewed_before_their_end_on_different_days(
     ada: Person, services: Services, keeping: KeepAlive, clock: TurnableClock, standin: StandIn
 ):
     crowd(services, ada, 60)
@@ -608,7 +608,7 @@ def test_nobody_is_asked_while_no_run_waits_for_us(alice: Person, services: Serv
     assert renewals(standin) == asked
 
 
-def test_a_run_whose_askers_token_died_waits_for_them_and_goes_on_when_they_are_back(alice: Person, services: Services):
+def test_a_run_whose_askers_token_died_waits_until_they_are_back(alice: Person, services: Services):
     run = told(alice.unpublish(PAGE, 352, 353))
     alice.portal.expire_refresh("editor")
 

@@ -65,7 +65,7 @@ def test_several_keys_are_read_newest_first(monkeypatch: pytest.MonkeyPatch):
     ("B24_PORTAL_NETWORKS", "10.0.0.0/33"), ("B24_ALLOW_INSECURE_PORTALS", "1"), ("API_LOG_DAYS", "2"),
     ("API_LOG_DAYS", "91"), ("WORKER_THREADS", "none"), ("LOG_LEVEL", "LOUD"), ("LOG_FORMAT", "xml"),
 ])  # fmt: skip
-def test_a_missing_or_weak_value_stops_the_start_with_one_line_that_names_it(
+def test_a_missing_or_weak_value_stops_the_start_in_one_line_naming_it(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str | None
 ):
     environment(monkeypatch, **{name: value})
@@ -80,7 +80,7 @@ def test_a_missing_or_weak_value_stops_the_start_with_one_line_that_names_it(
         assert value not in line
 
 
-def test_a_loopback_address_may_use_insecure_portals_and_the_embedded_database(monkeypatch: pytest.MonkeyPatch):
+def test_loopback_may_use_insecure_portals_and_the_embedded_database(monkeypatch: pytest.MonkeyPatch):
     environment(monkeypatch, APP_URL="http://127.0.0.1:8100", B24_ALLOW_INSECURE_PORTALS="1", DATABASE_URL=None)
 
     settings = load()

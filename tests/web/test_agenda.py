@@ -300,7 +300,7 @@ def test_each_half_is_an_event_whose_uid_survives_a_reschedule(alice: Person, cl
     assert len(events(alice.get(f"/runs/{pair['returns_run']}.ics").text)) == 2
 
 
-def test_a_calendar_file_marks_what_is_cancelled_and_is_never_without_a_part(alice: Person, clock: TurnableClock):
+def test_a_calendar_marks_what_is_cancelled_and_is_valid_when_empty(alice: Person, clock: TurnableClock):
     run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
     now = run_id_of(alice.unpublish(OTHER))
     alice.post(f"/runs/{run}/cancel")

@@ -51,7 +51,7 @@ def test_a_session_that_has_ended_offers_to_reopen(alice: Person):
     assert BUTTON.findall(answer.text) == ["reopen"]
 
 
-def test_a_form_that_is_refused_is_closed_and_a_skipped_time_offers_the_next(alice: Person):
+def test_a_refused_form_can_be_closed_and_a_skipped_time_offers_the_next(alice: Person):
     order = {"action": "unpublish", "lids": "351", "zone": "Europe/Riga"}
 
     wrong = alice.fragment("POST", "/runs", **order, at="soon")

@@ -138,9 +138,7 @@ class _Raw:
 
 
 @pytest.mark.parametrize("stuck", [False, True])
-def test_a_portal_that_returns_full_chunks_for_ever_is_read_so_far_and_no_further(
-    alice: Person, services: Services, stuck: bool
-):
+def test_reading_a_portal_with_endless_full_chunks_stops_at_a_limit(alice: Person, services: Services, stuck: bool):
     portal = Endless(stuck)
     actor = services.users.actor(alice_ref(alice))
     for prefix in ("http://", "https://"):

@@ -40,9 +40,7 @@ def test_a_refusal_is_told_in_german(gerda: Person, standin: StandIn):
     assert problem["code"] == "insufficient_scope"
 
 
-def test_a_language_without_a_catalog_is_shown_in_english_with_its_own_numbers(
-    app: Flask, standin: StandIn, ada: Person
-):
+def test_a_language_without_a_catalog_is_english_with_its_own_numbers(app: Flask, standin: StandIn, ada: Person):
     person = Person(app, standin.portals[0], "editor")
     path, form = person.frame()
     opened = person.post_frame(path.replace("LANG=en", "LANG=fr"), form).text
@@ -55,7 +53,7 @@ def test_a_language_without_a_catalog_is_shown_in_english_with_its_own_numbers(
     assert "1\u202f2" in shown
 
 
-def test_a_script_from_right_to_left_without_a_catalog_is_english_throughout(app: Flask, standin: StandIn, ada: Person):
+def test_a_right_to_left_language_without_a_catalog_is_all_english(app: Flask, standin: StandIn, ada: Person):
     person = Person(app, standin.portals[0], "editor")
     path, form = person.frame()
     opened = person.post_frame(path.replace("LANG=en", "LANG=ar"), form).text

@@ -27,10 +27,10 @@ def test_a_run_that_waits_for_the_worker_says_so(alice, chores, clock):
     late = alice.fragment("GET", path).text
 
     assert AWAY in never
-    assert "It was never seen yet." in never
+    assert "It has never been seen." in never
     assert AWAY not in alive
     assert AWAY in late
-    assert "It was last seen: Today," in late
+    assert "It was last seen today at" in late
 
 
 def test_a_finished_run_does_not(alice):

@@ -93,7 +93,7 @@ def test_what_one_may_is_known_page_by_page(alice: Person, bob: Person):
     assert not any(page["may"] for page in listed(bob)["pages"])
 
 
-def test_in_knowledge_bases_reading_is_enough_to_take_down_but_not_to_publish(bob: Person):
+def test_in_knowledge_bases_readers_may_unpublish_but_not_publish(bob: Person):
     pages = listed(bob, "kind=KNOWLEDGE")["pages"]
 
     assert all(page["may"] for page in pages)
@@ -411,7 +411,7 @@ def test_the_same_user_number_on_another_portal_is_somebody_else(alice: Person, 
     assert "Only on the first portal" not in str(listed(charlie))
 
 
-def test_what_bitrix24_answers_as_an_object_or_without_a_date_is_read_all_the_same(alice: Person, standin: StandIn):
+def test_a_page_whose_date_is_an_object_is_read_all_the_same(alice: Person, standin: StandIn):
     standin.fault(
         0, "landing.landing.getlist", kind="wrong_field", field="result.0.DATE_PUBLIC", value={}, times=1
     )  # fmt: skip

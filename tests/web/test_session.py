@@ -226,7 +226,7 @@ def test_twelve_hours_after_the_opening_it_is_over_however_busy_one_is(alice: Pe
     assert status(alice, alice.token) == 401
 
 
-def test_the_end_of_a_portals_epoch_ends_every_session_there_and_none_elsewhere(
+def test_a_new_epoch_of_a_portal_ends_all_sessions_there_and_no_others(
     alice: Person, bob: Person, charlie: Person, services: Services
 ):
     with services.store.begin() as db:

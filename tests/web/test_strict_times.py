@@ -60,7 +60,7 @@ def test_less_than_a_minute_ago_counts_as_now(alice: Person, clock: TurnableCloc
     assert alice.unpublish(PAGE, at=inside(clock, seconds=-seconds)).status_code == status
 
 
-def test_an_end_that_has_passed_is_refused_though_the_beginning_counts_as_now(alice: Person, clock: TurnableClock):
+def test_a_passed_end_is_refused_though_the_beginning_counts_as_now(alice: Person, clock: TurnableClock):
     answer = alice.unpublish(PAGE, at=inside(clock, seconds=-40), until=inside(clock, seconds=-20))
 
     assert answer.status_code == 422
