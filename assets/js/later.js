@@ -11,9 +11,10 @@ import { healWhatWaits } from './healing.js'
 import { makeSearchable } from './searchable-select.js'
 import { offerPresets } from './time-presets.js'
 
+// The place is named, not found, where an answer chose it itself.
 function attend(place) {
   if (find('[data-calendar]')) import('./calendar.js')
-  if (place?.id !== 'time-note') offerPresets(place ?? document)
+  if (place?.id !== 'time-note') offerPresets(place instanceof Element ? place : document)
   makeSearchable(findAll('select[data-searched]'))
   healWhatWaits()
   follow()

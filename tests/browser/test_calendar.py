@@ -145,7 +145,7 @@ def test_publishing_is_scheduled_from_the_bulk_bar_and_said_in_one_line(tab: Tab
     open_dialog(frame, DOWN_LATER, "#at")
     press(frame, "[data-preset=week][data-field=at]")
     press(frame, "[data-preset=friday][data-field=until]")
-    frame.wait_for_selector(".in-words >> text=Riga time")
+    frame.wait_for_selector(".in-words >> text=down again")
     line = frame.inner_text(".in-words")
     frame.fill("#name", "Relaunch")
     frame.click("#confirm")

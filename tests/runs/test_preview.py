@@ -153,7 +153,7 @@ def test_the_dialog_offers_the_time_after_a_skipped_one(alice: Person):
             "2027-03-08T08:00",
             "Down Mar 1, 2027 at 11:59\u00a0PM, back Mar 8, 2027 at 8:00\u00a0AM, Riga time.",
         ),
-        ("2027-03-01T23:59", "", "It stays down until somebody publishes it again."),
+        ("2027-03-01T23:59", "", "until someone publishes again."),
         ("", "2027-03-08T08:00", "Down now, back Mar 8, 2027"),
         ("2027-03-01T23:59", "2027-03-01T08:00", "The return must be later than the take-down."),
         ("2020-03-01T23:59", "", "This time has already passed. Choose a later one."),
