@@ -4,6 +4,7 @@ Each is a context manager; what it wrote is in `said()`. Every one ends with its
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from tests.forks import ROOT, Fork
 
 __all__ = ["ROOT"]
 START_SECONDS, END_SECONDS = 60, 20
+FIRST_PORT, RANGE, RANGES = 12_000, 4_000, 5
+rows = itertools.count()
 
 
 class Process:
@@ -133,6 +136,27 @@ def _children(pid: int) -> list[psutil.Process]:
         return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
+
+
+def free_ports(number: int) -> int:
+    """The first of so many free ports in a row.
+
+    Each test process looks in a range of its own, below those the kernel gives out, and takes no row twice: between the
+    look and the use nobody else of this run comes by.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % RANGES
+    for _ in range(RANGE // number):
+        first = FIRST_PORT + worker * RANGE + (os.getpid() + next(rows) * number) % (RANGE - number)
+        if all(map(is_free, range(first, first + number))):
+            return first
+    raise AssertionError("no free ports")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind(("0.0.0.0", port))
+        return True
+    return False
 
 
 def free_port() -> int:

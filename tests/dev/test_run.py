@@ -17,6 +17,7 @@ import requests
 
 from b24app.store import embedded
 from dev.run import forget
+from tests.processes import free_ports
 
 pytestmark = pytest.mark.process
 
@@ -30,7 +31,7 @@ class Started:
     """One `make run` on ports and data of its own."""
 
     def __init__(self, instance: Path, *options: str) -> None:
-        self.instance, self.port = instance, free_ports()
+        self.instance, self.port = instance, free_ports(PORTS)
         self.output = instance.parent / f"output-{self.port}.txt"
         command = [sys.executable, "-m", "dev.run", "--port", str(self.port), "--instance", str(instance), *options]
         environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
@@ -89,21 +90,6 @@ def start(instance: Path) -> Iterator[Callable[..., Started]]:
     for one in begun:
         if one.process.poll() is None:
             one.stop()
-
-
-def free_ports() -> int:
-    """The first of a row of ports that nobody uses."""
-    for first in range(20_000 + os.getpid() % 5_000, 60_000, PORTS):
-        if all(is_free(port) for port in range(first, first + PORTS)):
-            return first
-    raise AssertionError("no free ports")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe, suppress(OSError):
-        probe.bind(("0.0.0.0", port))
-        return True
-    return False
 
 
 def wait_until(is_true: Callable[[], object], words: Callable[[], str]) -> None:
@@ -181,7 +167,7 @@ def test_a_taken_port_is_said_at_once(instance: Path) -> None:
 
 
 def test_an_interrupt_sent_to_make_alone_ends_everything(tmp_path: Path, instance: Path) -> None:
-    port = free_ports()
+    port = free_ports(PORTS)
     recipe = f"run:\n\t@exec {sys.executable} -m dev.run --port {port} --instance {instance}\n"
     (tmp_path / "Makefile").write_text(recipe)
     environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "MAKEFLAGS")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import subprocess
 import time
 import zipfile
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.processes import free_ports
 from tests.sandbox.packaging import ROOT, SURROUNDINGS, empty_environment, wheel
 
 pytestmark = pytest.mark.process
@@ -36,16 +36,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty environment's Python, with the wheel and what the README's app and tests need."""
     return empty_environment(tmp_path_factory.mktemp("empty"), made, "flask", "requests", "pytest")
-
-
-def free_ports(number: int) -> int:
-    """The first of so many free ports in a row."""
-    for first in range(20_000, 60_000, 50):
-        with suppress(OSError):
-            for port in range(first, first + number):
-                socket.create_server(("127.0.0.1", port)).close()
-            return first
-    raise AssertionError("no ports are free")
 
 
 @contextmanager
