@@ -166,6 +166,11 @@ def test_a_taken_port_is_said_at_once(instance: Path) -> None:
     assert "RUN_PORT" in answer.stderr
 
 
+def heed_interrupts() -> None:
+    """What a shell starts in the background is told to ignore them, and so is all that comes of it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_sent_to_make_alone_ends_everything(tmp_path: Path, instance: Path) -> None:
     port = free_ports(PORTS)
     recipe = f"run:\n\t@exec {sys.executable} -m dev.run --port {port} --instance {instance}\n"
@@ -174,7 +179,12 @@ def test_an_interrupt_sent_to_make_alone_ends_everything(tmp_path: Path, instanc
     output = tmp_path / "output.txt"
     with output.open("w") as written:
         made = subprocess.Popen(
-            ["make", "-f", str(tmp_path / "Makefile")], cwd=ROOT, env=environment, stdout=written, stderr=written
+            ["make", "-f", str(tmp_path / "Makefile")],
+            cwd=ROOT,
+            env=environment,
+            stdout=written,
+            stderr=written,
+            preexec_fn=heed_interrupts,
         )
     try:
         wait_until(lambda: OPEN.search(output.read_text()) or made.poll() is not None, output.read_text)
