@@ -65,7 +65,7 @@ OF_RUNS = """
     select count(*) from runs where member_id = %(member)s and (created_by <> 0 or acting_as <> 0 or created_name <> ''
     or acting_name <> '' or idempotency_key is not null)"""
 OF_ITEMS = """
-    select count(*) from run_items join runs on runs.id = run_id where member_id = %(member)s
+    select count(*) from run_items join runs on runs.id = run_id where runs.member_id = %(member)s
     and (before ? 'modified_by' or after ? 'modified_by' or expected ? 'modified_by')"""
 
 
