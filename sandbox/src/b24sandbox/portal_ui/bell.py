@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlsplit
 
 from b24sandbox.protocol import php
-from b24sandbox.protocol.frame import link_of
+from b24sandbox.protocol.frame import json_object, link_of, no_object
 from b24sandbox.server.http import Request, Response, reply
 from b24sandbox.state.world import Portal, World
 
@@ -32,12 +31,9 @@ def answer(world: World, portal: Portal, request: Request) -> Response:
 
 
 def _posted(world: World, portal: Portal, request: Request) -> Response:
-    try:
-        body = json.loads(request.body or b"{}")
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        return reply({"error": "invalid", "detail": "a JSON object is wanted"}, 400)
+    body = json_object(request)
+    if body is None:
+        return no_object()
     with world.lock:
         if "link" in body:
             parts = urlsplit(php.text(body["link"]))

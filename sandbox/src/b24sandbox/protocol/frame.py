@@ -175,14 +175,25 @@ def _surroundings(world: World, portal: Portal, user: User, app: int) -> dict[st
     }
 
 
-def command(world: World, portal: Portal, request: Request) -> Response:
-    """POST /_standin/command: what the portal answers to a message, or that it stays silent (7.2)."""
+def json_object(request: Request) -> dict[str, object] | None:
+    """What the portal's own page posted; None for anything but a JSON object, which `no_object` answers."""
     try:
         body = json.loads(request.body or b"{}")
     except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        return reply({"error": "invalid", "detail": "a JSON object is wanted"}, 400)
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def no_object() -> Response:
+    """The refusal of a body that is no JSON object."""
+    return reply({"error": "invalid", "detail": "a JSON object is wanted"}, 400)
+
+
+def command(world: World, portal: Portal, request: Request) -> Response:
+    """POST /_standin/command: what the portal answers to a message, or that it stays silent (7.2)."""
+    body = json_object(request)
+    if body is None:
+        return no_object()
     with world.lock:
         frame = world.frames.get(php.text(body.get("sid")))
         if frame is None or frame.portal != portal.index:
