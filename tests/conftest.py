@@ -35,7 +35,10 @@ APP_URL = "http://127.0.0.1:8100"
 STARTS_A_PROCESS = ("tests.fork", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system")
 # Fixtures of a test that leave the ground on which people open the app as it is, and where they are defined.
 GROUND = {
-    *((name, "tests") for name in ("clock", "environment", "config", "services", "app", "database_url", "people")),
+    *(
+        (name, "tests")
+        for name in ("clock", "environment", "config", "services", "app", "database_url", "granted", "people")
+    ),
     *((name, "tests") for name in ("root", "turn", "work")),
     *((name, "") for name in ("standin", "portal", "request", "monkeypatch", "caplog", "capsys", "tmp_path")),
 }
@@ -201,8 +204,16 @@ def kept_people(shared_database: SharedDatabase) -> KeptPeople:
 
 
 @pytest.fixture
-def people(request: pytest.FixtureRequest, app: Flask, standin: StandIn) -> dict[str, Person]:
-    """The people this test asks for, by name: administrators have installed the app, the others have it open."""
+def granted() -> list[str]:
+    """Scopes that the portal grants once the app is installed; a module that needs others says so."""
+    return []
+
+
+@pytest.fixture
+def people(request: pytest.FixtureRequest, app: Flask, standin: StandIn, granted: list[str]) -> dict[str, Person]:
+    """The people this test asks for, by name: administrators have installed the app, the others have it open. Where
+    more is `granted`, the administrator has opened it since, too.
+    """
     asked = set(PEOPLE) & set(request.fixturenames)
     asked |= {"ada"} if asked & {"alice", "bob"} else set()
     made = {name: Person(app, standin.portals[place], role) for name, (place, role) in PEOPLE.items() if name in asked}
@@ -211,6 +222,9 @@ def people(request: pytest.FixtureRequest, app: Flask, standin: StandIn) -> dict
         for name, person in made.items():
             if name in ADMINISTRATORS:
                 install(person)
+                if granted:
+                    person.portal.scope(granted)
+                    person.opened()
                 continue
             if name not in COLLEAGUES:
                 install(Person(app, person.portal, "admin"))

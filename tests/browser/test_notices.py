@@ -21,16 +21,8 @@ PAGE = 351
 
 
 @pytest.fixture
-def ada(ada: Person) -> Person:
-    """The administrator of a portal that granted `im`, with the app open."""
-    ada.portal.scope(["landing", "im"])
-    return ada.opened()
-
-
-@pytest.fixture
-def alice(ada: Person, alice: Person) -> Person:
-    """Has opened the app since the portal granted it."""
-    return alice.opened()
+def granted() -> list[str]:
+    return ["landing", "im"]
 
 
 def told(services: Services, turn: Turn, person: Person) -> None:

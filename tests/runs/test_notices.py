@@ -34,22 +34,8 @@ Tell = Callable[[], None]
 
 
 @pytest.fixture
-def ada(ada: Person) -> Person:
-    """The administrator of a portal that granted `im`, with the app open."""
-    ada.portal.scope(["landing", "im"])
-    return ada.opened()
-
-
-@pytest.fixture
-def alice(ada: Person, alice: Person) -> Person:
-    """Has opened the app since the portal granted it."""
-    return alice.opened()
-
-
-@pytest.fixture
-def bob(ada: Person, bob: Person) -> Person:
-    """Has opened the app since the portal granted it."""
-    return bob.opened()
+def granted() -> list[str]:
+    return ["landing", "im"]
 
 
 @pytest.fixture
