@@ -14,6 +14,7 @@ from itertools import islice
 import structlog
 
 from b24app.bitrix import landing
+from b24app.bitrix.rest import Answer
 from b24app.clock import Clock
 from b24app.deadline import REQUEST_SECONDS, remaining
 from b24app.domain import UNKNOWN_SITE, Actor, Kind, UserRef
@@ -174,11 +175,7 @@ class Permissions:
             answers = self._tokens.batch(
                 user, {_key(place): landing.rights(*place) for place in some}, timeout=NOW_SECONDS
             )
-            for place in some:
-                try:
-                    found[place] = landing.read_rights(place[0], answers[_key(place)])
-                except PortalError:
-                    found[place] = NONE
+            found |= {place: _told(place, answers) or NONE for place in some}
         return found
 
     def _publishes_on(self, actor: Actor, run: Run, sites: Collection[int]) -> bool:
@@ -226,13 +223,19 @@ class Permissions:
                 self._kept.put((actor.user, place), NONE, self._clock(), FAILURE_LASTS)
             return False
         for place in places:
-            lasts = RIGHTS_LAST
-            try:
-                found[place] = landing.read_rights(place[0], answers[_key(place)])
-            except PortalError:
-                found[place], lasts = NONE, FAILURE_LASTS
+            rights = _told(place, answers)
+            found[place] = rights or NONE
+            lasts = FAILURE_LASTS if rights is None else RIGHTS_LAST
             self._kept.put((actor.user, place), found[place], self._clock(), lasts)
         return True
+
+
+def _told(place: Place, answers: Mapping[str, Answer | PortalError]) -> Rights | None:
+    """What a batch tells of one site; None where that question failed."""
+    try:
+        return landing.read_rights(place[0], answers[_key(place)])
+    except PortalError:
+        return None
 
 
 def _key(place: Place) -> str:

@@ -100,7 +100,7 @@ class Notices:
         self._queue = queue
         self._tokens = tokens
         self._system_user = system_user
-        self._authority = permissions
+        self._permissions = permissions
         self._clock = clock
 
     # --- when ------------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ class Notices:
             return False
         unknown = [(kind, site) for kind, site in places if site is not None and (person, kind, site) not in known]
         try:
-            held = self._authority.asked_now(person, unknown)
+            held = self._permissions.asked_now(person, unknown)
         except PortalError as failed:
             if _can_wait(failed):
                 raise
@@ -386,7 +386,7 @@ class Notices:
             return None
         place = (run.kind, item.site_id)
         try:
-            held = self._authority.asked_now(person.ref, [place])
+            held = self._permissions.asked_now(person.ref, [place])
         except PortalError as failed:
             log.info("title_not_told", member_id=person.member_id, code=failed.code)
             return None

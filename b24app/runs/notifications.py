@@ -42,7 +42,7 @@ class Notifications:
     def __init__(self, store: Store, runs: RunQueries, permissions: Permissions, clock: Clock) -> None:
         self._store = store
         self._runs = runs
-        self._authority = permissions
+        self._permissions = permissions
         self._clock = clock
 
     def since_seen(self, actor: Actor) -> Unseen:
@@ -69,7 +69,7 @@ class Notifications:
         others = {view.run.id: view.run.kind for view in views if view.run.id not in mine}
         sites = self._runs.sites_of_each(actor, others)
         places = {run_id: {(kind, site) for site in sites[run_id]} for run_id, kind in others.items()}
-        allowed = self._authority.publishable(actor, chain.from_iterable(places.values()))
+        allowed = self._permissions.publishable(actor, chain.from_iterable(places.values()))
         return frozenset(mine | {run_id for run_id, needed in places.items() if needed and needed <= allowed})
 
     def _seen_at(self, actor: Actor) -> datetime | None:

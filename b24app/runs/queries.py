@@ -238,10 +238,6 @@ class RunQueries:
             if readable is None or single[item.run_id].created_by == actor.user_id or item.site_id in readable
         }
 
-    def scheduled_count(self, actor: Actor) -> int:
-        """How many orders of the portal have their time still before them, or wait for a person; a pair counts once."""
-        return self.open_orders(actor).count
-
     def open_orders(self, actor: Actor) -> OpenOrders:
         """What is still to come on the portal, in one look."""
         ends_it = aliased(Run)
