@@ -55,3 +55,16 @@ def test_what_views_share_is_written_once(repeated: re.Pattern[str]) -> None:
     ]
 
     assert copies == []
+
+
+def test_dark_is_the_same_whether_it_was_chosen_or_is_the_devices() -> None:
+    """A style sheet cannot say "these, too, where the device is dark": the values stand twice."""
+    tokens = (ROOT / "assets" / "css" / "tokens.css").read_text(encoding="utf-8")
+    chosen, followed = (
+        re.search(rf'^ *\[data-theme="{theme}"\] {{(.*?)}}', tokens, re.MULTILINE | re.DOTALL)
+        for theme in ("dark", "system")
+    )
+
+    assert chosen
+    assert followed
+    assert chosen[1].split() == followed[1].split()
