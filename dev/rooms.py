@@ -8,6 +8,7 @@ an arrow only where no longer way leads to the same room, so that a reader sees 
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +49,7 @@ def imported(path: Path, known: Iterable[str]) -> Iterator[str]:
                     yield node.module
 
 
+@cache
 def graph() -> dict[str, frozenset[str]]:
     """Room → the rooms it imports from."""
     known = modules()

@@ -5,6 +5,7 @@ nothing. Ada (1) is the administrator of Alice's portal.
 """
 
 import base64
+import gc
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -57,6 +58,12 @@ def refuse_processes(event: str, _: object) -> None:
 
 
 sys.addaudithook(refuse_processes)
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays to the end: it need not be looked through again and again for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 import './copy.js'
 import './download.js'
 import './keyboard.js'
+import './pasted-list.js'
 import './preferences.js'
 import './select-many.js'
 import './suggestion.js'

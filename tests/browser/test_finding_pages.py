@@ -33,6 +33,13 @@ def many_sites(standin: StandIn, number: int) -> None:
     portal.add_pages(3, site=1234)
 
 
+PASTE = """(field, text) => {
+  const clipboardData = new DataTransfer()
+  clipboardData.setData('text/plain', text)
+  field.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
+}"""
+
+
 def test_six_pasted_addresses_become_a_selection(tab: Tab, alice: Person, portal: PortalHandle):
     pages = [page for page in alice.read("/pages?limit=100")["pages"] if page["published"] and page["may"]][-6:]
     frame = tab.open()
@@ -63,6 +70,36 @@ def test_the_dialog_stays_open_where_nothing_was_found(tab: Tab):
 
     assert frame.input_value("#addresses") == "hello"
     assert settles(frame, "document.activeElement.id === 'addresses'")
+
+
+def test_a_list_pasted_into_the_search_opens_the_dialog_with_it(tab: Tab):
+    frame = tab.open()
+    addresses = "https://example.com/one/\nhttps://example.com/two/"
+
+    frame.locator("#q").evaluate(PASTE, "one line")
+    assert frame.locator("#dialog[open]").count() == 0
+    frame.locator("#q").evaluate(PASTE, addresses)
+    frame.wait_for_selector("#dialog[open]")
+
+    assert frame.input_value("#addresses") == addresses
+    press(frame, "#find")
+    frame.wait_for_selector("#dialog[open] .missing >> text=https://example.com/two/")
+    assert frame.input_value("#q") == ""
+
+
+def test_scheduled_pages_are_ordered_by_their_next_time(tab: Tab, alice: Person):
+    sooner, later = 352, 351
+    alice.unpublish(later, at="2030-01-02T10:00:00Z")
+    alice.unpublish(sooner, at="2030-01-01T10:00:00Z")
+    frame = tab.open()
+
+    frame.select_option("#status", "scheduled")
+    assert settles(frame, "document.querySelectorAll('#grid tbody tr').length === 2")
+    press(frame, "#sort-scheduled")
+    frame.wait_for_selector("th.c-status[aria-sort=ascending]")
+
+    rows = frame.locator("#grid tbody tr").evaluate_all("rows => rows.map(({ id }) => id)")
+    assert rows == [f"page-{sooner}", f"page-{later}"]
 
 
 def test_heads_order_the_list_by_keyboard_and_keep_the_focus(tab: Tab, alice: Person):

@@ -5,6 +5,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,15 +73,23 @@ def part(module: str) -> str:
     return [*module.split("."), ""][1]
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Everything a file of Python says, wherever in it."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+KNOWN = {named(path) for path in modules("b24app")}
+
+
 def imports(path: Path) -> Iterator[str]:
     """Every module this file imports, wherever in it."""
-    known = {named(other) for other in modules("b24app")}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             full = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from ({name if name in known else node.module for name in full})
+            yield from ({name if name in KNOWN else node.module for name in full})
 
 
 APP = [(named(path), target) for path in modules("b24app") for target in imports(path)]
@@ -168,7 +177,7 @@ def test_no_private_name_of_before_comes_back() -> None:
         f"{named(path)}: {node.name}"
         for folder in ("b24app", "dev")
         for path in modules(folder)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in RETIRED
     }
 
@@ -180,7 +189,7 @@ def test_everything_is_caught_only_at_the_edge_of_a_job() -> None:
         named(path)
         for folder in ("b24app", "sandbox", "dev")
         for path in modules(folder)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.ExceptHandler)
         if node.type is None or {"Exception", "BaseException"} & {ast.unparse(part) for part in ast.walk(node.type)}
         if not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)  # it cleans up and passes on
@@ -205,7 +214,7 @@ def test_the_name_of_a_test_is_a_sentence_of_at_most_70_characters() -> None:
     names = {
         f"{path.relative_to(ROOT)}::{node.name}": len(node.name)
         for path in modules("tests")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     }
 
