@@ -20,7 +20,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "stamps"
 NEWER = ("python3.14", "python3.13", "python3.12", "python3.11")
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # the first is taken
 DOWNLOADS = {"requirements-run.txt": 60, "requirements-dev.txt": 160}  # megabytes, roughly
 TELL_SECONDS = 5  # between two signs of life of a long step
 DIST = ROOT / "b24app" / "static" / "dist"
@@ -39,7 +39,7 @@ def main():
     install_node()
     build_assets()
     if not only_to_run:
-        find_chromium()
+        have_chromium()
 
 
 def use_a_new_python():
@@ -109,15 +109,17 @@ def build_assets() -> None:
         stamp("assets", contents("package-lock.json", "assets"))
 
 
-def find_chromium() -> None:
+def have_chromium() -> None:
     """Browser tests drive a Chromium of this machine; without one the rest still works."""
     if any(shutil.which(name) for name in CHROMIUMS):
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):
         say("installing Chromium for the browser tests")
         apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        if subprocess.call(["apt-get", "-qq", "update"], env=apt) == 0:
-            subprocess.call(["apt-get", "-qq", "-y", "install", "--no-install-recommends", "chromium"], env=apt)
+        subprocess.call(["apt-get", "-qq", "update"], env=apt)
+        for package in CHROMIUMS[:2]:  # not each Debian has the first
+            if subprocess.call(["apt-get", "-qq", "-y", "install", "--no-install-recommends", package], env=apt) == 0:
+                break
     if not any(shutil.which(name) for name in CHROMIUMS):
         say("no Chromium on PATH: install it for the browser tests (all else works without)")
 

@@ -21,17 +21,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from b24app.store import embedded  # noqa: E402  # the checkout is no installed package
+from dev.chromium import FLAGS, find_chromium  # noqa: E402
 
 README_PICTURE = ROOT / "docs" / "screenshot.png"
 SIZES = {"desk": (1280, 720), "phone": (390, 844)}
 THEMES = ("light", "dark")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 FIRST_PORT = 8180
 ADMIN, EDITOR, READER = 1, 7, 9
 UNPUBLISH = "landing.landing.unpublic"
@@ -88,7 +82,7 @@ def listen(process: "subprocess.Popen[str]") -> tuple[str, str]:
 
 def chromium() -> str:
     """The machine's Chromium. Ends with words where there is none."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = find_chromium()
     if found is None:
         raise SystemExit("screenshots: no Chromium on this machine")
     return found

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
 from b24app import config as settings
 from b24app.factory import create_app
@@ -184,11 +185,24 @@ def kept_apps() -> dict[int, Flask]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates as Jinja compiles them, for all applications of this process."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(request: pytest.FixtureRequest, services: Services, kept_apps: dict[int, Flask]) -> Flask:
+def app(
+    request: pytest.FixtureRequest,
+    services: Services,
+    kept_apps: dict[int, Flask],
+    compiled_templates: FileSystemBytecodeCache,
+) -> Flask:
     """The web application on these services. A browser may ask on after its test, so it gets one of its own."""
     if request.node.get_closest_marker("browser"):
-        return make_app(services)
+        own = make_app(services)
+        own.jinja_env.bytecode_cache = compiled_templates
+        return own
     hops = services.config.trusted_proxies
     if hops not in kept_apps:
         kept_apps[hops] = make_app(services)

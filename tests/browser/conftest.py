@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import socket
 import threading
 import time
@@ -19,16 +18,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from b24app import factory
 from b24app.services import Services
 from b24sandbox import StandIn
+from dev.chromium import FLAGS, find_chromium
 from tests.browser.tab import Tab
 from tests.worker import is_due, work
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 LOOK_SECONDS, ALL_THE_SAME_SECONDS = 0.1, 5.0
 
 
@@ -59,7 +52,7 @@ class SilentRequestHandler(WSGIRequestHandler):
 @pytest.fixture(scope="package", name="chromium")
 def chromium_fixture() -> Iterator[Browser]:
     """The machine's Chromium, while this process runs browser tests: its driver keeps a loop running in this thread."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    path = find_chromium()
     if path is None:
         pytest.skip("no Chromium on this machine: make setup says how to get one")
     with sync_playwright() as driver:
