@@ -23,6 +23,7 @@ from b24app.services import Services
 from b24app.store.db import QUEUE_POOL
 from b24app.store.heartbeat import NotReady, ready, worker_name
 from b24app.store.job_leases import JobLeases
+from b24app.store.job_manager import AttentiveJobManager
 from b24app.store.queue import BEGIN, ENSURE, FORGET, SEND_NOTICES, STEP, WORK_EVENT
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ def tasks(services: Services) -> procrastinate.App:
         conninfo=place.conninfo, configure=place.tell, min_size=1, max_size=QUEUE_POOL
     )
     engine = procrastinate.App(connector=wire)
+    engine.job_manager = AttentiveJobManager(wire)
     _run_tasks(engine, services)
     _portal_tasks(engine, services)
     _housekeeping_tasks(engine, services)
