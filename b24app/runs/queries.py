@@ -9,8 +9,8 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
 from b24app.domain import OPEN_STATES, UNKNOWN_SITE, Action, Actor, ItemState, Kind, RunState
@@ -240,19 +240,18 @@ class RunQueries:
 
     def open_orders(self, actor: Actor) -> OpenOrders:
         """What is still to come on the portal, in one look."""
-        ends_it = aliased(Run)
-        first_is_open = exists().where(ends_it.returns_run == Run.id, ends_it.state.in_(OPEN_STATES))
-        query = select(Run.id, Run.state, Run.at, Run.doubt, first_is_open).where(
+        query = select(Run.id, Run.state, Run.at, Run.doubt.is_not(None), Run.returns_run).where(
             Run.member_id == actor.member_id, Run.state.in_(OPEN_STATES)
         )
         with self._store.begin() as db:
             rows = db.execute(query.order_by(Run.id)).all()
+        counted = {back for *_, back in rows if back is not None}  # with the half before it
         still = (RunState.SCHEDULED, RunState.WAITING)
         return OpenOrders(
-            count=sum(state in still and not counted for _, state, _, _, counted in rows),
+            count=sum(state in still and run_id not in counted for run_id, state, _, _, _ in rows),
             moving=sum(state in (RunState.QUEUED, RunState.RUNNING) for _, state, _, _, _ in rows),
-            troubled=sum(state is RunState.WAITING or doubt is not None for _, state, _, doubt, _ in rows),
-            version=digest(*(f"{run_id}{state}{at}{doubt is not None}" for run_id, state, at, doubt, _ in rows)),
+            troubled=sum(state is RunState.WAITING or doubtful for _, state, _, doubtful, _ in rows),
+            version=digest(*(f"{run_id}{state}{at}{doubtful}" for run_id, state, at, doubtful, _ in rows)),
         )
 
     def among(self, actor: Actor, run_ids: Collection[UUID]) -> list[RunView]:

@@ -191,6 +191,7 @@ class Run(Base):
         Index("ix_runs_at", "member_id", "at", postgresql_where=text("at is not null")),
         Index("ix_runs_finished", "finished_at", postgresql_where=text("finished_at is not null")),
         Index("ix_runs_uncounted", "member_id", postgresql_where=text("finished_at is not null and tally is null")),
+        Index("ix_runs_doubtful", "state", postgresql_where=text("doubt is not null")),
         Index("ix_runs_by_state", "member_id", "state", "created_at", "id"),
         Index("ix_runs_by_person", "member_id", "created_by", "created_at", "id"),
     )
