@@ -12,8 +12,8 @@ from b24app.bitrix.rest import Rest, Transport
 from b24app.clock import Clock, SharedClock, utcnow
 from b24app.config import Config
 from b24app.log import Redaction
-from b24app.page_addresses import PageFinder
-from b24app.pages import Pages
+from b24app.pages.addresses import PageFinder
+from b24app.pages.lists import Pages
 from b24app.permissions import Permissions
 from b24app.portals.events import InstallEvents
 from b24app.portals.health import PortalHealth

@@ -469,7 +469,7 @@ DEFENCES = (
         (f"{HOSTILE}::test_eight_megabytes_of_junk_cost_little_more_than_is_read_of_them",),
     ),
     Defence(
-        "a list ends, whatever the portal says", "b24app/pages.py",
+        "a list ends, whatever the portal says", "b24app/pages/lists.py",
         "full and FIRST_CHUNKS * CHUNK + len(states) < MOST_PAGES else None",
         "full and len(states) < 4 * MOST_PAGES else None",
         (f"{HOSTILE}::test_reading_a_portal_with_endless_full_chunks_stops_at_a_limit",),

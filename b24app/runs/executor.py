@@ -39,7 +39,7 @@ from b24app.errors import (
     UserGone,
     error_for,
 )
-from b24app.pages import may
+from b24app.pages.lists import may
 from b24app.runs import occasions, outcomes, throttle, windows
 from b24app.runs.batches import Batch, Batches, Following
 from b24app.runs.items import set_state, tell_lists, write_readings, write_results

@@ -16,8 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Kind, RunState
 from b24app.errors import BadForm, NotFound, NotPossibleNow, Problem
-from b24app.page_search import Search, screen_of
-from b24app.pages import Page
+from b24app.pages.lists import Page
+from b24app.pages.search import Search, screen_of
 from b24app.runs.agenda import Entry, Wanted
 from b24app.runs.local_time import ScheduledTime, moment, nearest
 from b24app.runs.orders import MOST_PAGES

@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from b24app.domain import N_, Kind
 from b24app.errors import AccessDenied, BadForm, KindRefused, PageGone
 from b24app.folding import in_order, is_blank
-from b24app.page_addresses import Finding
-from b24app.page_search import SORTS, PageSlice, Search, screen_of
-from b24app.pages import MOST_PAGES as MOST_LISTED
-from b24app.pages import Page
+from b24app.pages.addresses import Finding
+from b24app.pages.lists import MOST_PAGES as MOST_LISTED
+from b24app.pages.lists import Page
+from b24app.pages.search import SORTS, PageSlice, Search, screen_of
 from b24app.runs.orders import MOST_PAGES
 from b24app.runs.queries import RunFilter, Upcoming
 from b24app.web import offers, progress, responses, serializers

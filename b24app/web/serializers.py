@@ -12,7 +12,7 @@ from b24app import i18n
 from b24app.domain import N_, Action, ItemState, RunState
 from b24app.errors import AccessDenied, AppNotAllowed, ExpiredToken, Problem, RecordedProblem, UserGone
 from b24app.folding import is_blank
-from b24app.pages import Page
+from b24app.pages.lists import Page
 from b24app.runs import outcomes, windows
 from b24app.runs.queries import RunView, Upcoming
 from b24app.store.models import Run, RunItem

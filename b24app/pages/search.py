@@ -15,7 +15,7 @@ from b24app.bitrix.landing import Site
 from b24app.domain import Kind
 from b24app.errors import BadForm
 from b24app.folding import fold, in_order, is_blank
-from b24app.pages import Page, PageList
+from b24app.pages.lists import Page, PageList
 
 CURSOR = re.compile(r"p([0-9]{1,18})(?:\.([0-9]{1,6}))?", re.ASCII)
 ORDERS = ("title", "site", "status", "published", "scheduled")
