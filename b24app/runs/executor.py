@@ -43,16 +43,9 @@ from b24app.pages.lists import may
 from b24app.runs import occasions, outcomes, throttle, windows
 from b24app.runs.batches import Batch, Batches, Following
 from b24app.runs.items import set_state, tell_lists, write_readings, write_results
+from b24app.runs.lateness import is_too_late, late_by, wait_for_a_decision
 from b24app.runs.outcomes import Result
-from b24app.runs.states import (
-    NOBODY,
-    discard,
-    hold_portal,
-    is_past_its_end,
-    is_too_late,
-    late_by,
-    wait_for_a_decision,
-)
+from b24app.runs.states import NOBODY, discard, hold_portal, is_past_its_end
 from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import MethodThrottle, Portal, Run, RunItem
 from b24app.store.queue import Queue

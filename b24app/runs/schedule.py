@@ -1,8 +1,8 @@
 """A run's own time: it comes, it passes, it moves with the rules of its zone, or nobody helps for two weeks.
 
 The worker's clock decides what is late, the database's clock only wakes the worker. A late run begins at once, and
-waits for a person where it is too late for that (`states.is_too_late`). Where both ends of a "down until" lie behind us
-nothing is done at all. What its return brings back is told in `windows`.
+waits for a person where it is too late for that (`lateness`). Where both ends of a "down until" lie behind us nothing
+is done at all. What its return brings back is told in `windows`.
 """
 
 from collections.abc import Sequence

@@ -8,10 +8,10 @@ from flask import g
 
 from b24app.domain import N_, Action, RunState
 from b24app.errors import BadForm
+from b24app.runs.lateness import is_too_late
 from b24app.runs.local_time import PAST, SKIPPED, TOO_FAR, ScheduledTime, second_occurrence
 from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
-from b24app.runs.states import is_too_late
 from b24app.store.models import Run
 from b24app.web.translation import _, ahead, at_clock, named, offset, span, when, zone_by_name
 
