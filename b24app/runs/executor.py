@@ -124,7 +124,7 @@ class Executor:
         if acted.problem is not None:
             batch = self._after_failed_call(claim.run, claim.items, acted.problem)
         if batch is None:
-            self._hand_over(claim.run)
+            self._queue_step(claim.run)
         elif batch.problem is not None:
             self._take_back(claim.run, batch.problem)
         else:
@@ -156,7 +156,8 @@ class Executor:
         return Batch([result for result in done if result]) if all(done) else Batch((), error)
 
     @repeated
-    def _hand_over(self, run: Run) -> None:
+    def _queue_step(self, run: Run) -> None:
+        """Give the next step to a worker."""
         with self._store.begin() as db:
             self._queue.step(db, run.id, run.member_id)
 
