@@ -82,7 +82,7 @@ class PageSlice:
     capped: bool = False
 
 
-def screen_of(listed: PageList, search: Search, due: Mapping[int, datetime], ranks: Mapping[int, int]) -> PageSlice:
+def slice_of(listed: PageList, search: Search, due: Mapping[int, datetime], ranks: Mapping[int, int]) -> PageSlice:
     """One screen of what matches, in order of lid unless another is wanted. Raises BadForm for a broken cursor.
 
     due    when something is next to happen to a page; needed where the search wants the schedule

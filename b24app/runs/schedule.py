@@ -105,7 +105,7 @@ class Schedule:
         if not windows.has_to_return(db, back):
             end(db, back, RunState.CANCELLED, now, NothingToBringBack)
             return False
-        _learn_titles(db, back)
+        _fill_in_titles(db, back)
         return True
 
     def _after(self, db: Session, span: timedelta) -> datetime:
@@ -220,7 +220,7 @@ def _both_past(db: Session, first: Run, back: Run, now: datetime) -> None:
     log.info("both_times_past", run=str(first.id))
 
 
-def _learn_titles(db: Session, back: Run) -> None:
+def _fill_in_titles(db: Session, back: Run) -> None:
     """The first run was ordered before its page was ever read, and knows by now what it is."""
     rows = {row.lid: row for row in db.scalars(select(RunItem).where(RunItem.run_id == back.undoes))}
     nameless = select(RunItem).where(RunItem.run_id == back.id, RunItem.site_id.is_(None))

@@ -10,7 +10,7 @@ AWAY = "The app&#39;s worker is not running"
 
 
 @pytest.fixture
-def chores(services) -> Housekeeping:
+def housekeeping(services) -> Housekeeping:
     return Housekeeping(services.store, services.queue, services.clock)
 
 
@@ -18,10 +18,10 @@ def waiting_run(person: Person) -> str:
     return person.unpublish(351, 352).headers["Location"]
 
 
-def test_a_run_that_waits_for_the_worker_says_so(alice, chores, clock):
+def test_a_run_that_waits_for_the_worker_says_so(alice, housekeeping, clock):
     path = waiting_run(alice)
     never = alice.fragment("GET", path).text
-    chores.beat()
+    housekeeping.beat()
     alive = alice.fragment("GET", path).text
     clock.tick(seconds=WORKER_LATE.total_seconds() + 1)
     late = alice.fragment("GET", path).text
