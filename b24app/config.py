@@ -64,14 +64,14 @@ class Keys(Part):
         return tuple(_decoded(key) for key in self.token_keys.get_secret_value().split(","))
 
 
-class Retention(Part):
+class RetentionSettings(Part):
     """How long things are kept."""
 
     api_log_days: int = Field(7, ge=3, le=90)  # requests to portals and their answers
     history_months: int = Field(24, ge=3, le=120)  # runs that have ended
 
 
-class Config(Keys, Retention, WebServer):
+class Config(Keys, RetentionSettings, WebServer):
     """Settings in the contract's names, lower-cased."""
 
     b24_client_id: str = Field(min_length=1)
@@ -203,9 +203,9 @@ def load_keys() -> Keys:
     return _loaded(Keys)
 
 
-def load_retention() -> Retention:
-    """API_LOG_DAYS alone; ConfigError as `load`."""
-    return _loaded(Retention)
+def load_retention() -> RetentionSettings:
+    """API_LOG_DAYS and HISTORY_MONTHS alone; ConfigError as `load`."""
+    return _loaded(RetentionSettings)
 
 
 def load_web_server() -> WebServer:
@@ -231,7 +231,7 @@ def problems() -> list[str]:
 
 def _lines(error: ValidationError) -> list[str]:
     """A line for each fault; what commands share stands in classes of its own and comes last."""
-    shared = {*Keys.model_fields, *Retention.model_fields}
+    shared = {*Keys.model_fields, *RetentionSettings.model_fields}
     faults = error.errors(include_url=False, include_input=False)
     return [_line(fault) for fault in sorted(faults, key=lambda fault: bool(shared.intersection(fault["loc"])))]
 

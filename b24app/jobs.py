@@ -46,11 +46,11 @@ EVERY_MINUTE, EVERY_TEN_SECONDS, HOURLY, HALF_PAST, DAILY = (
 def tasks(services: Services) -> procrastinate.App:
     """The engine's application with every task of ours."""
     place = services.store.queue_place
-    wire = procrastinate.PsycopgConnector(
+    connector = procrastinate.PsycopgConnector(
         conninfo=place.conninfo, configure=place.tell, min_size=1, max_size=QUEUE_POOL
     )
-    engine = procrastinate.App(connector=wire)
-    engine.job_manager = AttentiveJobManager(wire)
+    engine = procrastinate.App(connector=connector)
+    engine.job_manager = AttentiveJobManager(connector)
     _run_tasks(engine, services)
     _portal_tasks(engine, services)
     _housekeeping_tasks(engine, services)

@@ -12,8 +12,8 @@ from b24app.bitrix.rest import Rest, Transport
 from b24app.clock import Clock, SharedClock, utcnow
 from b24app.config import Config
 from b24app.log import Redaction
-from b24app.page_addresses import PageFinder
-from b24app.pages import Pages
+from b24app.pages.addresses import PageFinder
+from b24app.pages.lists import Pages
 from b24app.permissions import Permissions
 from b24app.portals.events import InstallEvents
 from b24app.portals.health import PortalHealth
@@ -106,14 +106,14 @@ def build(
     """
     places, breakers = Places(web_threads), Breakers(enabled=web_threads is not None)
     addresses = Addresses(config.b24_portal_networks, config.b24_allow_insecure_portals, vouched=config.oauth_urls)
-    wire = transport or GuardedAdapter(addresses)
+    transport = transport or GuardedAdapter(addresses)
     store = store or Store(database_url(config))
     clock = clock or SharedClock(store.clock_timestamp, machine)
     vault = Vault(config.vault_keys)
     secret = config.b24_client_secret.get_secret_value()
-    oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, wire, clock, breakers)
+    oauth = AuthorizationServers(config.oauth_urls, config.b24_client_id, secret, transport, clock, breakers)
     recorder = RequestRecorder(store, Redaction(config.secrets()).text)
-    rest = Rest(wire, clock, recorder, places, breakers)
+    rest = Rest(transport, clock, recorder, places, breakers)
     tokens = Tokens(store, vault, rest, oauth, clock, places)
     queue = Queue(store.url, clock)
     pages = Pages(tokens, store, clock)

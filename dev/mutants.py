@@ -34,7 +34,7 @@ OPENING, EVENTS, LIFE = (
     "tests/portals/test_lifecycle.py",
 )
 NOTICES = "tests/runs/test_notices.py"
-WALLS, SESSION, SIGNIN = (
+TENANT_ISOLATION, SESSION, SIGNIN = (
     "tests/web/test_tenant_isolation.py",
     "tests/web/test_session.py",
     "tests/portals/test_sign_in.py",
@@ -48,7 +48,7 @@ AFTER, LOCKS, INBOX, READY = (
     "tests/portals/test_inbox.py",
     "tests/portals/test_user_ready.py",
 )
-MOVING, RACES, WHO = (
+PORTAL_MOVES, RACES, PERMISSIONS = (
     "tests/portals/test_portal_moves.py",
     "tests/tokens/test_races.py",
     "tests/runs/test_permissions.py",
@@ -322,12 +322,12 @@ DEFENCES = (
         "a run is looked for in the asker's portal only", "b24app/runs/states.py",
         "query = select(Run).where(Run.member_id == actor.member_id, Run.id == run_id)",
         "query = select(Run).where(Run.id == run_id)",
-        (f"{WALLS}::test_a_stranger_learns_and_changes_nothing", "tests/web/test_request_log.py"),
+        (f"{TENANT_ISOLATION}::test_a_stranger_learns_and_changes_nothing", "tests/web/test_request_log.py"),
     ),
     Defence(
         "steering needs a right", "b24app/permissions.py",
         "if run.created_by == actor.user_id or self._publishes_on(actor, run, sites):", "if True:",
-        (f"{WHO}::test_who_may_steer",),
+        (f"{PERMISSIONS}::test_who_may_steer",),
     ),
     Defence(
         "a session ends with the epoch", "b24app/users.py",
@@ -380,7 +380,7 @@ DEFENCES = (
         "a portal moves only where the authorization server says", "b24app/tokens/user_tokens.py",
         "now = self._oauth.app_info(access.server, access.token)",
         'return ask(Credentials(f"http://{moved.host}/rest/", access.server, access.token, access.expires_at))',
-        (f"{MOVING}::test_a_redirect_to_a_stranger_sends_nothing_there",),
+        (f"{PORTAL_MOVES}::test_a_redirect_to_a_stranger_sends_nothing_there",),
     ),
     Defence(
         "one renewal at a time", "b24app/tokens/user_tokens.py",
@@ -469,7 +469,7 @@ DEFENCES = (
         (f"{HOSTILE}::test_eight_megabytes_of_junk_cost_little_more_than_is_read_of_them",),
     ),
     Defence(
-        "a list ends, whatever the portal says", "b24app/pages.py",
+        "a list ends, whatever the portal says", "b24app/pages/lists.py",
         "full and FIRST_CHUNKS * CHUNK + len(states) < MOST_PAGES else None",
         "full and len(states) < 4 * MOST_PAGES else None",
         (f"{HOSTILE}::test_reading_a_portal_with_endless_full_chunks_stops_at_a_limit",),

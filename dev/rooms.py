@@ -2,7 +2,8 @@
 
 A room is a package of `b24app`, or a module that stands beside the packages. The map in the README is what this
 prints, between two marks; `--write` puts it there anew, and tests/house/test_documents.py compares. The diagram draws
-an arrow only where no longer way leads to the same room, so that a reader sees floors and not a net.
+an arrow only where no longer way leads to the same room, so that a reader sees floors and not a net. What each file of
+the largest rooms is for would make the table unreadable; it stands in docs/map.md, put there the same way.
 """
 
 import ast
@@ -14,7 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "b24app"
 README = ROOT / "README.md"
+MAP = ROOT / "docs" / "map.md"
 BEGIN, END = "<!-- rooms: python -m dev.rooms --write -->", "<!-- /rooms -->"
+FILES_BEGIN, FILES_END = "<!-- files: python -m dev.rooms --write -->", "<!-- /files -->"
+FILE_BY_FILE = ("runs", "portals", "tokens")
 Graph = Mapping[str, frozenset[str]]
 
 
@@ -88,17 +92,16 @@ def drawn(arrows: Graph) -> list[tuple[str, str]]:
     ]
 
 
-def purpose(room: str) -> str:
-    """The first sentence of the room's docstring, without its full stop."""
+def purpose(name: str) -> str:
+    """The first sentence of the docstring of a room or of a module in it (`runs.orders`), without its full stop."""
     known = modules()
-    text = ast.get_docstring(ast.parse(known[f"{PACKAGE}.{room}"].read_text(encoding="utf-8"))) or ""
+    text = ast.get_docstring(ast.parse(known[f"{PACKAGE}.{name}"].read_text(encoding="utf-8"))) or ""
     return " ".join(text.split("\n\n")[0].split()).removesuffix(".")
 
 
-def contents(room: str) -> str:
-    """The modules of a package as code; nothing for a room of one module."""
-    inside = (name.removeprefix(f"{PACKAGE}.{room}.") for name in modules() if name.startswith(f"{PACKAGE}.{room}."))
-    return " ".join(f"`{name}`" for name in inside)
+def contents(room: str) -> list[str]:
+    """The names of the modules of a package; none for a room of one module."""
+    return [name.removeprefix(f"{PACKAGE}.{room}.") for name in modules() if name.startswith(f"{PACKAGE}.{room}.")]
 
 
 def floors(arrows: Graph) -> list[str]:
@@ -122,7 +125,7 @@ def table() -> str:
     """A row a room, from the top down."""
     rows = []
     for room in floors(graph()):
-        inside = contents(room)
+        inside = " ".join(f"`{name}`" for name in contents(room))
         rows.append(f"| `{room}{'/' if inside else '.py'}` | {'<br>'.join(filter(None, (purpose(room), inside)))} |")
     return "\n".join(["| room | what is in it |", "|---|---|", *rows])
 
@@ -132,21 +135,34 @@ def block() -> str:
     return "\n".join([BEGIN, "", diagram(), "", table(), "", END])
 
 
-def written(text: str) -> str:
-    """A document with the map in it brought up to date."""
-    before, _, rest = text.partition(BEGIN)
-    _, mark, after = rest.partition(END)
+def file_table(room: str) -> str:
+    """A row a file of a room, linked from docs/map.md."""
+    rows = [f"| [`{name}`](../{PACKAGE}/{room}/{name}.py) | {purpose(f'{room}.{name}')} |" for name in contents(room)]
+    return "\n".join([f"| `{room}/` | what it is for |", "|---|---|", *rows])
+
+
+def files_block() -> str:
+    """What stands in docs/map.md between the marks, marks included."""
+    return "\n\n".join([FILES_BEGIN, *map(file_table, FILE_BY_FILE), FILES_END])
+
+
+def write(document: Path, block: str) -> None:
+    """Put a block into a document, in place of what stands there between the same marks."""
+    begin, end = block.splitlines()[0], block.splitlines()[-1]
+    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    _, mark, after = rest.partition(end)
     if not mark:
-        raise SystemExit(f"{README.name} has no {BEGIN} … {END}")
-    return before + block() + after
+        raise SystemExit(f"{document.name} has no {begin} … {end}")
+    document.write_text(before + block + after, encoding="utf-8")
 
 
 def main() -> None:
-    """Print the map, or write it into the README."""
+    """Print both maps, or write them into the README and docs/map.md."""
     if "--write" in sys.argv:
-        README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
+        write(README, block())
+        write(MAP, files_block())
     else:
-        print(block())
+        print(block(), files_block(), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -172,11 +172,11 @@ class Run:
         first = str(self.port + 1)
         card = ["--title", "Sundown", "--scope", "landing,im"]  # what the app's real card asks for
         options = ["--port", first, "--app-url", self.app_url, *card, "--state", state]
-        self.add("stand-in", ["python", "-m", "b24sandbox", *options], patience=10, on_line=self.hear_standin)
+        self.add("stand-in", ["python", "-m", "b24sandbox", *options], patience=10, on_line=self.read_described)
         self.wait("the stand-in", lambda: not self.described.empty())
         return self.described.get_nowait()
 
-    def hear_standin(self, line: str) -> bool:
+    def read_described(self, line: str) -> bool:
         """Take its one line of JSON."""
         with suppress(ValueError):
             said = json.loads(line)

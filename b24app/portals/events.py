@@ -66,7 +66,7 @@ class InstallEvents:
         status: PortalStatus, waiting: WaitingRuns, system_user: SystemUser, clock: Clock,
     ) -> None:  # fmt: skip
         self._store = store
-        self._proving = verifier
+        self._verifier = verifier
         self._inbox = inbox
         self._installs = installs
         self._removal = removal
@@ -117,7 +117,7 @@ class InstallEvents:
 
     def _prove(self, claim: TokenClaim, post: EventPost) -> Verification:
         try:
-            return self._proving.prove(claim)
+            return self._verifier.prove(claim)
         except (Forged, AuthorizationUnavailable, ForbiddenAddress):
             raise _refused(post) from None
 
@@ -135,7 +135,7 @@ class InstallEvents:
         unproven_from = None
         secret = {"access": access, "refresh": refresh, "server": server, "user_id": user_id, "expires_at": None}
         try:
-            proven = self._proving.prove(claim)
+            proven = self._verifier.prove(claim)
         except AuthorizationUnavailable:
             if not self._has_secret(post):
                 raise _refused(post) from None
@@ -241,7 +241,7 @@ class InstallEvents:
         if expires_at is None:
             claim = TokenClaim(said["access"], event.member_id, None, said["server"], None)
             try:
-                info = self._proving.prove(claim).info
+                info = self._verifier.prove(claim).info
             except (Forged, ForbiddenAddress) as refused:
                 log.warning("event_not_taken", event_name=event.event, member_id=event.member_id, code=refused.code)
                 return None
@@ -311,16 +311,16 @@ def _received(post: EventPost) -> Received:
 
 
 def _tokens_of(post: EventPost) -> dict[str, str | None]:
-    who = post.auth
+    auth = post.auth
     return {
-        "access": who.access_token, "refresh": who.refresh_token, "application_token": who.application_token,
-        "domain": who.domain, "server": who.server_endpoint,
+        "access": auth.access_token, "refresh": auth.refresh_token, "application_token": auth.application_token,
+        "domain": auth.domain, "server": auth.server_endpoint,
     }  # fmt: skip
 
 
 def _claim(post: EventPost, address: str) -> TokenClaim:
-    who = post.auth
-    return TokenClaim(who.access_token or "", who.member_id, who.domain, who.server_endpoint, address)
+    auth = post.auth
+    return TokenClaim(auth.access_token or "", auth.member_id, auth.domain, auth.server_endpoint, address)
 
 
 def _refused(post: EventPost) -> Forged:

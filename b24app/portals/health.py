@@ -130,7 +130,7 @@ class PortalHealth:
         seen, now = last_beat(self._store), self._clock()
         with self._store.begin() as db:
             portal = db.get_one(Portal, actor.member_id)
-            paces = db.scalars(
+            throttles = db.scalars(
                 select(MethodThrottle)
                 .where(MethodThrottle.member_id == actor.member_id)
                 .order_by(MethodThrottle.method)
@@ -147,7 +147,7 @@ class PortalHealth:
             worker_late=is_late(seen, now),
             paused_until=portal.paused_until if portal.paused_until and portal.paused_until > now else None,
             usage=self._request_log.usage(actor),
-            operating=tuple(Operating(each.method, used(each, now), each.operating_limit) for each in paces),
+            operating=tuple(Operating(each.method, used(each, now), each.operating_limit) for each in throttles),
             notices=notices,
         )
 

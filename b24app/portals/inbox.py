@@ -100,19 +100,23 @@ class Inbox:
                     return True
             elif _is_full(db, received, *same):
                 raise TooManyAttempts()
-            values = dict(received.values)
-            if received.unproven_from is not None:
-                values[UNPROVEN] = _mark(received)
-            sealed = received.secret and self._vault.seal(json.dumps(received.secret), place_of_event(received.digest))
-            row = InboxEvent(
-                digest=received.digest, member_id=received.member_id, event=received.event, ts=received.ts,
-                values=values, sealed=sealed or None, received_at=now, due_at=now,
-            )  # fmt: skip
+            row = self._row(received, now)
             db.add(row)
             db.flush()
             self._queue.work_event(db, row.id, row.member_id)
         log.info("event_received", event_name=received.event, member_id=received.member_id)
         return True
+
+    def _row(self, received: Received, now: datetime) -> InboxEvent:
+        """The event as it is kept: what came with it sealed, a network that nobody could be asked about as a mark."""
+        values = dict(received.values)
+        if received.unproven_from is not None:
+            values[UNPROVEN] = _mark(received)
+        sealed = received.secret and self._vault.seal(json.dumps(received.secret), place_of_event(received.digest))
+        return InboxEvent(
+            digest=received.digest, member_id=received.member_id, event=received.event, ts=received.ts,
+            values=values, sealed=sealed or None, received_at=now, due_at=now,
+        )  # fmt: skip
 
     def _merge(self, db: Session, row: InboxEvent, received: Received, now: datetime) -> None:
         """The row goes on for both: of the later moment, with the milder word of the two; what was found out stays.

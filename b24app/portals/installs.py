@@ -111,7 +111,7 @@ class Installs:
     ) -> None:
         self._app_url = app_url
         self._store = store
-        self._proving = verifier
+        self._verifier = verifier
         self._tokens = tokens
         self._removal = removal
         self._clock = clock
@@ -144,7 +144,7 @@ class Installs:
 
         def adopted() -> Opening:
             began = self.standing(claim.member_id)
-            return self._welcome(began, self._proving.prove(claim), grant, installing=False, ask=True)
+            return self._welcome(began, self._verifier.prove(claim), grant, installing=False, ask=True)
 
         return self._unless_overtaken(adopted)
 
@@ -183,7 +183,7 @@ class Installs:
         if known is None:
             began = self.standing(post.member_id)
             claim = TokenClaim(post.auth_id, post.member_id, post.domain, post.server_endpoint, address)
-            known = self._welcome(began, self._proving.prove(claim), grant, installing=installing)
+            known = self._welcome(began, self._verifier.prove(claim), grant, installing=installing)
         elif installing or self._is_stranger(known):
             known = self._looked_after(known, grant, installing=installing)
         return known if installing else self._completed(known)
@@ -198,11 +198,11 @@ class Installs:
     def _known(self, post: FramePost, grant: Grant) -> Opening | None:
         """An opening for a token that was proven before and has not expired; None otherwise."""
         with self._store.begin() as db:
-            proof = db.get(VerifiedToken, fingerprint(post.auth_id))
-            if proof is None or proof.expires_at <= self._clock() or proof.member_id != post.member_id:
+            verified = db.get(VerifiedToken, fingerprint(post.auth_id))
+            if verified is None or verified.expires_at <= self._clock() or verified.member_id != post.member_id:
                 return None
-            portal, user = db.get(Portal, proof.member_id), db.get(User, (proof.member_id, proof.user_id))
-            if portal is None or user is None or not portal.is_open or not same_host(proof.domain, post.domain):
+            portal, user = db.get(Portal, verified.member_id), db.get(User, (verified.member_id, verified.user_id))
+            if portal is None or user is None or not portal.is_open or not same_host(verified.domain, post.domain):
                 return None
             if portal.suspended_code or user.refused_code:  # something was wrong here: ask Bitrix24 again
                 return None
@@ -241,11 +241,11 @@ class Installs:
             portal = self._portal(db, began, proven)
             user = _user(db, UserRef(info.member_id, info.user_id))
             user.language = grant.lang or user.language
-            self._keep_proof(db, grant.access, info)
+            self._keep_verified_token(db, grant.access, info)
             is_stranger = self._is_due(user) or user.refused_code is not None
-            is_news = portal.suspended_code is not None or _brings_another_secret(portal, grant)
-            is_news = is_news or portal.oauth_server != proven.server
-            return _opening(portal, user), is_stranger or (user.is_admin and is_news)
+            has_changed = portal.suspended_code is not None or _brings_another_secret(portal, grant)
+            has_changed = has_changed or portal.oauth_server != proven.server
+            return _opening(portal, user), is_stranger or (user.is_admin and has_changed)
 
     def _portal(self, db: Session, began: Standing, proven: Verification) -> Portal:
         """The portal's row, held and brought up to date; made when this is its first time."""
@@ -328,7 +328,7 @@ class Installs:
         portal.epoch += 1
         clear(portal)
 
-    def _keep_proof(self, db: Session, access: str, info: AppInfo) -> None:
+    def _keep_verified_token(self, db: Session, access: str, info: AppInfo) -> None:
         over = VerifiedToken.expires_at <= self._clock()
         db.execute(delete(VerifiedToken).where(VerifiedToken.member_id == info.member_id, over))
         row = {

@@ -68,9 +68,9 @@ class SignIn:
         self._signer = Signer(config.session_keys, f"{config.app_url}/oauth", clock)
         self._store = store
         self._oauth = oauth
-        self._proving = verifier
+        self._verifier = verifier
         self._installs = installs
-        self._budget = rate_limiter
+        self._rate_limiter = rate_limiter
         self._clock = clock
 
     def start(self, domain: str) -> Departure:
@@ -95,11 +95,11 @@ class SignIn:
         if arrival.member_id not in (None, member_id):
             raise _another_portal(member_id)
         began = self._installs.standing(member_id)
-        with self._budget.charge(address, member_id):
+        with self._rate_limiter.charge(address, member_id):
             pair = self._oauth.exchange(self._server(member_id, arrival.server), arrival.code)
         if pair.member_id != member_id:
             raise _another_portal(member_id)
-        proven = self._proving.prove(TokenClaim(pair.access, member_id, arrival.domain, pair.server, None))
+        proven = self._verifier.prove(TokenClaim(pair.access, member_id, arrival.domain, pair.server, None))
         return self._installs.sign_in(began, proven, pair, lang)
 
     def _server(self, member_id: str, named: str | None) -> str:

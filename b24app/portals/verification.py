@@ -58,7 +58,7 @@ class Verifier:
         self._client_id = client_id
         self._oauth = oauth
         self._addresses = addresses
-        self._budget = rate_limiter
+        self._rate_limiter = rate_limiter
         self._refusals = _Refusals(clock)
 
     def prove(self, claim: TokenClaim) -> Verification:
@@ -68,7 +68,7 @@ class Verifier:
         server = self._oauth.choose(claim.server)
         self._refusals.check(server, claim)
         try:
-            with self._budget.charge(claim.address, claim.member_id):
+            with self._rate_limiter.charge(claim.address, claim.member_id):
                 info = self._asked(server, claim)
         except Forged as refused:
             self._refusals.remember(server, claim, refused)

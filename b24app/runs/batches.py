@@ -38,6 +38,7 @@ class Batch:
     cost: Measured | None = None
     sent: int = 0  # commands that act, in a request of which nothing was heard
     refused: Sequence[int] = ()  # positions of items that were surely not changed, so need no look
+    contested: Sequence[int] = ()  # of those refused the ones that another order is just about to change
     unwell: Sequence[Result] = ()  # what to write of them if it is the pages at which the portal fails, again and again
     seen: Mapping[int, PageState] = field(default_factory=dict)  # pages as they were read last, by lid
 
@@ -69,30 +70,46 @@ class Batches:
         looked     their pages as they were a moment ago; None to read them in the same request
         following  items of the next batch, to be read along
         """
-        commands = {} if looked else {"before": _read(run, items)}
-        if any(not item.site for item in items):
-            commands["sites"] = landing.sites(run.kind)
-        commands |= {f"c{item.lid}": landing.act(run.action, run.kind, item.lid) for item in items}
-        began = time.monotonic()
+        commands = _commands(run, items, looked)
         last = {"after": _read(run, [*items, *following])}
+        began = time.monotonic()
         answers = self._tokens.batch(run.acting_user, commands | last, timeout=seconds)
-        wall = time.monotonic() - began
-        before = looked or _states(answers.get("before"))
-        after = _states(answers.get("after"))
-        sites = _site_titles(answers.get("sites"))
-        results: list[Result] = []
-        stopped: dict[int, PortalError] = {}
-        for item in items:
-            try:
-                result = outcomes.outcome(run, item, answers[f"c{item.lid}"], before.get(item.lid), after.get(item.lid))
-            except PortalError as error:
-                stopped[item.position] = error
-            else:
-                results.append(replace(result, site=sites.get(result.site_id or 0)))
-        course = _course(answers[name] for name in commands)[-len(items) :]
-        timings = [timing for timing in course if timing is not None]
-        cost = throttle.measured(timings, len(items), wall) if timings else None
-        return replace(_unread(_stopped(results, stopped, items), answers["after"], cost), seen=after)
+        cost = _cost([answers[name] for name in commands], len(items), time.monotonic() - began)
+        after = _states(answers["after"])
+        batch = _outcomes(run, items, answers, looked or _states(answers.get("before")), after)
+        return replace(_unread(batch, answers["after"], cost), seen=after)
+
+
+def _commands(run: Run, items: Sequence[RunItem], looked: Mapping[int, PageState] | None) -> dict[str, Command]:
+    """What is asked before the reading after it, in this order; those that act on the items are the last ones."""
+    commands = {} if looked else {"before": _read(run, items)}
+    if any(not item.site for item in items):
+        commands["sites"] = landing.sites(run.kind)
+    return commands | {f"c{item.lid}": landing.act(run.action, run.kind, item.lid) for item in items}
+
+
+def _outcomes(
+    run: Run, items: Sequence[RunItem], answers: Mapping[str, Answer | PortalError],
+    before: Mapping[int, PageState], after: Mapping[int, PageState],
+) -> Batch:  # fmt: skip
+    """What came of each page."""
+    sites = _site_titles(answers.get("sites"))
+    results: list[Result] = []
+    stopped: dict[int, PortalError] = {}
+    for item in items:
+        try:
+            result = outcomes.outcome(run, item, answers[f"c{item.lid}"], before.get(item.lid), after.get(item.lid))
+        except PortalError as error:
+            stopped[item.position] = error
+        else:
+            results.append(replace(result, site=sites.get(result.site_id or 0)))
+    return _stopped(results, stopped, items)
+
+
+def _cost(answers: Iterable[Answer | PortalError], acting: int, wall_seconds: float) -> Measured | None:
+    """What the commands that act cost together, the last `acting` ones of these; None where none tells its time."""
+    timings = [timing for timing in _course(answers)[-acting:] if timing is not None]
+    return throttle.measured(timings, acting, wall_seconds) if timings else None
 
 
 def _course(answers: Iterable[Answer | PortalError]) -> list[Timing | None]:

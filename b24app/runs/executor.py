@@ -39,20 +39,13 @@ from b24app.errors import (
     UserGone,
     error_for,
 )
-from b24app.pages import may
+from b24app.pages.lists import may
 from b24app.runs import occasions, outcomes, throttle, windows
 from b24app.runs.batches import Batch, Batches, Following
 from b24app.runs.items import set_state, tell_lists, write_readings, write_results
+from b24app.runs.lateness import is_too_late, late_by, wait_for_a_decision
 from b24app.runs.outcomes import Result
-from b24app.runs.states import (
-    NOBODY,
-    discard,
-    hold_portal,
-    is_past_its_end,
-    is_too_late,
-    late_by,
-    wait_for_a_decision,
-)
+from b24app.runs.states import NOBODY, discard, hold_portal, is_past_its_end
 from b24app.store.db import HELD, Store, repeated
 from b24app.store.models import MethodThrottle, Portal, Run, RunItem
 from b24app.store.queue import Queue
@@ -80,6 +73,11 @@ class NextBatch:
     items: Sequence[RunItem] = ()
     following: Sequence[Following] = ()  # those of the batch after, to be read along
     left: Sequence[Result] = ()  # what a return leaves as it is: known without any request
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is to be sent now, and nothing to be written."""
+        return not self.items and not self.left
 
     @staticmethod
     def unsent(items: Sequence[RunItem]) -> list[int]:
@@ -117,25 +115,25 @@ class Executor:
             self._run_now(run_id)
 
     def _run_now(self, run_id: UUID) -> None:
-        claim = self._claim(run_id, lambda db, run: 1)
-        if not claim.items:
+        claimed = self._claim(run_id, lambda db, run: 1)
+        if claimed is None or not claimed.items:
             return
         try:
-            acted = self._perform(claim, NOW_SECONDS)
+            acted = self._execute(claimed, NOW_SECONDS)
         except PortalError as error:
             if not is_over():
-                self._take_back(claim.run, error)
+                self._take_back(claimed.run, error)
                 return
             acted = Batch((), error)
         batch: Batch | None = acted
         if acted.problem is not None:
-            batch = self._after_failed_call(claim.run, claim.items, acted.problem)
+            batch = self._after_failed_call(claimed.run, claimed.items, acted.problem)
         if batch is None:
-            self._hand_over(claim.run)
+            self._queue_step(claimed.run)
         elif batch.problem is not None:
-            self._take_back(claim.run, batch.problem)
+            self._take_back(claimed.run, batch.problem)
         else:
-            self._record(claim, batch)
+            self._record(claimed, batch)
 
     def _take_back(self, run: Run, error: PortalError) -> None:
         """Raises `error`, unless a worker has recorded the run meanwhile."""
@@ -163,7 +161,8 @@ class Executor:
         return Batch([result for result in done if result]) if all(done) else Batch((), error)
 
     @repeated
-    def _hand_over(self, run: Run) -> None:
+    def _queue_step(self, run: Run) -> None:
+        """Give the next step to a worker."""
         with self._store.begin() as db:
             self._queue.step(db, run.id, run.member_id)
 
@@ -171,46 +170,48 @@ class Executor:
 
     def run_batch(self, run_id: UUID) -> None:
         """Do the next batch of a run, record it, and ask for the one after."""
-        claim = self._claim(run_id, self._pages_now)
-        if claim.run.state is not None and claim.run.state.is_final:
-            self._reconcile(claim.run)
-        if not claim.items and not claim.left:
+        claimed = self._claim(run_id, self._pages_now)
+        if claimed is None:
+            return
+        if claimed.run.state.is_final:
+            self._reconcile(claimed.run)
+        if claimed.is_empty:
             return
         try:
-            batch = self._perform(claim, BATCH_SECONDS)
+            batch = self._execute(claimed, BATCH_SECONDS)
         except PortalError as error:  # it could not even look: nothing was sent
-            batch = Batch(claim.left, error, refused=claim.unsent(claim.items))
-        self._record(claim, batch)
+            batch = Batch(claimed.left, error, refused=claimed.unsent(claimed.items))
+        self._record(claimed, batch)
 
-    def _perform(self, claim: NextBatch, seconds: float) -> Batch:
+    def _execute(self, claimed: NextBatch, seconds: float) -> Batch:
         """Look where a look is needed, and act on the pages that are not as wanted.
 
         Raises a PortalError when it could not look: then nothing was sent.
         """
-        run, now = claim.run, self._clock()
-        look = [item for item in claim.items if outcomes.needs_look(run, item, now)]
+        run, now = claimed.run, self._clock()
+        look = [item for item in claimed.items if outcomes.needs_look(run, item, now)]
         looked = None
         if look:
-            looked = self._batches.look(run, [*claim.items, *claim.following], min(seconds, LOOK_AT_MOST))
+            looked = self._batches.look(run, [*claimed.items, *claimed.following], min(seconds, LOOK_AT_MOST))
             known = dict(looked)
         else:
-            known = {item.lid: state for item in claim.items if (state := outcomes.remembered(item))}
+            known = {item.lid: state for item in claimed.items if (state := outcomes.remembered(item))}
         verdicts = {
             item.position: outcomes.decide(run, item, known.get(item.lid))
-            for item in claim.items
+            for item in claimed.items
             if looked is not None or item.lid in known
         }
-        done = [*claim.left, *self._permitted(run, [result for result in verdicts.values() if result])]
-        rest = [item for item in claim.items if verdicts.get(item.position) is None]
+        done = [*claimed.left, *self._permitted(run, [result for result in verdicts.values() if result])]
+        rest = [item for item in claimed.items if verdicts.get(item.position) is None]
         if looked is not None and rest and not self._before_sending(run, rest, looked):
             stopped = [outcomes.result(item, ItemState.CANCELLED, looked.get(item.lid)) for item in rest]
             return Batch([*done, *stopped])
         if not rest:
             return Batch(done, seen=looked or {})
         try:
-            acted = self._batches.act(run, rest, looked, claim.following, seconds)
+            acted = self._batches.act(run, rest, looked, claimed.following, seconds)
         except PortalError as error:
-            refused = () if error.maybe_done else claim.unsent(rest)
+            refused = () if error.maybe_done else claimed.unsent(rest)
             acted = Batch((), error, sent=len(rest), refused=refused, seen=looked or {})
         return replace(acted, results=[*done, *acted.results])
 
@@ -312,9 +313,9 @@ class Executor:
                 self._queue.step(db, run.id, run.member_id)
 
     @repeated
-    def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> NextBatch:
+    def _claim(self, run_id: UUID, pages: Callable[[Session, Run], int]) -> NextBatch | None:
         """The next items of the run, marked as sent; each still says what it was: running when an earlier request for
-        it may have worked. The one gate every run passes before any request, however it came to go on.
+        it may have worked. None where the run is gone.
 
         pages  how many at most, asked only of a run that is to go on
         """
@@ -322,32 +323,21 @@ class Executor:
         with self._store.begin() as db:
             run = db.get(Run, run_id, with_for_update=HELD)
             if run is None:
-                return NextBatch(Run())
-            if run.state not in MOVING or is_past_its_end(run, now):  # what is over, its return, due now, ends in words
+                return None
+            if not _may_go_on(db, run, now):
                 return NextBatch(run)
-            if is_too_late(run, now):
-                wait_for_a_decision(run, now)
-                occasions.waits(db, run, now)
-                log.info("run_waits_for_a_decision", run=str(run.id), late=late_by(run, now).total_seconds())
-                return NextBatch(run)
+            most = pages(db, run)
             left = select(RunItem).where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
             first = left.order_by(RunItem.state != ItemState.RUNNING, RunItem.position)
-            most = pages(db, run)
             found = list(db.scalars(first.limit(max(most, 1))))
             if not found:
                 _finish(db, run, now)
+            if not found or not most:
                 return NextBatch(run)
-            if not most:
-                return NextBatch(run)
-            claim = self._chosen(db, run, found, self._following(db, found[-1]))
-            if not claim.items and not claim.left:
-                return claim
-            run.state, run.started_at = RunState.RUNNING, run.started_at or now
-            set_state(db, run_id, (item.position for item in claim.items), ItemState.RUNNING)
-            known = {item.lid: item.before or {} for item in claim.items if not outcomes.needs_look(run, item, now)}
-            live = {lid: bool(before["active"]) for lid, before in known.items()}
-            windows.open_over(db, run, {lid: up for lid, up in live.items() if up is not windows.wants_live(run)})
-            return claim
+            claimed = self._chosen(db, run, found, self._following(db, found[-1]))
+            if not claimed.is_empty:
+                _mark_as_sent(db, claimed, now)
+            return claimed
 
     def _following(self, db: Session, last: RunItem) -> list[Following]:
         """The pages of the batch after, as far as they have yet to be sent."""
@@ -372,48 +362,60 @@ class Executor:
     # --- the record ------------------------------------------------------------------------------------------------
 
     @repeated
-    def _record(self, claim: NextBatch, batch: Batch) -> None:
-        run, now = claim.run, self._clock()
+    def _record(self, claimed: NextBatch, batch: Batch) -> None:
+        """Write what became of a batch and go on, once: the step is taken before anything else is written."""
+        run, now = claimed.run, self._clock()
         with self._store.begin() as db:
             hold_portal(db, run.member_id)
             taken = update(Run).where(Run.id == run.id, Run.step == run.step).values(step=Run.step + 1)
             row = db.execute(taken.returning(Run.state, Run.created_by)).one_or_none()
             if row is None:
                 return  # somebody else already recorded this step
-            moved = row.state
             if row.created_by == NOBODY:  # the app was removed meanwhile
                 batch = _without_people(batch)
-            if batch.unwell and self._is_the_pages_fault(db, run):
-                batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
-            contested = set() if moved.is_final else windows.contested(db, run, batch.results)
-            results = [each for each in batch.results if each.lid not in contested]
-            open_again = [each.position for each in batch.results if each.lid in contested]
-            batch = replace(batch, results=results, refused=[*batch.refused, *open_again])
+            batch = self._accepted(db, run, batch, is_over=row.state.is_final)
             if batch.results:
                 write_results(db, run.id, batch.results)
             if batch.refused:
-                set_state(db, run.id, batch.refused, ItemState.CANCELLED if moved.is_final else ItemState.PENDING)
-            self._keep_readings(db, claim, batch, now)
-            windows.close_over(db, run, [item.lid for item in claim.items if item.position in batch.refused])
+                set_state(db, run.id, batch.refused, ItemState.CANCELLED if row.state.is_final else ItemState.PENDING)
+            self._keep_readings(db, claimed, batch, now)
+            windows.close_over(db, run, [item.lid for item in claimed.items if item.position in batch.refused])
             if row.created_by != NOBODY:
                 windows.record(db, run, batch.results)
             self._observe(db, run, batch)
             tell_lists(db, run, batch.results, now)
-            fresh = db.get_one(Run, run.id, populate_existing=True)
-            fresh.tally = None
-            if batch.results:
-                fresh.worked_at = now
-            if batch.problem is not None:
-                self._interrupt(db, fresh, batch.problem)
-            elif contested and not fresh.state.is_final:
-                self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
-            elif not fresh.state.is_final:
-                self._go_on(db, fresh, more=bool(claim.following))
+            self._continue(db, claimed, batch, now)
 
-    def _keep_readings(self, db: Session, claim: NextBatch, batch: Batch, now: datetime) -> None:
+    def _accepted(self, db: Session, run: Run, batch: Batch, *, is_over: bool) -> Batch:
+        """What is to be written of a batch: of pages at which the portal fails again and again, that they failed; of
+        those that another order is just about to change, nothing yet.
+        """
+        if batch.unwell and self._is_the_pages_fault(db, run):
+            batch = replace(batch, results=[*batch.results, *batch.unwell], problem=None, refused=())
+        lids = set() if is_over else windows.contested(db, run, batch.results)
+        results = [each for each in batch.results if each.lid not in lids]
+        contested = [each.position for each in batch.results if each.lid in lids]
+        return replace(batch, results=results, refused=[*batch.refused, *contested], contested=contested)
+
+    def _continue(self, db: Session, claimed: NextBatch, batch: Batch, now: datetime) -> None:
+        """The run after its batch: interrupted, looked at again soon, or on to the next one."""
+        run = db.get_one(Run, claimed.run.id, populate_existing=True)
+        run.tally = None
+        if batch.results:
+            run.worked_at = now
+        if batch.problem is not None:
+            self._interrupt(db, run, batch.problem)
+        elif run.state.is_final:
+            return
+        elif batch.contested:
+            self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
+        else:
+            self._go_on(db, run, more=bool(claimed.following))
+
+    def _keep_readings(self, db: Session, claimed: NextBatch, batch: Batch, now: datetime) -> None:
         """What was read along of the next batch's pages."""
-        seen = [(item.position, batch.seen[item.lid]) for item in claim.following if item.lid in batch.seen]
-        write_readings(db, claim.run.id, {position: outcomes.reading(state, now) for position, state in seen})
+        seen = [(item.position, batch.seen[item.lid]) for item in claimed.following if item.lid in batch.seen]
+        write_readings(db, claimed.run.id, {position: outcomes.reading(state, now) for position, state in seen})
 
     def _is_the_pages_fault(self, db: Session, run: Run) -> bool:
         """The portal answered again and again that these pages fail: another page of the run went well, or it was tried
@@ -506,6 +508,30 @@ class Executor:
             db.execute(insert(MethodThrottle).values(member_id=key[0], method=key[1]).on_conflict_do_nothing())
             known = db.get_one(MethodThrottle, key, with_for_update=HELD, populate_existing=True)
         return known
+
+
+def _may_go_on(db: Session, run: Run, now: datetime) -> bool:
+    """The one gate every run passes before any request, however it came to go on; one that is too late begins to wait
+    for a person's decision.
+    """
+    if run.state not in MOVING or is_past_its_end(run, now):  # what is over, its return, due now, ends in words
+        return False
+    if is_too_late(run, now):
+        wait_for_a_decision(run, now)
+        occasions.waits(db, run, now)
+        log.info("run_waits_for_a_decision", run=str(run.id), late=late_by(run, now).total_seconds())
+        return False
+    return True
+
+
+def _mark_as_sent(db: Session, claimed: NextBatch, now: datetime) -> None:
+    """Before the request leaves, so that it leaves a trace; windows open over pages that it is known to change."""
+    run = claimed.run
+    run.state, run.started_at = RunState.RUNNING, run.started_at or now
+    set_state(db, run.id, (item.position for item in claimed.items), ItemState.RUNNING)
+    known = {item.lid: item.before or {} for item in claimed.items if not outcomes.needs_look(run, item, now)}
+    live = {lid: bool(before["active"]) for lid, before in known.items()}
+    windows.open_over(db, run, {lid: up for lid, up in live.items() if up is not windows.wants_live(run)})
 
 
 def _without_people(batch: Batch) -> Batch:

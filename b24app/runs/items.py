@@ -19,7 +19,7 @@ from b24app.store.models import PageChange, Portal, Run
 
 SWEPT_EVERY = 8  # changes of a portal
 CHANGES_KEPT = timedelta(minutes=3)  # longer than any list of pages is used
-# What was not learnt is left as it was; an item that did not fail has neither code nor problem any more.
+# What is not known is left as it was; an item that did not fail has neither code nor problem any more.
 RESULTS = text(
     "update run_items i set state = r.state, code = r.code, problem = r.problem, title = coalesce(r.title, i.title),"
     " site_id = coalesce(r.site_id, i.site_id), site = coalesce(r.site, i.site), url = coalesce(r.url, i.url),"

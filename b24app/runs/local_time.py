@@ -51,7 +51,7 @@ def read_time(text: str) -> datetime:
         raise unreadable() from None
 
 
-def moment(text: str, zone: str | None, now: datetime) -> ScheduledTime:
+def scheduled_time(text: str, zone: str | None, now: datetime) -> ScheduledTime:
     """Read one time of an order. Raises BadForm: unreadable, skipped by a clock change, past or too far away."""
     said = read_time(text.strip())
     if said.tzinfo is not None:

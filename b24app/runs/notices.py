@@ -126,13 +126,13 @@ class Notices:
     def send(self, member_id: str) -> None:
         """Tell the people of a portal what is due, as many as its limits allow in one turn."""
         for _ in range(PEOPLE_A_TURN):
-            claim = self._claim(member_id)
-            if claim is None:
+            due = self._claim(member_id)
+            if due is None:
                 return
             try:
-                self._work(claim)
+                self._work(due)
             except PortalError as failed:
-                self._put_off(claim, failed)
+                self._put_off(due, failed)
                 return
 
     @repeated
@@ -162,20 +162,20 @@ class Notices:
         return Due(portal, user_id, rows, now) if rows else None
 
     @repeated
-    def _put_off(self, claim: Due, failed: PortalError) -> None:
+    def _put_off(self, due: Due, failed: PortalError) -> None:
         """Time or people must help first: all of the portal's notices wait, and each time for longer."""
-        tries = max(row.tries for row in claim.rows)
+        tries = max(row.tries for row in due.rows)
         pause = WAITS[min(tries, len(WAITS)) - 1]
         if failed.retry_after:
             pause = max(pause, timedelta(seconds=failed.retry_after))
         again = self._clock() + pause
-        mine = Notice.id.in_([row.id for row in claim.rows])
-        others = and_(Notice.member_id == claim.portal.member_id, Notice.due_at < again)
+        mine = Notice.id.in_([row.id for row in due.rows])
+        others = and_(Notice.member_id == due.portal.member_id, Notice.due_at < again)
         with self._store.begin() as db:
             held = select(Notice.id).where(_is_open(), or_(mine, others)).order_by(Notice.id)
             ids = db.scalars(held.with_for_update(key_share=True)).all()
             db.execute(update(Notice).where(Notice.id.in_(ids)).values(due_at=again))
-        log.info("notices_wait", member_id=claim.portal.member_id, code=failed.code, until=again.isoformat())
+        log.info("notices_wait", member_id=due.portal.member_id, code=failed.code, until=again.isoformat())
 
     @repeated
     def _done(self, rows: Collection[Notice], fate: NoticeFate) -> None:
@@ -185,32 +185,32 @@ class Notices:
 
     # --- to whom ---------------------------------------------------------------------------------------------------
 
-    def _work(self, claim: Due) -> None:
+    def _work(self, due: Due) -> None:
         """Raises a PortalError that time or people can help."""
-        if claim.user_id != COLLEAGUES:
-            self._tell(claim)
+        if due.user_id != COLLEAGUES:
+            self._tell(due)
             return
         known: Known = {}
-        for row in claim.rows:
+        for row in due.rows:
             run = self._run_of(row)
             if run is None:  # it went, and its notices with it
                 continue
             if row.about is NoticeAbout.SETTLED:
-                self._take_away(claim, row, run)
+                self._take_away(due, row, run)
             elif not _stands(row, run):
                 self._done([row], NoticeFate.STALE)
             else:
-                self._spread(claim, row, run, known)
+                self._spread(due, row, run, known)
 
     @repeated
     def _run_of(self, row: Notice) -> Run | None:
         with self._store.begin() as db:
             return db.get(Run, row.run_id)
 
-    def _spread(self, claim: Due, row: Notice, run: Run, known: Known) -> None:
+    def _spread(self, due: Due, row: Notice, run: Run, known: Known) -> None:
         """Find who could take over, by asking each at this moment."""
         able: list[int] = []
-        for person in self._candidates(claim, run):
+        for person in self._candidates(due, run):
             if len(able) == MOST_COLLEAGUES:
                 break
             if self._could_take_over(person, run, known):
@@ -225,21 +225,21 @@ class Notices:
             _settle(db, select(Notice.id).where(Notice.id == row.id), NoticeFate.DONE, now)
 
     @repeated
-    def _candidates(self, claim: Due, run: Run) -> Sequence[UserRef]:
+    def _candidates(self, due: Due, run: Run) -> Sequence[UserRef]:
         """Colleagues who have opened the app lately and can be asked, the last ones first."""
         token = and_(UserToken.member_id == User.member_id, UserToken.user_id == User.user_id)
         query = (
             select(User.user_id)
             .join(UserToken, token)
             .where(
-                User.member_id == claim.portal.member_id, User.user_id.not_in((run.created_by, run.acting_as)),
-                User.opened_at > claim.now - RECENT, User.refused_code.is_(None), UserToken.dead_code.is_(None),
+                User.member_id == due.portal.member_id, User.user_id.not_in((run.created_by, run.acting_as)),
+                User.opened_at > due.now - RECENT, User.refused_code.is_(None), UserToken.dead_code.is_(None),
                 User.notices != NoticeWish.NONE,
             )
             .order_by(User.opened_at.desc(), User.user_id)
         )  # fmt: skip
         with self._store.begin() as db:
-            return [UserRef(claim.portal.member_id, user_id) for user_id in db.scalars(query.limit(MOST_ASKED))]
+            return [UserRef(due.portal.member_id, user_id) for user_id in db.scalars(query.limit(MOST_ASKED))]
 
     def _could_take_over(self, person: UserRef, run: Run, known: Known) -> bool:
         """The right to publish on all sites of the run, at this moment; where a page's site is not known, nobody's.
@@ -265,7 +265,7 @@ class Notices:
         with self._store.begin() as db:
             return list(db.scalars(select(RunItem.site_id).where(known).distinct()))
 
-    def _take_away(self, claim: Due, row: Notice, run: Run) -> None:
+    def _take_away(self, due: Due, row: Notice, run: Run) -> None:
         """A call for help is answered: it goes from everybody's bell, unless something newer was told of the run, or it
         waits again.
         """
@@ -275,7 +275,7 @@ class Notices:
             return
         for user_id in readers:
             try:
-                self._call(UserRef(claim.portal.member_id, user_id), im.DELETE, {"TAG": im.tag(run.id)})
+                self._call(UserRef(due.portal.member_id, user_id), im.DELETE, {"TAG": im.tag(run.id)})
             except PortalError as failed:
                 if _can_wait(failed):
                     raise
@@ -296,37 +296,37 @@ class Notices:
 
     # --- what ------------------------------------------------------------------------------------------------------
 
-    def _tell(self, claim: Due) -> None:
-        person, stories, over = self._read(claim)
+    def _tell(self, due: Due) -> None:
+        person, stories, over = self._read(due)
         for fate, rows in over.items():
             if rows:
                 self._done(rows, fate)
         if person is None or not stories:
             return
-        sent, summed_at = self._lately(claim)
+        sent, summed_at = self._lately(due)
         if sent + len(stories) > MOST_A_MINUTE:
-            if summed_at is not None and summed_at > claim.now - MINUTE:
+            if summed_at is not None and summed_at > due.now - MINUTE:
                 self._hold([story.row for story in stories], summed_at + MINUTE)
             else:
-                self._sum_up(claim, person, stories)
+                self._sum_up(due, person, stories)
             return
         known: Known = {}
         for story in stories:
-            self._tell_one(claim, person, story, known)
+            self._tell_one(due, person, story, known)
 
     @repeated
-    def _read(self, claim: Due) -> tuple[User | None, list[Story], dict[NoticeFate, list[Notice]]]:
+    def _read(self, due: Due) -> tuple[User | None, list[Story], dict[NoticeFate, list[Notice]]]:
         """What is still so and wanted; and what is not, with the reason. Of one run the newest stands for all."""
         over: dict[NoticeFate, list[Notice]] = {NoticeFate.STALE: [], NoticeFate.KNOWN: []}
-        newest = {row.run_id: row for row in claim.rows}
+        newest = {row.run_id: row for row in due.rows}
         with self._store.begin() as db:
-            person = db.get(User, (claim.portal.member_id, claim.user_id))
+            person = db.get(User, (due.portal.member_id, due.user_id))
             counts = counts_of(db, list(newest))
             runs = {run.id: run for run in db.scalars(select(Run).where(Run.id.in_(newest)))}
             single = [run_id for run_id, by_state in counts.items() if sum(by_state.values()) == 1]
             items = {item.run_id: item for item in db.scalars(select(RunItem).where(RunItem.run_id.in_(single)))}
         stories = []
-        for row in claim.rows:
+        for row in due.rows:
             run = runs.get(row.run_id)
             if run is None or newest[row.run_id] is not row or not _stands(row, run):
                 over[NoticeFate.STALE].append(row)
@@ -338,10 +338,10 @@ class Notices:
         return person, stories, over
 
     @repeated
-    def _lately(self, claim: Due) -> tuple[int, datetime | None]:
+    def _lately(self, due: Due) -> tuple[int, datetime | None]:
         """How many notices the person got in the last minute one by one, and when the last summary was sent."""
-        mine = (Notice.member_id == claim.portal.member_id, Notice.user_id == claim.user_id)
-        sent = func.count().filter(Notice.fate == NoticeFate.SENT, Notice.told_at > claim.now - MINUTE)
+        mine = (Notice.member_id == due.portal.member_id, Notice.user_id == due.user_id)
+        sent = func.count().filter(Notice.fate == NoticeFate.SENT, Notice.told_at > due.now - MINUTE)
         summed = func.max(case((Notice.fate == NoticeFate.SUMMED, Notice.told_at)))
         with self._store.begin() as db:
             number, summed_at = db.execute(select(sent, summed).where(*mine)).one()
@@ -354,28 +354,28 @@ class Notices:
             held = update(Notice).where(Notice.id.in_(ids), _is_open())
             db.execute(held.values(due_at=due_at, tries=Notice.tries - 1))
 
-    def _tell_one(self, claim: Due, person: User, story: Story, known: Known) -> None:
+    def _tell_one(self, due: Due, person: User, story: Story, known: Known) -> None:
         row, run = story.row, story.told.run
         is_asked_for_help = row.about in TROUBLE and person.user_id not in (run.created_by, run.acting_as)
         if is_asked_for_help and not self._could_take_over(person.ref, run, known):
             self._done([row], NoticeFate.KNOWN)
             return
         told = replace(story.told, title=self._title(person, run, story.item))
-        self._deliver(claim, person, [row], lambda words: words.of_run(row.about, told), run)
+        self._deliver(due, person, [row], lambda words: words.of_run(row.about, told), run)
 
-    def _sum_up(self, claim: Due, person: User, stories: Sequence[Story]) -> None:
+    def _sum_up(self, due: Due, person: User, stories: Sequence[Story]) -> None:
         """One notice for all of these, and for what the one before told that it replaces."""
-        earlier = self._summed(claim)
+        earlier = self._summed(due)
         whole = [*earlier, *((story.row, story.told.run) for story in stories)]
         trouble = sum(_is_trouble(row, run) for row, run in whole)
         since = min(row.noted_at for row, _ in whole)
         rows = [story.row for story in stories]
-        self._deliver(claim, person, rows, lambda words: words.of_many(len(whole), trouble, since), None)
+        self._deliver(due, person, rows, lambda words: words.of_many(len(whole), trouble, since), None)
 
     @repeated
-    def _summed(self, claim: Due) -> list[tuple[Notice, Run]]:
-        mine = (Notice.member_id == claim.portal.member_id, Notice.user_id == claim.user_id)
-        earlier = (Notice.fate == NoticeFate.SUMMED, Notice.told_at > claim.now - SUMMED_UP)
+    def _summed(self, due: Due) -> list[tuple[Notice, Run]]:
+        mine = (Notice.member_id == due.portal.member_id, Notice.user_id == due.user_id)
+        earlier = (Notice.fate == NoticeFate.SUMMED, Notice.told_at > due.now - SUMMED_UP)
         with self._store.begin() as db:
             rows = db.execute(select(Notice, Run).join(Run, Run.id == Notice.run_id).where(*mine, *earlier))
             return [(row, run) for row, run in rows]
@@ -395,14 +395,14 @@ class Notices:
     # --- the call --------------------------------------------------------------------------------------------------
 
     def _deliver(
-        self, claim: Due, person: User, rows: Sequence[Notice], write: Callable[[Words], tuple[str, str]],
+        self, due: Due, person: User, rows: Sequence[Notice], write: Callable[[Words], tuple[str, str]],
         run: Run | None,
     ) -> None:  # fmt: skip
         """One notice for these rows, as a message and as a mail; what the portal makes of it is written down."""
         inside, outside = Words(person.language, im.moment), Words(person.language, self._moment_for(person))
         run_id = run.id if run else None
         link = im.link(self._client_id, run_id, inside(SHOW_IT if run else OPEN_APP))
-        address = im.address(claim.portal.client_endpoint, self._client_id, run_id)
+        address = im.address(due.portal.client_endpoint, self._client_id, run_id)
         message, mail = "\n".join([*write(inside), link]), "\n".join([" ".join(write(outside)), address])
         try:
             result = self._call(person.ref, im.ADD, im.add(person.user_id, message, mail, run_id))

@@ -28,7 +28,7 @@ UNSYNCHRONIZED = {"synchronize_session": False}
 def ended(db: Session, run: Run, now: datetime) -> None:
     """A run has ended: told when it was scheduled or long, or when something was left undone that nobody stopped."""
     settled(db, run, now)
-    if is_news(run):
+    if is_worth_a_notice(run):
         _note(
             db,
             run,
@@ -40,8 +40,8 @@ def ended(db: Session, run: Run, now: datetime) -> None:
         )
 
 
-def is_news(run: Run) -> bool:
-    """How it ended is worth a notice to who ordered it."""
+def is_worth_a_notice(run: Run) -> bool:
+    """How it ended is worth telling who ordered it."""
     if run.state is RunState.CANCELLED:
         return not run.is_return and run.problem is not None and any(map(run.problem.is_a, UNDONE))
     return run.state is not RunState.SUCCEEDED or is_scheduled(run) or is_long(run)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from b24app.clock import Clock
 from b24app.domain import N_, Action, Actor, ItemState, Kind, RunState
 from b24app.errors import BadForm, IdempotencyKeyReused, NotAllowed, NotPossibleNow, SessionExpired
-from b24app.pages import Page, PageList, Pages
+from b24app.pages.lists import Page, PageList, Pages
 from b24app.runs import quotas, windows
 from b24app.runs.executor import Executor
 from b24app.runs.local_time import ScheduledTime

@@ -52,9 +52,9 @@ class Result:
         return replace(self, before=_nameless(self.before), after=_nameless(self.after))
 
     def values(self) -> dict[str, Any]:
-        """Columns to write; what was not learnt is left as it was."""
-        learnt = {name: value for name, value in vars(self).items() if value is not None and name != "lid"}
-        return {"code": None, "problem": None, **learnt}
+        """Columns to write; what is not known is left as it was."""
+        known = {name: value for name, value in vars(self).items() if value is not None and name != "lid"}
+        return {"code": None, "problem": None, **known}
 
 
 def _nameless(state: dict[str, Any] | None) -> dict[str, Any] | None:

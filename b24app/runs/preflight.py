@@ -17,7 +17,7 @@ from b24app.bitrix.rest import result_of
 from b24app.clock import Clock
 from b24app.domain import Kind, RunState, UserRef
 from b24app.errors import AccessDenied, PortalError, PublishTooLate, RecordedProblem, UnpublishTooLate
-from b24app.pages import may
+from b24app.pages.lists import may
 from b24app.runs import occasions
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem

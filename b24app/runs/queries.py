@@ -45,11 +45,11 @@ class Upcoming:
 
 @dataclass(frozen=True)
 class RunView:
-    """One run as somebody sees it; `screen` is one of those pages they may read, `hidden` counts the others."""
+    """One run as somebody sees it; `slice` is a screen of those pages they may read, `hidden` counts the others."""
 
     run: Run
     counts: Mapping[ItemState, int]
-    screen: ItemSlice = field(default_factory=ItemSlice)
+    slice: ItemSlice = field(default_factory=ItemSlice)
     hidden: int = 0
     can: Sequence[str] = field(default=())
     upcoming: Mapping[int, Sequence[Upcoming]] = field(
@@ -126,14 +126,14 @@ class RunQueries:
                 shown = shown.where(seen)
             if failed_only:
                 shown = shown.where(RunItem.state == ItemState.FAILED)
-            screen = _screen(db, shown, after, limit)
+            item_slice = _slice(db, shown, after, limit)
             undone = is_undone(db, run)
-            upcoming = _upcoming(db, actor, [item.lid for item in screen.items])
-            keepers = _keepers(db, actor, screen.items)
+            upcoming = _upcoming(db, actor, [item.lid for item in item_slice.items])
+            keepers = _keepers(db, actor, item_slice.items)
         now = self._clock()
         settling = is_settling(run, counts, now)
         can = () if settling else can_be_done(run, counts, actor, undone, now)
-        return RunView(run, counts, screen, hidden, can, upcoming=upcoming, settling=settling, keepers=keepers)
+        return RunView(run, counts, item_slice, hidden, can, upcoming=upcoming, settling=settling, keepers=keepers)
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
         """Ids of the sites whose pages are in the run, as far as they are known. Raises NotFound."""
@@ -297,7 +297,7 @@ def _count(run_id: UUID) -> Select[int]:
     return select(func.count()).select_from(RunItem).where(RunItem.run_id == run_id)
 
 
-def _screen(db: Session, shown: Select[RunItem], after: int, limit: int) -> ItemSlice:
+def _slice(db: Session, shown: Select[RunItem], after: int, limit: int) -> ItemSlice:
     """The items behind the position `after`; a cursor is the position before a screen's first item."""
     rows = db.scalars(shown.where(RunItem.position > after).order_by(RunItem.position).limit(limit + 1)).all()
     if after < 0 and len(rows) <= limit:

@@ -1,8 +1,8 @@
 """A run's own time: it comes, it passes, it moves with the rules of its zone, or nobody helps for two weeks.
 
 The worker's clock decides what is late, the database's clock only wakes the worker. A late run begins at once, and
-waits for a person where it is too late for that (`states.is_too_late`). Where both ends of a "down until" lie behind us
-nothing is done at all. What its return brings back is told in `windows`.
+waits for a person where it is too late for that (`lateness`). Where both ends of a "down until" lie behind us nothing
+is done at all. What its return brings back is told in `windows`.
 """
 
 from collections.abc import Sequence
@@ -105,7 +105,7 @@ class Schedule:
         if not windows.has_to_return(db, back):
             end(db, back, RunState.CANCELLED, now, NothingToBringBack)
             return False
-        _learn_titles(db, back)
+        _fill_in_titles(db, back)
         return True
 
     def _after(self, db: Session, span: timedelta) -> datetime:
@@ -220,7 +220,7 @@ def _both_past(db: Session, first: Run, back: Run, now: datetime) -> None:
     log.info("both_times_past", run=str(first.id))
 
 
-def _learn_titles(db: Session, back: Run) -> None:
+def _fill_in_titles(db: Session, back: Run) -> None:
     """The first run was ordered before its page was ever read, and knows by now what it is."""
     rows = {row.lid: row for row in db.scalars(select(RunItem).where(RunItem.run_id == back.undoes))}
     nameless = select(RunItem).where(RunItem.run_id == back.id, RunItem.site_id.is_(None))

@@ -13,16 +13,9 @@ from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from b24app.domain import OPEN_STATES, Action, Actor, ItemState, RunState
-from b24app.errors import (
-    NotFound,
-    NothingToBringBack,
-    Problem,
-    PublishTooLate,
-    RecordedProblem,
-    TooLate,
-    UnpublishTooLate,
-)
+from b24app.errors import NotFound, NothingToBringBack, Problem, RecordedProblem
 from b24app.runs import occasions, windows
+from b24app.runs.lateness import is_too_late, waits_for_a_decision
 from b24app.store.models import Portal, Run, RunItem
 
 NOBODY = 0  # the user id of a history without people
@@ -32,8 +25,6 @@ IS_UNDOING = or_(
     Run.state.in_((RunState.QUEUED, RunState.RUNNING, RunState.WAITING)),
     and_(Run.state.in_((RunState.SUCCEEDED, RunState.PARTIAL)), DID_SOMETHING),
 )
-LATEST = {Action.PUBLISH: timedelta(hours=1), Action.UNPUBLISH: timedelta(hours=24)}
-TOO_LATE: dict[Action, type[TooLate]] = {Action.PUBLISH: PublishTooLate, Action.UNPUBLISH: UnpublishTooLate}
 OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
 
 
@@ -185,27 +176,3 @@ def hand_over(halves: Halves, actor: Actor, now: datetime) -> None:
         run.acting_as, run.acting_name, run.doubt = actor.user_id, actor.name, None
     if is_too_late(halves.run, now):
         halves.run.decided_by, halves.run.decided_at = actor.user_id, now
-
-
-def is_too_late(run: Run, now: datetime) -> bool:
-    """It would begin, or go on after an interruption, too long after its time to be done without asking.
-
-    Asked of every run before every batch, whichever way it was resumed; what a person has decided is not asked again.
-    """
-    return run.decided_at is None and late_by(run, now) > LATEST[run.action]
-
-
-def late_by(run: Run, now: datetime) -> timedelta:
-    """How long ago it should have been done, or went on last."""
-    return now - (run.worked_at or run.at or run.created_at)
-
-
-def wait_for_a_decision(run: Run, now: datetime) -> None:
-    """A person must say whether it is still wanted."""
-    run.state, run.waiting_since = RunState.WAITING, now
-    run.problem = RecordedProblem.of(TOO_LATE[run.action])
-
-
-def waits_for_a_decision(run: Run) -> bool:
-    """Nobody's token is at fault; a person must say that it is still wanted."""
-    return run.problem is not None and issubclass(run.problem.kind, TooLate)

@@ -1,8 +1,8 @@
 """How many pages one request may change, and when a portal has had enough for now.
 
 A request is cut after 60 s, and a method may use only so many seconds in ten minutes ("operating time"). Neither the
-time a page takes nor the limit is known beforehand, so both are learnt from each answer and kept for portal and method:
-start careful, aim at 20 s a request, never expect more than 45. What is used is kept in one-minute buckets, as Bitrix24
+time a page takes nor the limit is known beforehand, so both are observed with each answer, by portal and method: start
+careful, aim at 20 s a request, never expect more than 45. What is used is kept in one-minute buckets, as Bitrix24
 counts it, so that the work slows down before the limit, not at it.
 Source: limits docs and the rest module's loadlimiter (bitrix24.md, 4.6).
 """
@@ -118,7 +118,7 @@ def _raise_limit(throttle: MethodThrottle, operating: float, slowest: float) -> 
     if throttle.operating_limit is None:
         return
     if operating > throttle.operating_limit + 2 * slowest:
-        throttle.operating_limit = None  # the portal lets far more pass than it did: learn anew
+        throttle.operating_limit = None  # the portal lets far more pass than it did: observe anew
     else:
         throttle.operating_limit = max(throttle.operating_limit, operating - slowest)
 

@@ -18,7 +18,8 @@ from b24app.clock import Clock
 from b24app.domain import Actor, RunState, UserRef
 from b24app.errors import KeyMissing, NotPossibleNow, OperatorError, PortalError
 from b24app.runs import occasions
-from b24app.runs.states import hand_over, lock_runs, may_change_hands, pair, run_of, waits_for_a_decision
+from b24app.runs.lateness import waits_for_a_decision
+from b24app.runs.states import hand_over, lock_runs, may_change_hands, pair, run_of
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run
 from b24app.store.queue import Queue

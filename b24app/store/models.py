@@ -329,7 +329,7 @@ class Notice(Base):
 
 
 class MethodThrottle(Base):
-    """What was learnt of how one method of one portal may be used."""
+    """What was observed of how one method of one portal may be used."""
 
     __tablename__ = "paces"
 

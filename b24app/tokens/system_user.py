@@ -41,10 +41,10 @@ class SystemPair:
 
 
 @dataclass(frozen=True)
-class _Access:
+class _SystemToken:
     user: UserRef
     endpoint: str
-    token: str = field(repr=False)
+    access: str = field(repr=False)
     expires_at: datetime
 
 
@@ -91,28 +91,28 @@ class SystemUser:
         """One call for a notice. Raises ValueError for any other method, and a PortalError."""
         if method not in NOTICE_METHODS:
             raise ValueError(f"the system user's token is not for {method}")
-        access = self._load(member_id)
-        if access.expires_at <= self._clock():
-            access = self._renewed(member_id, access.token)
+        token = self._load(member_id)
+        if token.expires_at <= self._clock():
+            token = self._renewed(member_id, token.access)
         try:
-            return self._ask(access, method, params)
+            return self._ask(token, method, params)
         except (ExpiredToken, InvalidToken) as refused:
             if isinstance(refused, SignInAgain):
                 raise
-            return self._ask(self._renewed(member_id, access.token), method, params)
+            return self._ask(self._renewed(member_id, token.access), method, params)
 
-    def _ask(self, access: _Access, method: str, params: Mapping[str, object]) -> Answer:
-        with acting(access.user):
-            return self._rest.call(access.endpoint, access.token, method, params, SECONDS)
+    def _ask(self, token: _SystemToken, method: str, params: Mapping[str, object]) -> Answer:
+        with acting(token.user):
+            return self._rest.call(token.endpoint, token.access, method, params, SECONDS)
 
-    def _load(self, member_id: str) -> _Access:
+    def _load(self, member_id: str) -> _SystemToken:
         with self._store.begin() as db:
             row, portal = db.get(SystemToken, member_id), db.get(Portal, member_id)
         if row is None or portal is None or not portal.is_open:
             raise SignInAgain()
         return self._opened(row, portal)
 
-    def _renewed(self, member_id: str, spent: str) -> _Access:
+    def _renewed(self, member_id: str, spent: str) -> _SystemToken:
         """A pair that is not `spent`, renewed under a lock on its own row; a final refusal is written down."""
         with self._store.begin() as db:
             row = db.get(SystemToken, member_id, with_for_update=HELD)
@@ -135,9 +135,9 @@ class SystemUser:
             raise verdict
         return self._opened(row, portal)
 
-    def _opened(self, row: SystemToken, portal: Portal) -> _Access:
+    def _opened(self, row: SystemToken, portal: Portal) -> _SystemToken:
         user, access = UserRef(row.member_id, row.user_id), self._unsealed(row, "access")
-        return _Access(user, portal.client_endpoint, access, row.expires_at)
+        return _SystemToken(user, portal.client_endpoint, access, row.expires_at)
 
     def _unsealed(self, row: SystemToken, column: str) -> str:
         try:

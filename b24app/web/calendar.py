@@ -16,10 +16,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Kind, RunState
 from b24app.errors import BadForm, NotFound, NotPossibleNow, Problem
-from b24app.page_search import Search, screen_of
-from b24app.pages import Page
+from b24app.pages.lists import Page
+from b24app.pages.search import Search, slice_of
 from b24app.runs.agenda import Entry, Wanted
-from b24app.runs.local_time import ScheduledTime, moment, nearest
+from b24app.runs.local_time import ScheduledTime, nearest, scheduled_time
 from b24app.runs.orders import MOST_PAGES
 from b24app.store.models import Run
 from b24app.web import offers, responses, serializers, translation
@@ -312,7 +312,7 @@ def _found_pages(asked: Dialog, entry: dict[str, Any]) -> list[tuple[Page, bool]
     if not asked.q_pages:
         return [(page, True) for page in chosen]
     listed = services().pages.all_of(g.actor, kind)
-    found = screen_of(listed, Search(kind, q=asked.q_pages, limit=MOST_FOUND), {}, {}).pages
+    found = slice_of(listed, Search(kind, q=asked.q_pages, limit=MOST_FOUND), {}, {}).pages
     return [(page, True) for page in chosen] + [
         (page, False) for page in found if page.may(action) and page not in chosen
     ]
@@ -389,7 +389,7 @@ def _shifted(run: Run, days: int, zone: str) -> ScheduledTime | None:
     if run.state is not RunState.SCHEDULED or run.at is None:
         return None
     wall = run.at.astimezone(i18n.zone(zone)).replace(tzinfo=None) + timedelta(days=days)
-    return moment(wall.isoformat(timespec="seconds"), zone, services().clock())
+    return scheduled_time(wall.isoformat(timespec="seconds"), zone, services().clock())
 
 
 def _said_of_move(before: Sequence[Entry]) -> dict[str, Any]:

@@ -151,8 +151,8 @@ def _items(run_id: UUID, readable: frozenset[int] | None, query: ItemsQuery) -> 
             g.actor, run_id, readable, failed_only=query.items == "failed", after=after, limit=PIECE_ITEMS
         )
         shapes = serializers.run(view)["items"]
-        yield from (ItemLine(view.run, item, shape) for item, shape in zip(view.screen.items, shapes, strict=True))
-        after = int(view.screen.next) if view.screen.next is not None else None
+        yield from (ItemLine(view.run, item, shape) for item, shape in zip(view.slice.items, shapes, strict=True))
+        after = int(view.slice.next) if view.slice.next is not None else None
 
 
 def _item_state(line: ItemLine) -> str:

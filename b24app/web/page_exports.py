@@ -7,8 +7,8 @@ from datetime import datetime
 from flask import Blueprint, Response, g, request
 
 from b24app.domain import N_, Action, Kind
-from b24app.page_search import sorted_matches
-from b24app.pages import Page
+from b24app.pages.lists import Page
+from b24app.pages.search import sorted_matches
 from b24app.web import serializers, translation
 from b24app.web.csv import Column, csv_file
 from b24app.web.current import require_session, services

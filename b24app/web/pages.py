@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from b24app.domain import N_, Kind
 from b24app.errors import AccessDenied, BadForm, KindRefused, PageGone
 from b24app.folding import in_order, is_blank
-from b24app.page_addresses import Finding
-from b24app.page_search import SORTS, PageSlice, Search, screen_of
-from b24app.pages import MOST_PAGES as MOST_LISTED
-from b24app.pages import Page
+from b24app.pages.addresses import Finding
+from b24app.pages.lists import MOST_PAGES as MOST_LISTED
+from b24app.pages.lists import Page
+from b24app.pages.search import SORTS, PageSlice, Search, slice_of
 from b24app.runs.orders import MOST_PAGES
 from b24app.runs.queries import RunFilter, Upcoming
 from b24app.web import offers, progress, responses, serializers
@@ -35,7 +35,7 @@ KINDS = {
 LONGEST_SEARCH, MOST_ADDRESSES = 200, 500
 SIZES = (20, 50, 100)
 MANY_SITES = 15  # more are searched instead of scrolled
-Coming = Mapping[int, Sequence[Upcoming]]
+UpcomingByPage = Mapping[int, Sequence[Upcoming]]
 
 
 def _known_sort(value: str) -> str:
@@ -95,37 +95,37 @@ def chosen() -> Response:
 def _answer(query: Query) -> Response:
     search = query.search()
     try:
-        screen, due = _found(search)
+        page_slice, due = _found(search)
     except AccessDenied as refused:
         if responses.wants_json():
             raise
         return _view(query, PageSlice(), [], refused)  # another kind may be open to them
     if responses.wants_json():
         if query.ids_only:
-            return responses.json({"lids": screen.lids, "total": screen.total, **_capped(screen)})
-        shown = [serializers.page(row, due) for row in screen.pages]
+            return responses.json({"lids": page_slice.lids, "total": page_slice.total, **_capped(page_slice)})
+        shown = [serializers.page(row, due) for row in page_slice.pages]
         listed: PagesShape = {
-            "pages": shown, "total": screen.total, "next": screen.next, "previous": screen.previous,
+            "pages": shown, "total": page_slice.total, "next": page_slice.next, "previous": page_slice.previous,
         }  # fmt: skip
-        return responses.json({**listed, **_capped(screen)})
-    if query.folder is not None and query.folder not in screen.folders:
+        return responses.json({**listed, **_capped(page_slice)})
+    if query.folder is not None and query.folder not in page_slice.folders:
         return _answer(query.model_copy(update={"folder": None}))  # the form still names one of the site chosen before
-    return _view(query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages])
+    return _view(query, page_slice, [serializers.page_with_schedule(row, due) for row in page_slice.pages])
 
 
-def _found(search: Search) -> tuple[PageSlice, Coming]:
-    """The screen, and what is still to happen to its pages."""
+def _found(search: Search) -> tuple[PageSlice, UpcomingByPage]:
+    """The slice, and what is still to happen to its pages."""
     pages, runs = services().pages, services().runs
     listed = pages.all_of(g.actor, search.kind)
-    coming: Coming | None = runs.upcoming(g.actor) if search.wants_schedule else None
+    upcoming: UpcomingByPage | None = runs.upcoming(g.actor) if search.wants_schedule else None
     ranks = pages.by_publication(g.actor, search.kind) if search.wants_publication else {}
-    screen = screen_of(listed, search, next_of(coming or {}), ranks)
-    return screen, runs.upcoming(g.actor, [row.lid for row in screen.pages]) if coming is None else coming
+    page_slice = slice_of(listed, search, next_of(upcoming or {}), ranks)
+    return page_slice, runs.upcoming(g.actor, [row.lid for row in page_slice.pages]) if upcoming is None else upcoming
 
 
-def next_of(coming: Coming) -> dict[int, datetime]:
+def next_of(upcoming: UpcomingByPage) -> dict[int, datetime]:
     """When something is next to happen to each page."""
-    return {lid: each[0].at for lid, each in coming.items()}
+    return {lid: each[0].at for lid, each in upcoming.items()}
 
 
 @blueprint.get("/pages/<int:lid>")
@@ -142,7 +142,7 @@ def one(lid: int) -> Response:
     views, _next = services().runs.listed(g.actor, RunFilter(lid=lid, limit=10))
     return responses.html(
         "pages/page.html", page=shown, problem=None, runs=progress.rows(offers.of(views), Sight()), alone=True,
-        coming=due.get(lid, ()),
+        upcoming=due.get(lid, ()),
         folder=_folder_of(found), editor=_editor_of(found),
     )  # fmt: skip
 
@@ -226,10 +226,10 @@ def _found_view(sent: str, found: Sequence[Finding]) -> Response:
     kind = max(kinds, key=lambda each: len(kinds[each]))
     lids = list(dict.fromkeys(kinds.pop(kind)))
     query = Query(kind=kind, lids=lids, limit=SIZES[-1])
-    screen, due = _found(query.search())
+    page_slice, due = _found(query.search())
     others = [{"kind": other, "title": _(KINDS[other]), "lids": rest} for other, rest in kinds.items()]
     return _view(
-        query, screen, [serializers.page_with_schedule(row, due) for row in screen.pages],
+        query, page_slice, [serializers.page_with_schedule(row, due) for row in page_slice.pages],
         missing=missing, others=others,
     )  # fmt: skip
 
@@ -246,9 +246,9 @@ def page_query(sent: Any) -> Query:
     return read(Query, sent, lists=("lids",))
 
 
-def _capped(screen: PageSlice) -> dict[str, bool]:
+def _capped(page_slice: PageSlice) -> dict[str, bool]:
     """Said only where the portal has more pages than the app lists."""
-    return {"capped": True} if screen.capped else {}
+    return {"capped": True} if page_slice.capped else {}
 
 
 def _in_its_kind(query: Query, site: int) -> Query:
@@ -258,20 +258,20 @@ def _in_its_kind(query: Query, site: int) -> Query:
 
 
 def _view(
-    query: Query, screen: PageSlice, shown: list[dict[str, object]], refused: AccessDenied | None = None,
+    query: Query, page_slice: PageSlice, shown: list[dict[str, object]], refused: AccessDenied | None = None,
     **told: Any,
 ) -> Response:  # fmt: skip
     template = "pages/grid.html" if request.headers.get("HX-Target", "").endswith("grid") else "pages/view.html"
     return responses.html(
         template,
         pages=shown,
-        slice=screen,
-        total=screen.total,
+        slice=page_slice,
+        total=page_slice.total,
         refused=refused and facts(KindRefused(refused.code, method=refused.method)),
-        last=screen.first + len(shown) - 1 if shown else 0,
-        sites=_sites(screen),
-        many_sites=len(screen.sites) > MANY_SITES,
-        folders=sorted(screen.folders.items(), key=lambda each: in_order(each[1])),
+        last=page_slice.first + len(shown) - 1 if shown else 0,
+        sites=_sites(page_slice),
+        many_sites=len(page_slice.sites) > MANY_SITES,
+        folders=sorted(page_slice.folders.items(), key=lambda each: in_order(each[1])),
         filters=query.model_dump(mode="json"),
         chosen=_selection(query),
         sizes=SIZES,
@@ -289,11 +289,11 @@ def _selection(query: Query) -> dict[int, bool] | None:
     return {lid: by_lid[lid].published for lid in query.lids if lid in by_lid}
 
 
-def _sites(screen: PageSlice) -> list[dict[str, object]]:
+def _sites(page_slice: PageSlice) -> list[dict[str, object]]:
     """The sites to choose from, in order of title; those of one title are told apart by their number."""
-    titles = Counter(site.title.strip() for site in screen.sites)
+    titles = Counter(site.title.strip() for site in page_slice.sites)
     named = []
-    for site in screen.sites:
+    for site in page_slice.sites:
         title = site.title.strip()
         if is_blank(title):
             title = _(N_("Untitled site %(number)s"), number=site.site_id)

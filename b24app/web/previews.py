@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from b24app.domain import N_, Action
-from b24app.pages import Page
+from b24app.pages.lists import Page
 from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
 from b24app.web import serializers, times
@@ -63,18 +63,18 @@ class Preview:
         }
 
 
-def foresee(order: Order, lid: int, page: Page | None, coming: Sequence[Upcoming], *, later: bool) -> Preview:
+def foresee(order: Order, lid: int, page: Page | None, upcoming: Sequence[Upcoming], *, later: bool) -> Preview:
     """What the order would do to one page.
 
-    coming  what other orders are still to do to it, in order of time
-    later   the person is about to choose a time, so the page's state now decides nothing that can still change
+    upcoming  what other orders are still to do to it, in order of time
+    later     the person is about to choose a time, so the page's state now decides nothing that can still change
     """
     if page is None:
         return Preview(lid, None, False, "skip", _(N_("It was not found, or you may not see it.")), None)
-    own, may = times.own(coming), page.may(order.action)
-    if may and (stays := _stays(order, page, coming, later)):
+    own, may = times.own(upcoming), page.may(order.action)
+    if may and (stays := _stays(order, page, upcoming, later)):
         return Preview(lid, page, may, order.action, stays, None)
-    if _will_be_so(order, page, coming, later):
+    if _will_be_so(order, page, upcoming, later):
         is_so = page.published == (order.action is Action.PUBLISH)
         return Preview(lid, page, may, "skip", _((serializers.ALREADY if is_so else BY_THEN)[order.action]), own)
     if not may:
@@ -82,12 +82,12 @@ def foresee(order: Order, lid: int, page: Page | None, coming: Sequence[Upcoming
     return Preview(lid, page, may, order.action, _warning(order, page), own)
 
 
-def _stays(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) -> str | None:
+def _stays(order: Order, page: Page, upcoming: Sequence[Upcoming], later: bool) -> str | None:
     """When the page is as wanted only until a window over it ends, and the order keeps it so for longer: in words."""
     begins = order.at.instant if order.at else None
-    ends = [each for each in coming if each.is_return and each.action is not order.action]
+    ends = [each for each in upcoming if each.is_return and each.action is not order.action]
     ends = [each for each in ends if begins is None or each.at > begins]
-    if not ends or not _will_be_so(order, page, coming, later):
+    if not ends or not _will_be_so(order, page, upcoming, later):
         return None
     last = ends[-1]
     if order.until is None:
@@ -98,12 +98,12 @@ def _stays(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) ->
     return _(STAYS_UNTIL[order.action], time=when(last.at), name=named(last.by), end=end)
 
 
-def _will_be_so(order: Order, page: Page, coming: Sequence[Upcoming], later: bool) -> bool:
+def _will_be_so(order: Order, page: Page, upcoming: Sequence[Upcoming], later: bool) -> bool:
     """Whether the page is, when the order comes to it, as the order wants it."""
     wanted, published = order.action is Action.PUBLISH, page.published
-    if order.at is None and later and any(each.action is not order.action for each in coming):
+    if order.at is None and later and any(each.action is not order.action for each in upcoming):
         return False
-    for each in coming:
+    for each in upcoming:
         if order.at is not None and each.at <= order.at.instant:
             published = each.action is Action.PUBLISH
     return published == wanted

@@ -93,7 +93,7 @@ def since(view: RunView) -> dict[str, Any]:
 def _rows(run: Run, view: RunView) -> list[list[Any]]:
     """[state, positions, detail, code] for each kind of row that is not as every row begins."""
     begun: dict[tuple[str, str | None, str | None], list[int]] = {}
-    for row in view.screen.items:
+    for row in view.slice.items:
         if row.state is ItemState.PENDING or (row.state is ItemState.RUNNING and run.state is RunState.WAITING):
             continue
         said = serializers.item(run, row, view.upcoming.get(row.lid, ()), view.keepers.get(row.kept_by or run.id))

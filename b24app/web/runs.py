@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Actor, Kind, RunState
 from b24app.errors import BadForm, NotFound
-from b24app.runs.local_time import ScheduledTime, moment, unreadable
+from b24app.runs.local_time import ScheduledTime, scheduled_time, unreadable
 from b24app.runs.orders import MOST_PAGES, Change, IdempotencyKey, Order
 from b24app.runs.queries import RunFilter, RunView
 from b24app.store.models import Run
@@ -68,7 +68,7 @@ class OrderForm(BaseModel):
         """The order with its times made sure of. A zone nobody knows matters only to a local time. Raises BadForm."""
         said = None if self.zone == FOLLOW_PORTAL else self.zone
         zone = actor.zone if said is None else said
-        at, until = self._moment(self.at, zone, now), self._moment(self.until, zone, now)
+        at, until = self._scheduled_time(self.at, zone, now), self._scheduled_time(self.until, zone, now)
         if until is not None and until.instant <= max(at.instant if at else now, now):
             raise BadForm(
                 detail=N_("The return must be later than the take-down. Nothing was scheduled."),
@@ -81,8 +81,8 @@ class OrderForm(BaseModel):
         )
 
     @staticmethod
-    def _moment(text: str | None, zone: str | None, now: datetime) -> ScheduledTime | None:
-        return None if text is None else moment(text, zone, now)
+    def _scheduled_time(text: str | None, zone: str | None, now: datetime) -> ScheduledTime | None:
+        return None if text is None else scheduled_time(text, zone, now)
 
 
 class TimesForm(BaseModel):
@@ -194,9 +194,9 @@ def preview() -> Response:
     same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
     when = request.values.get("when") or ("later" if order.at else "now")
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
-    coming = services().runs.upcoming(g.actor, order.lids)
+    upcoming = services().runs.upcoming(g.actor, order.lids)
     items = [
-        previews.foresee(order, lid, pages.get(lid), coming.get(lid, ()), later=when == "later") for lid in order.lids
+        previews.foresee(order, lid, pages.get(lid), upcoming.get(lid, ()), later=when == "later") for lid in order.lids
     ]
     body: PreviewShape = {
         "items": [item.shape() for item in items],
@@ -224,7 +224,7 @@ def _told_times() -> Response:
     for field, text in (("at", form.at), ("until", form.until)):
         try:
             if text:
-                chosen[field] = moment(text, zone, now)
+                chosen[field] = scheduled_time(text, zone, now)
         except BadForm as refused:
             wrong[field] = times.wrong(refused)
     at, until = chosen.get("at"), chosen.get("until")
@@ -304,7 +304,7 @@ def move(run_id: UUID) -> Response:
     zone = g.actor.zone if form.zone is None else form.zone
     services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id, whole=True))
     now = services().clock()
-    at, until = (None if said is None else moment(said, zone, now) for said in (form.at, form.until))
+    at, until = (None if said is None else scheduled_time(said, zone, now) for said in (form.at, form.until))
     if at is None and until is None:
         raise BadForm(detail=N_("No time was given. Nothing was rescheduled."))
     is_local = any(when is not None and when.wall_time for when in (at, until))
@@ -401,7 +401,7 @@ def _run_page(view: RunView, status: int, query: ItemsQuery) -> Response:
     return responses.html(
         "runs/run.html", status, **progress.told(view), doubt=serializers.doubt(run), late=times.late(run),
         overdue=times.overdue(run, services().clock()), there=times.there(run), zone=zone,
-        at=serializers.local(run.at, zone), poll=poll, version=progress.version(view), screen=view.screen,
+        at=serializers.local(run.at, zone), poll=poll, version=progress.version(view), slice=view.slice,
         which=query.items, after=query.after, limit=_limit(query), open_orders=services().runs.open_orders(g.actor),
         worker=sight.silent_worker() if poll and run.state is not RunState.WAITING else None,
         notices=services().users.wanted_notices(g.actor.user) if query.from_notice else None,

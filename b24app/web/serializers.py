@@ -12,7 +12,7 @@ from b24app import i18n
 from b24app.domain import N_, Action, ItemState, RunState
 from b24app.errors import AccessDenied, AppNotAllowed, ExpiredToken, Problem, RecordedProblem, UserGone
 from b24app.folding import is_blank
-from b24app.pages import Page
+from b24app.pages.lists import Page
 from b24app.runs import outcomes, windows
 from b24app.runs.queries import RunView, Upcoming
 from b24app.store.models import Run, RunItem
@@ -88,7 +88,7 @@ def page(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> PageShape:
 
 def page_with_schedule(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> dict[str, Any]:
     """One page of the list on the screen: with what is still to happen to it, soonest first."""
-    return {**page(row, upcoming), "title": titled(row.title, row.lid), "coming": upcoming.get(row.lid, ())}
+    return {**page(row, upcoming), "title": titled(row.title, row.lid), "upcoming": upcoming.get(row.lid, ())}
 
 
 def titled(title: str, lid: int) -> str:
@@ -124,20 +124,20 @@ def run(view: RunView, *, with_items: bool = True) -> RunShape:
     if with_items:
         shape["items"] = [
             item(order, row, view.upcoming.get(row.lid, ()), view.keepers.get(row.kept_by or order.id))
-            for row in view.screen.items
+            for row in view.slice.items
         ]
-        shape["hidden"], shape["next"] = view.hidden, view.screen.next
+        shape["hidden"], shape["next"] = view.hidden, view.slice.next
     return shape
 
 
-def item(order: Run, row: RunItem, coming: Sequence[Upcoming] = (), keeper: Run | None = None) -> ItemShape:
+def item(order: Run, row: RunItem, upcoming: Sequence[Upcoming] = (), keeper: Run | None = None) -> ItemShape:
     """One page of a run, with the reason in words.
 
     keeper  the run that keeps the page as it is beyond this return
     """
     return {
         "lid": row.lid, "title": _title(row), "site": row.site, "url": row.url,
-        "state": row.state, "code": row.code, "detail": _detail(order, row, coming, keeper),
+        "state": row.state, "code": row.code, "detail": _detail(order, row, upcoming, keeper),
         "was_published": row.was_published,
     }  # fmt: skip
 
@@ -147,9 +147,9 @@ def _title(row: RunItem) -> str:
     return _(N_("Page %(lid)s"), lid=row.lid) if row.site_id is None and not row.title else titled(row.title, row.lid)
 
 
-def _detail(order: Run, row: RunItem, coming: Sequence[Upcoming], keeper: Run | None) -> str | None:
+def _detail(order: Run, row: RunItem, upcoming: Sequence[Upcoming], keeper: Run | None) -> str | None:
     if row.state is ItemState.SUCCEEDED:
-        return " ".join(filter(None, (times.late(order), times.kept(coming)))) or None
+        return " ".join(filter(None, (times.late(order), times.kept(upcoming)))) or None
     if row.code in DETAILS:
         return _(DETAILS[row.code])
     if row.code in (windows.HELD, windows.KEPT) and keeper is not None:

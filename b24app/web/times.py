@@ -8,10 +8,10 @@ from flask import g
 
 from b24app.domain import N_, Action, RunState
 from b24app.errors import BadForm
+from b24app.runs.lateness import is_too_late
 from b24app.runs.local_time import PAST, SKIPPED, TOO_FAR, ScheduledTime, second_occurrence
 from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
-from b24app.runs.states import is_too_late
 from b24app.store.models import Run
 from b24app.web.translation import _, ahead, at_clock, named, offset, span, when, zone_by_name
 
@@ -59,15 +59,15 @@ def there(order: Run) -> str | None:
     return f"{when(order.at, order.zone)}, {order.zone}"
 
 
-def own(coming: Sequence[Upcoming]) -> str | None:
+def own(upcoming: Sequence[Upcoming]) -> str | None:
     """What is still to happen to a page by other orders; None when there is nothing."""
-    said = [_(STILL_TO_COME[each.action], time=when(each.at), name=named(each.by)) for each in coming]
+    said = [_(STILL_TO_COME[each.action], time=when(each.at), name=named(each.by)) for each in upcoming]
     return " ".join(said) or None
 
 
-def kept(coming: Sequence[Upcoming]) -> str | None:
+def kept(upcoming: Sequence[Upcoming]) -> str | None:
     """After something was done to a page: what is to come stays."""
-    return " ".join(_(KEPT[each.action], time=when(each.at)) for each in coming) or None
+    return " ".join(_(KEPT[each.action], time=when(each.at)) for each in upcoming) or None
 
 
 def of_order(order: Order) -> list[Told]:
@@ -76,7 +76,7 @@ def of_order(order: Order) -> list[Told]:
         (N_("Goes down"), N_("Comes back")) if order.action is Action.UNPUBLISH else (N_("Goes up"), N_("Ends"))
     )
     chosen = [(begins, order.at), (ends, order.until)]
-    return [told(_(label), moment, order.zone) for label, moment in chosen if moment is not None]
+    return [told(_(label), scheduled, order.zone) for label, scheduled in chosen if scheduled is not None]
 
 
 BESIDE = {

@@ -36,6 +36,7 @@ NUMBER = r"\d{1,2}(?:\.\d{1,2})?"
 CITATION = re.compile(rf"(?:\b[Ss]ections?|bitrix24\.md,?) ({NUMBER}(?:(?:, | and | to ){NUMBER})*)")
 IN_STAND_IN = re.compile(r'(?:"""|\()(\d{1,2}\.\d{1,2})(?::|\))')
 FILE = re.compile(r"`((?:b24app|sandbox|dev|bench|scripts|migrations|tests|templates|assets|docs)/[\w./-]*)")
+PLACE = r"\[`[^`]+`\]\([^)]+\)(?: `[\w.]+`)?"  # a file in the map, and what is meant of it
 DOCUMENT = re.compile(r"(?<![\w/.])((?:[\w-]+/)*[\w-]+\.md)\b")
 
 
@@ -147,10 +148,15 @@ def test_links_inside_the_repository_lead_somewhere(document: Path) -> None:
 
 
 def test_the_map_leads_to_places_that_exist() -> None:
-    rows = re.findall(r"^\| .+? \| \[`[^`]+`\]\(([^)]+)\)(?: `([\w.]+)`)? \|$", MAP, re.MULTILINE)
-    assert len(rows) == len(re.findall(r"^\| .+ \|$", MAP, re.MULTILINE)) - MAP.count("| question | where |") > 0
+    questions, mark, _ = MAP.partition(rooms.FILES_BEGIN)
+    assert mark
+    rows = re.findall(rf"^\| .+? \| ({PLACE}(?:, {PLACE})*) \|$", questions, re.MULTILINE)
+    heads = questions.count("| question | where |")
+    assert len(rows) == len(re.findall(r"^\| .+ \|$", questions, re.MULTILINE)) - heads > 0
 
-    assert {(place, name) for place, name in rows if name and name not in defined(ROOT / "docs" / place)} == set()
+    named = {place for row in rows for place in re.findall(r"\]\(([^)]+)\) `([\w.]+)`", row)}
+    assert named
+    assert {(file, name) for file, name in named if name not in defined(ROOT / "docs" / file)} == set()
 
 
 def defined(path: Path) -> set[str]:
@@ -224,6 +230,7 @@ def test_each_make_target_a_document_names_exists() -> None:
 
 def test_the_map_of_the_rooms_is_drawn_from_the_imports() -> None:
     assert rooms.block() in README, "python -m dev.rooms --write"
+    assert rooms.files_block() in MAP, "python -m dev.rooms --write"
 
 
 def test_every_room_says_what_is_in_it() -> None:

@@ -30,7 +30,6 @@ FLOORS = (
     {"portals"},
     {"runs"},
     {"permissions", "users"},
-    {"page_search", "page_addresses"},
     {"pages"},
     {"tokens"},
     {"request_log", "log"},

@@ -137,10 +137,10 @@ def test_stopped_portals_and_events_that_wait_are_counted(
 
 
 def test_each_worker_is_named_with_its_silence(app: Flask, services: Services, clock: TurnableClock):
-    chores = Housekeeping(services.store, services.queue, services.clock)
-    chores.beat("one-1")
+    housekeeping = Housekeeping(services.store, services.queue, services.clock)
+    housekeeping.beat("one-1")
     clock.tick(seconds=200)
-    chores.beat("two-1")
+    housekeeping.beat("two-1")
 
     silent = {name: round(value) for name, value in scraped(app).items() if "worker_silent" in name}
 
@@ -153,16 +153,16 @@ def names_of(services: Services) -> set[str]:
 
 
 def test_a_worker_that_leaves_is_forgotten_unless_it_was_the_last(services: Services, clock: TurnableClock):
-    chores = Housekeeping(services.store, services.queue, services.clock)
-    chores.beat("one-1")
-    chores.beat("two-1")
+    housekeeping = Housekeeping(services.store, services.queue, services.clock)
+    housekeeping.beat("one-1")
+    housekeeping.beat("two-1")
 
-    chores.leave("one-1")
+    housekeeping.leave("one-1")
     assert names_of(services) == {"two-1"}
-    chores.leave("two-1")
+    housekeeping.leave("two-1")
     assert names_of(services) == {"two-1"}, "when a worker was last seen stays known"
     clock.tick(hours=25)
-    chores.beat("three-1")
+    housekeeping.beat("three-1")
     assert names_of(services) == {"three-1"}, "nobody misses a worker of yesterday"
 
 

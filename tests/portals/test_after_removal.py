@@ -54,16 +54,16 @@ class Between:
 
     def __init__(self, services: Services) -> None:
         self.reached, self.go = Event(), Event()
-        verifier: Any = services.installs._proving
+        verifier: Any = services.installs._verifier
         self._proven = verifier.prove
         verifier.prove = self
 
     def __call__(self, claim: TokenClaim) -> object:
-        proof = self._proven(claim)
+        verification = self._proven(claim)
         if not self.reached.is_set():
             self.reached.set()
             assert self.go.wait(60)
-        return proof
+        return verification
 
 
 # --- what began before ------------------------------------------------------------------------------------------------

@@ -251,9 +251,9 @@ def test_an_installation_is_learned_from_its_event_without_the_frame(
     person = Person(app, standin.portals[0], "admin")
     person.frame(install=True)
     tokens = person.portal.tokens("admin")
-    proof = {name: str(tokens[name]) for name in ("access_token", "refresh_token")}
+    pair = {name: str(tokens[name]) for name in ("access_token", "refresh_token")}
 
-    assert deliver(services, app, event(person, "ONAPPINSTALL", clock, **proof)) == 200
+    assert deliver(services, app, event(person, "ONAPPINSTALL", clock, **pair)) == 200
 
     row = portal_row(services, person)
     assert row is not None
@@ -283,9 +283,9 @@ def test_a_proven_update_replaces_the_application_token_and_ends_sessions(
 ):
     clock.tick(seconds=5)
     tokens = alice.portal.tokens("admin")
-    proof = {name: str(tokens[name]) for name in ("access_token", "refresh_token")}
+    pair = {name: str(tokens[name]) for name in ("access_token", "refresh_token")}
 
-    answer = deliver(services, app, event(alice, "ONAPPUPDATE", clock, application_token="e" * 32, **proof))
+    answer = deliver(services, app, event(alice, "ONAPPUPDATE", clock, application_token="e" * 32, **pair))
 
     assert answer == 200
     assert alice.get("/pages").status_code == 401

@@ -318,8 +318,8 @@ def test_an_event_whose_key_is_missing_is_kept(
     ada: Person, services: Services, app: Flask, clock: TurnableClock, environment: dict[str, str], turn: Turn
 ):
     tokens = ada.portal.tokens("admin")
-    proof = {name: str(tokens[name]) for name in ("access_token", "refresh_token")}
-    send(app, event(ada, "ONAPPUPDATE", clock, application_token="e" * 32, **proof))
+    pair = {name: str(tokens[name]) for name in ("access_token", "refresh_token")}
+    send(app, event(ada, "ONAPPUPDATE", clock, application_token="e" * 32, **pair))
     with services.store.begin() as db:
         event_id = db.scalars(select(InboxEvent.id)).one()
     other_key = base64.b64encode(b"k" * 32).decode()
@@ -342,9 +342,9 @@ def test_an_adoption_waits_until_the_portal_says_who_it_is(
     ada: Person, services: Services, app: Flask, clock: TurnableClock, standin: StandIn, turn: Turn, code: str
 ):
     tokens = ada.portal.tokens("admin")
-    proof = {name: str(tokens[name]) for name in ("access_token", "refresh_token")}
+    pair = {name: str(tokens[name]) for name in ("access_token", "refresh_token")}
     fault = standin.fault(0, "*", kind="error", code=code, status=401, times=-1)
-    deliver(services, app, event(ada, "ONAPPUPDATE", clock, application_token="e" * 32, **proof))
+    deliver(services, app, event(ada, "ONAPPUPDATE", clock, application_token="e" * 32, **pair))
     waits = in_inbox(services)
     standin.world.faults.clear(fault.id)
 

@@ -195,10 +195,10 @@ def test_the_look_ahead_and_a_pair_of_runs_do_not_deadlock(services: Services, p
                 halves = pair(db, back)
                 halves.run.checked_at = halves.first.checked_at = services.clock()
 
-    def look_ahead() -> None:
+    def check_upcoming() -> None:
         services.preflight._write(dict.fromkeys(random.sample([*backs, *firsts], 8)))
 
-    hammer(services, hold_pairs, look_ahead, look_ahead)
+    hammer(services, hold_pairs, check_upcoming, check_upcoming)
 
 
 def test_a_profile_being_noted_and_an_open_do_not_deadlock(services: Services, portal: str):

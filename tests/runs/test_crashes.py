@@ -9,25 +9,34 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psutil
 import pytest
 import requests
-from sqlalchemy import select
 
 from b24app.runs.throttle import BEGIN, FIRST
 from b24app.services import Services
-from b24app.store.models import Run
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.people import Person, run_id_of
 from tests.processes import Process, Web, Worker, wait_until
+from tests.runs.interrupted import (
+    ACT,
+    PAGES,
+    counts,
+    done_once_and_one_way,
+    down,
+    published_pages,
+    slow_down,
+    state,
+    wait_until_ended,
+)
 from tests.worker import work_until_idle
 
-PAGES, PATIENCE_SECONDS = 40, 60
+PATIENCE_SECONDS = 60
 REQUEST_SECONDS, WITHOUT_A_PERSON_SECONDS = 60, 30
-ACT = "landing.landing.unpublic"
 QUICK = """
 import asyncio, os, signal
 from b24app import config, jobs, log, services
@@ -55,24 +64,12 @@ def quick(environment: dict[str, str], twist: str = "") -> Process:
 
 @pytest.fixture
 def lids(alice: Person) -> list[int]:
-    """Published pages of one site, and the list already read."""
-    made = alice.portal.add_pages(PAGES, site=3)
-    alice.get("/pages")
-    return made
+    return published_pages(alice)
 
 
 @pytest.fixture
 def slowly(standin: StandIn) -> Callable[[float], None]:
-    """From now on the portal takes so many seconds to take a page down."""
-
-    def take(seconds: float) -> None:
-        standin.fault(0, ACT, kind="latency", seconds=seconds, times=-1)
-
-    return take
-
-
-def down(person: Person, lids: list[int]) -> int:
-    return sum(not person.portal.page(lid).active for lid in lids)
+    return partial(slow_down, standin)
 
 
 def in_flight(person: Person, lids: list[int]) -> None:
@@ -85,26 +82,8 @@ def all_down(person: Person, lids: list[int]) -> None:
     wait_until(lambda: down(person, lids) == len(lids), REQUEST_SECONDS + WITHOUT_A_PERSON_SECONDS)
 
 
-def state(services: Services, run: str) -> str:
-    with services.store.begin() as db:
-        return db.scalars(select(Run.state).where(Run.id == run)).one()
-
-
 def ended(services: Services, run: str) -> None:
-    wait_until(lambda: state(services, run) == "succeeded", PATIENCE_SECONDS)
-
-
-def counts(person: Person, run: str) -> dict[str, int]:
-    answer = person.opened().get(f"/runs/{run}")
-    assert answer.json
-    shown: dict[str, int] = answer.json["counts"]
-    return shown
-
-
-def done_once_and_one_way(standin: StandIn, lids: list[int]) -> None:
-    changes = [change for change in standin.world.recorder.changes if change.portal == 0]
-    assert {change.action for change in changes} == {"unpublish"}
-    assert sorted(change.lid for change in changes) == sorted(lids)
+    wait_until_ended(services, run, PATIENCE_SECONDS)
 
 
 def talks_to(process: Process, person: Person) -> bool:

@@ -61,8 +61,8 @@ def test_sixty_pages_come_down_in_few_requests_after_a_careful_start(
     assert seen(alice, run)["counts"]["succeeded"] == 60
     assert alice.portal.asked("batch") - before <= 4
     with services.store.begin() as db:
-        learnt = db.get_one(MethodThrottle, (alice.portal.member_id, ACT))
-    assert learnt.mean is not None
+        throttle = db.get_one(MethodThrottle, (alice.portal.member_id, ACT))
+    assert throttle.mean is not None
 
 
 def test_a_full_bucket_makes_all_of_the_portals_runs_wait_and_nobody_elses(
@@ -217,9 +217,9 @@ def test_a_cut_request_is_looked_after_and_the_next_one_is_smaller(
     work_until_idle(services)
 
     with services.store.begin() as db:
-        learnt = db.get_one(MethodThrottle, (alice.portal.member_id, ACT))
-    assert learnt.slowest is not None
-    assert learnt.slowest > 1, "a page takes longer than was thought"
+        throttle = db.get_one(MethodThrottle, (alice.portal.member_id, ACT))
+    assert throttle.slowest is not None
+    assert throttle.slowest > 1, "a page takes longer than was thought"
     assert seen(alice, run)["state"] == "succeeded"
 
 

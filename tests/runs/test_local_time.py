@@ -3,20 +3,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from b24app.errors import BadForm
-from b24app.runs.local_time import moment, zone_of
+from b24app.runs.local_time import scheduled_time, zone_of
 
 NOW = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
 
 
 def test_a_time_with_an_offset_is_that_instant():
-    said = moment("2027-03-01T23:59+01:00", None, NOW)
+    said = scheduled_time("2027-03-01T23:59+01:00", None, NOW)
 
     assert said.instant == datetime(2027, 3, 1, 22, 59, tzinfo=UTC)
     assert said.wall_time is None
 
 
 def test_a_local_time_is_kept_as_it_was_said():
-    said = moment("2027-07-01T23:59", "Europe/Riga", NOW)
+    said = scheduled_time("2027-07-01T23:59", "Europe/Riga", NOW)
 
     assert said.instant == datetime(2027, 7, 1, 20, 59, tzinfo=UTC)
     assert said.wall_time == "2027-07-01T23:59:00"
@@ -24,14 +24,14 @@ def test_a_local_time_is_kept_as_it_was_said():
 
 def test_a_time_that_the_clock_skips_is_refused_with_the_moment_after():
     with pytest.raises(BadForm) as refused:
-        moment("2027-03-28T03:30", "Europe/Riga", NOW)
+        scheduled_time("2027-03-28T03:30", "Europe/Riga", NOW)
 
     assert refused.value.code == "time_does_not_exist"
     assert refused.value.suggestion == "2027-03-28T04:30"
 
 
 def test_a_time_that_happens_twice_means_the_first():
-    said = moment("2027-10-31T03:30", "Europe/Riga", NOW)
+    said = scheduled_time("2027-10-31T03:30", "Europe/Riga", NOW)
 
     assert said.instant == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def test_a_time_that_happens_twice_means_the_first():
 )
 def test_what_cannot_be_a_time_is_refused_in_words(text: str):
     with pytest.raises(BadForm) as refused:
-        moment(text, None, NOW)
+        scheduled_time(text, None, NOW)
 
     assert "Nothing was scheduled" in refused.value.detail
 
@@ -49,11 +49,11 @@ def test_what_cannot_be_a_time_is_refused_in_words(text: str):
 @pytest.mark.parametrize("far", [timedelta(minutes=-2), timedelta(days=6 * 366)])
 def test_the_past_and_the_far_future_are_refused(far: timedelta):
     with pytest.raises(BadForm):
-        moment((NOW + far).isoformat(timespec="seconds"), None, NOW)
+        scheduled_time((NOW + far).isoformat(timespec="seconds"), None, NOW)
 
 
 def test_the_minute_that_has_just_begun_is_not_the_past():
-    assert moment((NOW - timedelta(seconds=30)).isoformat(timespec="seconds"), None, NOW)
+    assert scheduled_time((NOW - timedelta(seconds=30)).isoformat(timespec="seconds"), None, NOW)
 
 
 @pytest.mark.parametrize("name", ["", None, "Mars/Olympus", "../etc/passwd", "a\0b"])

@@ -431,20 +431,20 @@ def crowd(services: Services, person: Person, number: int) -> list[UserRef]:
 
 
 @pytest.fixture
-def keeping(services: Services) -> KeepAlive:
+def keep_alive(services: Services) -> KeepAlive:
     return KeepAlive(services.store, services.tokens, services.clock)
 
 
 def test_ageing_tokens_are_renewed_before_their_end_on_different_days(
-    ada: Person, services: Services, keeping: KeepAlive, clock: TurnableClock, standin: StandIn
+    ada: Person, services: Services, keep_alive: KeepAlive, clock: TurnableClock, standin: StandIn
 ):
     crowd(services, ada, 60)
     clock.tick(days=139)
-    assert keeping.renew_ageing() == 0
+    assert keep_alive.renew_ageing() == 0
 
     def next_day() -> int:
         clock.tick(days=1)
-        return sum(iter(keeping.renew_ageing, 0))
+        return sum(iter(keep_alive.renew_ageing, 0))
 
     a_day = [next_day() for _ in range(22)]
 
@@ -455,16 +455,16 @@ def test_ageing_tokens_are_renewed_before_their_end_on_different_days(
 
 
 def test_a_tick_renews_no_more_than_its_share(
-    ada: Person, services: Services, keeping: KeepAlive, clock: TurnableClock
+    ada: Person, services: Services, keep_alive: KeepAlive, clock: TurnableClock
 ):
     crowd(services, ada, MOST_AT_ONCE + 9)
     clock.tick(days=165)
 
-    assert [keeping.renew_ageing() for _ in range(3)] == [MOST_AT_ONCE, 10, 0]
+    assert [keep_alive.renew_ageing() for _ in range(3)] == [MOST_AT_ONCE, 10, 0]
 
 
 def test_a_token_in_use_is_never_kept_alive(
-    alice: Person, services: Services, keeping: KeepAlive, clock: TurnableClock, standin: StandIn
+    alice: Person, services: Services, keep_alive: KeepAlive, clock: TurnableClock, standin: StandIn
 ):
     clock.tick(days=100)
     alice.portal.expire("editor")
@@ -472,7 +472,7 @@ def test_a_token_in_use_is_never_kept_alive(
     asked = renewals(standin)
     clock.tick(days=100)
 
-    keeping.renew_ageing()
+    keep_alive.renew_ageing()
 
     renewed = [call.user for call in standin.calls("oauth", TOKEN)][asked:]
     assert alice.user_id not in renewed
@@ -484,16 +484,16 @@ def test_a_token_in_use_is_never_kept_alive(
     (lambda standin: standin.portals[0].switch(payment_expired=True), False),
 ])  # fmt: skip
 def test_keeping_alive_stops_where_it_cannot_work_and_condemns_nobody(
-    ada: Person, services: Services, keeping: KeepAlive, clock: TurnableClock, standin: StandIn, happens: Callable,
+    ada: Person, services: Services, keep_alive: KeepAlive, clock: TurnableClock, standin: StandIn, happens: Callable,
     left_alone: bool,
 ):  # fmt: skip
     crowd(services, ada, 20)
     clock.tick(days=170)
     happens(standin)
 
-    assert keeping.renew_ageing() == 0
+    assert keep_alive.renew_ageing() == 0
     asked = renewals(standin)
-    keeping.renew_ageing()
+    keep_alive.renew_ageing()
 
     assert asked <= (2 if left_alone else 21)
     assert left_alone or renewals(standin) == asked, "a suspended portal is not tried again"
@@ -505,7 +505,7 @@ def test_a_server_that_is_away_keeps_tokens_of_no_other_waiting(
 ):
     away = "http://127.0.0.1:9"
     two = build(make_config(environment | {"B24_OAUTH_URL": f"{environment['B24_OAUTH_URL']},{away}"}), clock=clock)
-    keeping = KeepAlive(two.store, two.tokens, clock)
+    keep_alive = KeepAlive(two.store, two.tokens, clock)
     crowd(services, ada, MOST_AT_ONCE)
     with services.store.begin() as db:
         db.get_one(Portal, ada.portal.member_id).oauth_server = away
@@ -513,8 +513,8 @@ def test_a_server_that_is_away_keeps_tokens_of_no_other_waiting(
         db.execute(older.values(obtained_at=clock() - timedelta(days=1)))
     clock.tick(days=170)
 
-    assert keeping.renew_ageing() == 2, "the administrator of the other portal, and Charlie"
-    assert keeping.renew_ageing() == 0
+    assert keep_alive.renew_ageing() == 2, "the administrator of the other portal, and Charlie"
+    assert keep_alive.renew_ageing() == 0
 
     with services.store.begin() as db:
         tried = select(func.count(), func.count(UserToken.tried_at)).where(UserToken.member_id == ada.portal.member_id)
@@ -523,12 +523,12 @@ def test_a_server_that_is_away_keeps_tokens_of_no_other_waiting(
 
 
 def test_a_person_whose_refresh_token_died_of_old_age_is_asked_in(
-    ada: Person, services: Services, keeping: KeepAlive, clock: TurnableClock
+    ada: Person, services: Services, keep_alive: KeepAlive, clock: TurnableClock
 ):
     ada.portal.expire_refresh("admin")
     clock.tick(days=181)
 
-    keeping.renew_ageing()
+    keep_alive.renew_ageing()
 
     assert row(services, ada).dead_code == "invalid_grant"
 

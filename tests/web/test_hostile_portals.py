@@ -11,7 +11,6 @@ import pytest
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
 
-from b24app import pages
 from b24app.bitrix.address import Addresses
 from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.landing import read_living_folders, read_pages
@@ -20,6 +19,7 @@ from b24app.clock import utcnow
 from b24app.deadline import within
 from b24app.domain import Kind, UserRef
 from b24app.errors import Unavailable
+from b24app.pages import lists
 from b24app.services import Services
 from b24sandbox import StandIn
 from tests.loopback import Loopback, answer
@@ -88,7 +88,7 @@ def test_a_long_chain_of_folders_is_walked_once():
     assert len(living) == 19_999
     assert read_living_folders(3, Answer([{"ID": 1, "PARENT_ID": 2}, {"ID": 2, "PARENT_ID": 1}])) == ()
     assert read_living_folders(3, Answer([{"ID": 1}, {"ID": 1, "PARENT_ID": 1}])) == ()  # the same one twice
-    assert len(pages.PageList((), (), utcnow(), living).folder_names[19_999].split(" / ")) == pages.DEEPEST + 1
+    assert len(lists.PageList((), (), utcnow(), living).folder_names[19_999].split(" / ")) == lists.DEEPEST + 1
 
 
 class Endless(BaseAdapter):
@@ -116,8 +116,8 @@ class Endless(BaseAdapter):
         if not command.startswith("landing.landing.getList"):
             return []
         first = 1 if self.stuck else self.last + 1
-        self.last = first + pages.CHUNK - 1
-        return [{"ID": str(n), "SITE_ID": "3", "TITLE": "x", "ACTIVE": "Y"} for n in range(first, first + pages.CHUNK)]
+        self.last = first + lists.CHUNK - 1
+        return [{"ID": str(n), "SITE_ID": "3", "TITLE": "x", "ACTIVE": "Y"} for n in range(first, first + lists.CHUNK)]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -151,7 +151,7 @@ def test_reading_a_portal_with_endless_full_chunks_stops_at_a_limit(alice: Perso
         return
     listed = services.pages.all_of(actor, Kind.PAGE)
     assert listed.capped
-    assert len(listed.pages) == pages.MOST_PAGES
+    assert len(listed.pages) == lists.MOST_PAGES
     assert portal.asked <= 12
 
     said = alice.read("/pages?limit=1")
@@ -206,12 +206,12 @@ def test_people_from_outside_the_company_reach_the_groups_they_are_in(alice: Per
 
 def test_lists_of_many_people_are_dropped_by_number_and_age(services: Services, alice: Person):
     actor = services.users.actor(alice_ref(alice))
-    for n in range(pages.KEPT_LISTS + 50):
-        services.pages._keep((replace(actor, user_id=n).user, Kind.PAGE), 0, pages.PageList((), (), utcnow()))
-    assert len(services.pages._kept) == pages.KEPT_LISTS
+    for n in range(lists.KEPT_LISTS + 50):
+        services.pages._keep((replace(actor, user_id=n).user, Kind.PAGE), 0, lists.PageList((), (), utcnow()))
+    assert len(services.pages._kept) == lists.KEPT_LISTS
 
-    later = utcnow() + 2 * pages.FRESH
-    services.pages._keep((actor.user, Kind.PAGE), 0, pages.PageList((), (), later))
+    later = utcnow() + 2 * lists.FRESH
+    services.pages._keep((actor.user, Kind.PAGE), 0, lists.PageList((), (), later))
 
     assert len(services.pages._kept) == 1
 

@@ -1,11 +1,11 @@
 """What a portal's REST offers, a module for each area. Importing this package registers all of it."""
 
 from b24sandbox.methods import (
+    absent_modules,
     app,
     automation,
     bindings,
     crm,
-    gated,
     notifications,
     offline_events,
     page_list,
@@ -17,11 +17,11 @@ from b24sandbox.methods import (
 )
 
 __all__ = [
+    "absent_modules",
     "app",
     "automation",
     "bindings",
     "crm",
-    "gated",
     "notifications",
     "offline_events",
     "page_list",

@@ -54,7 +54,7 @@ def check_operating(world: World, portal: Portal, account: str, method: str) -> 
         raise RestError("OPERATION_TIME_LIMIT")
 
 
-class Spent:
+class UsedTime:
     """What one request has used of each method: counted as a sum, once that is above 0.1 s.
 
     So cheap calls inside a batch do count together (source).

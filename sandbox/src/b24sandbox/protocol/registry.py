@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from b24sandbox.protocol import php
 from b24sandbox.protocol.errors import RestError, argument, denied
 from b24sandbox.protocol.events import emit
-from b24sandbox.protocol.limits import Deadline, Spent
+from b24sandbox.protocol.limits import Deadline, UsedTime
 from b24sandbox.state.records import Records
 from b24sandbox.state.world import Application, Installation, Portal, Token, User, World
 
@@ -21,7 +21,7 @@ class Process:
     """
 
     deadline: Deadline
-    spent: Spent
+    used: UsedTime
     account: str  # whose operating time it is
     kind: str = ""
 

@@ -15,7 +15,7 @@ from b24sandbox.protocol import php
 from b24sandbox.protocol.auth import authorize, check_access, credentials
 from b24sandbox.protocol.batch import run_batch
 from b24sandbox.protocol.errors import RestError, denied
-from b24sandbox.protocol.limits import Deadline, GatewayTimeout, Spent, charge, check_operating, operating
+from b24sandbox.protocol.limits import Deadline, GatewayTimeout, UsedTime, charge, check_operating, operating
 from b24sandbox.protocol.misbehaviour import apply_fault, edit_value
 from b24sandbox.protocol.registry import CommandLost, Method, MethodCall, Paged, Process, rest_method
 from b24sandbox.server.http import Request, Response, front_end, reply
@@ -80,7 +80,7 @@ class Exchange:
         self.route = route
         self.params = params
         self.record = record
-        self.process = Process(deadline, Spent(world, portal, ""), "")
+        self.process = Process(deadline, UsedTime(world, portal, ""), "")
         self.began = world.clock.now()
 
     def answer(self, fault: Fault | None) -> Response:
@@ -126,7 +126,7 @@ class Exchange:
             access, place = credentials(self.request, self.params)
             user, scope, token = authorize(self.world, self.portal, access, place, self.record)
         account = f"app {token.app}" if token is not None else f"webhook {self.route.webhook}"
-        self.process = Process(self.process.deadline, Spent(self.world, self.portal, account), account)
+        self.process = Process(self.process.deadline, UsedTime(self.world, self.portal, account), account)
         check_access(self.world, self.portal, user, scope, method, token, account)
         if "token" in self.params:
             raise denied("Access denied! Link check failed")  # the call has become a signed link (4.1)
@@ -208,7 +208,7 @@ def perform(call: MethodCall, method: Method) -> object:
     if call.portal.switches.paced:
         call.process.deadline.wait(method.wall)
     with call.world.lock:
-        call.process.spent.add(method.name, method.cost)
+        call.process.used.add(method.name, method.cost)
         return method.run(call)
 
 

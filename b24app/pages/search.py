@@ -15,7 +15,7 @@ from b24app.bitrix.landing import Site
 from b24app.domain import Kind
 from b24app.errors import BadForm
 from b24app.folding import fold, in_order, is_blank
-from b24app.pages import Page, PageList
+from b24app.pages.lists import Page, PageList
 
 CURSOR = re.compile(r"p([0-9]{1,18})(?:\.([0-9]{1,6}))?", re.ASCII)
 ORDERS = ("title", "site", "status", "published", "scheduled")
@@ -82,7 +82,7 @@ class PageSlice:
     capped: bool = False
 
 
-def screen_of(listed: PageList, search: Search, due: Mapping[int, datetime], ranks: Mapping[int, int]) -> PageSlice:
+def slice_of(listed: PageList, search: Search, due: Mapping[int, datetime], ranks: Mapping[int, int]) -> PageSlice:
     """One screen of what matches, in order of lid unless another is wanted. Raises BadForm for a broken cursor.
 
     due    when something is next to happen to a page; needed where the search wants the schedule

@@ -1,7 +1,7 @@
 """The pages a person may see: read whole, in as few requests as batch allows, and kept for a moment.
 
 `landing.landing.getList` knows no total and no search over kinds, so the compact list of one kind is read whole (sites
-and the first pages in one batch, rights, folders and further pages in the next) and searched in `page_search`. Each
+and the first pages in one batch, rights, folders and further pages in the next) and `search` looks through it. Each
 chunk begins behind the last id of the one before, so what is trashed or made meanwhile hides nothing. A list is used
 again for a minute, and follows what the app itself did to pages of the portal meanwhile (`pages_version`): a batch
 tells what it read after it had acted, so nobody who watches a long run has everything read anew after each.

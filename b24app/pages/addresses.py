@@ -17,7 +17,7 @@ from b24app.bitrix.rest import Command
 from b24app.clock import Clock
 from b24app.domain import N_, Actor, Kind, read_id
 from b24app.errors import AccessDenied
-from b24app.pages import BATCH, Page, PageList, Pages
+from b24app.pages.lists import BATCH, Page, PageList, Pages
 from b24app.tokens.user_tokens import Tokens
 
 NOT_AN_ADDRESS = N_("This is not the address of a page.")
