@@ -236,7 +236,7 @@ async def _work_once(services: Services, told_to_stop: asyncio.Event, *, wait: b
         await _work_until_told(services, told_to_stop, wait=False)
         return
     housekeeping, over = _housekeeping(services), asyncio.Event()
-    with worker_name() as name:
+    with worker_name(services.store) as name:
         beating = asyncio.create_task(_beat(housekeeping, name, over))
         try:
             await _work_until_told(services, told_to_stop, wait=True)

@@ -116,10 +116,10 @@ def have_chromium() -> None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         say("installing Chromium for the browser tests")
         apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.call(["apt-get", "-qq", "update"], env=apt)
-        for package in CHROMIUMS[:2]:  # not each Debian has the first
-            if subprocess.call(["apt-get", "-qq", "-y", "install", "--no-install-recommends", package], env=apt) == 0:
-                break
+        if subprocess.call(["apt-get", "-qq", "update"], env=apt) == 0:
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            known = [name for name in CHROMIUMS[:2] if subprocess.call(["apt-cache", "show", name], **quiet) == 0]
+            subprocess.call(["apt-get", "-qq", "-y", "install", "--no-install-recommends", *known[:1]], env=apt)
     if not any(shutil.which(name) for name in CHROMIUMS):
         say("no Chromium on PATH: install it for the browser tests (all else works without)")
 

@@ -120,10 +120,15 @@ def own_database_url(server_url: str) -> Iterator[str]:
         yield url
 
 
+def has_own_database(request: pytest.FixtureRequest) -> bool:
+    """Whether a process or a browser may still be asking after the test."""
+    return any(map(request.node.get_closest_marker, ("process", "browser")))
+
+
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database. Where a process or a browser may still be asking, it is a database of the test's own."""
-    if any(map(request.node.get_closest_marker, ("process", "browser"))):
+    """An empty database, the test's own or the shared one."""
+    if has_own_database(request):
         own: str = request.getfixturevalue("own_database_url")
         return own
     shared: SharedDatabase = request.getfixturevalue("shared_database")
@@ -164,19 +169,16 @@ def make_config(environment: dict[str, str]) -> settings.Config:
     return settings.Config(**values)
 
 
-@pytest.fixture(scope="session")
-def kept_stores() -> dict[str, Store]:
-    """Stores by the address of their database: each compiles its statements only once."""
-    return {}
-
-
 @pytest.fixture
-def services(config: settings.Config, clock: TurnableClock, kept_stores: dict[str, Store]) -> Iterator[Services]:
+def services(request: pytest.FixtureRequest, config: settings.Config, clock: TurnableClock) -> Iterator[Services]:
     url = database_url_of(config)
-    built = build(config, clock=clock, jitter=lambda: 0.0, store=kept_stores.setdefault(url, Store(url)))
+    kept = None if has_own_database(request) else request.getfixturevalue("shared_database")
+    store = kept.store if kept and kept.url == url else Store(url)
+    built = build(config, clock=clock, jitter=lambda: 0.0, store=store)
     built.install_events.door_seconds = 30.0  # a machine busy with tests is no server that hangs
     yield built
-    built.close()
+    if kept is None or store is not kept.store:
+        built.close()
 
 
 @pytest.fixture(scope="session")
@@ -264,8 +266,7 @@ def people(request: pytest.FixtureRequest, app: Flask, standin: StandIn, granted
 
 def is_on_plain_ground(request: pytest.FixtureRequest) -> bool:
     """Whether nothing of this test's own was set up before people come: they find what all others find."""
-    is_shared = not any(map(request.node.get_closest_marker, ("process", "browser")))
-    return is_shared and set_up[request.node.nodeid] <= GROUND
+    return not has_own_database(request) and set_up[request.node.nodeid] <= GROUND
 
 
 def install(administrator: Person) -> None:

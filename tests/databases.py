@@ -13,6 +13,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config as AlembicConfig
 
+from b24app.store.db import Store
 from b24app.store.models import Base
 from b24app.store.schema import MIGRATIONS
 
@@ -25,9 +26,12 @@ QUEUE_TABLES = (
     "procrastinate_workers",
 )
 TABLES = (*QUEUE_TABLES, *(table.name for table in reversed(Base.metadata.sorted_tables)))
+KEPT = "kept"
+# Connections of the test before end, but for those that wait in the shared store's pool, which are used again.
 LET_GO = (
     "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
     " where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
+    f" and (state <> 'idle' or application_name <> '{KEPT}')"
 )
 COUNT_FROM_ONE = (
     "select setval(format('%I.%I', schemaname, sequencename), 1, false) from pg_sequences where last_value is not null"
@@ -65,10 +69,13 @@ class SharedDatabase:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.store = Store(
+            f"{url}{'&' if '?' in url else '?'}application_name={KEPT}"
+        )  # connects, and compiles its statements, only once
         self._connection: psycopg.Connection | None = None
 
     def empty(self) -> None:
-        """Make it as good as new; connections that the test before left open are ended first."""
+        """Make it as good as new; what the test before left open is ended first."""
         try:
             self._execute(EMPTY)
         except psycopg.OperationalError:  # the test before ended every connection
@@ -85,7 +92,8 @@ class SharedDatabase:
         return self._connection
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connections back."""
+        self.store.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -324,7 +324,7 @@ class Executor:
             run = db.get(Run, run_id, with_for_update=HELD)
             if run is None:
                 return None
-            if not _may_go_on(db, run, now):
+            if not _pass_or_wait(db, run, now):
                 return NextBatch(run)
             most = pages(db, run)
             left = select(RunItem).where(RunItem.run_id == run_id, RunItem.state.in_(OPEN))
@@ -510,7 +510,7 @@ class Executor:
         return known
 
 
-def _may_go_on(db: Session, run: Run, now: datetime) -> bool:
+def _pass_or_wait(db: Session, run: Run, now: datetime) -> bool:
     """The one gate every run passes before any request, however it came to go on; one that is too late begins to wait
     for a person's decision.
     """

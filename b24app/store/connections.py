@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -52,6 +53,13 @@ class Place:
         rest, own = _settings(str(parts.pop("options", "") or ""))
         given = {**KEEPALIVE, "application_name": name, **parts, **({"options": rest} if rest else {})}
         return cls(make_conninfo("", **given), {**LIMITS, **own, **OURS})
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells databases apart, and nothing else of them: no password goes into it."""
+        parts = conninfo_to_dict(self.conninfo)
+        where = [str(parts.get(name) or "") for name in ("host", "hostaddr", "port", "dbname")]
+        return sha256("\0".join(where).encode()).hexdigest()[:12]
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
         """A new connection, told. Raises psycopg.Error."""

@@ -1,7 +1,8 @@
 """Whether workers are at work: each says so every few seconds, and who waits is told when all of them are silent.
 
-A worker's name is its machine's with a number, the lowest that no living worker of the machine has. So one that was
-killed is followed by its successor under the same name, and only a worker that nobody replaced stays silent.
+A worker's name is its machine's with a number, the lowest that no living worker of this machine and database has. So
+one that was killed is followed by its successor under the same name, and only a worker that nobody replaced stays
+silent.
 """
 
 import fcntl
@@ -33,11 +34,12 @@ class NotReady(Exception):
 
 
 @contextmanager
-def worker_name() -> Iterator[str]:
+def worker_name(store: Store) -> Iterator[str]:
     """This worker's name, for as long as the block lasts; the kernel frees it when the process dies."""
     host = socket.gethostname()
+    files = f"sundown-worker-{os.geteuid()}-{store.place.fingerprint}"
     for number in range(1, MOST_WORKERS):
-        path = Path(tempfile.gettempdir()) / f"sundown-worker-{os.geteuid()}-{number}"
+        path = Path(tempfile.gettempdir()) / f"{files}-{number}"
         try:
             held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError:  # somebody else's, or there is no place for files

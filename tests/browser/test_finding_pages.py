@@ -76,7 +76,7 @@ def test_a_list_pasted_into_the_search_opens_the_dialog_with_it(tab: Tab):
     frame = tab.open()
     addresses = "https://example.com/one/\nhttps://example.com/two/"
 
-    frame.locator("#q").evaluate(PASTE, "one line")
+    frame.locator("#q").evaluate(PASTE, "a title\nin two lines")
     assert frame.locator("#dialog[open]").count() == 0
     frame.locator("#q").evaluate(PASTE, addresses)
     frame.wait_for_selector("#dialog[open]")
@@ -85,6 +85,8 @@ def test_a_list_pasted_into_the_search_opens_the_dialog_with_it(tab: Tab):
     press(frame, "#find")
     frame.wait_for_selector("#dialog[open] .missing >> text=https://example.com/two/")
     assert frame.input_value("#q") == ""
+    frame.page.keyboard.press("Escape")
+    assert settles(frame, "document.activeElement.id === 'q'")
 
 
 def test_scheduled_pages_are_ordered_by_their_next_time(tab: Tab, alice: Person):
@@ -95,7 +97,7 @@ def test_scheduled_pages_are_ordered_by_their_next_time(tab: Tab, alice: Person)
 
     frame.select_option("#status", "scheduled")
     assert settles(frame, "document.querySelectorAll('#grid tbody tr').length === 2")
-    press(frame, "#sort-scheduled")
+    press(frame, "#sort-status")
     frame.wait_for_selector("th.c-status[aria-sort=ascending]")
 
     rows = frame.locator("#grid tbody tr").evaluate_all("rows => rows.map(({ id }) => id)")

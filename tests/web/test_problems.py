@@ -65,10 +65,12 @@ def runs_kept(services: Services) -> int:
 # --- what we cannot do now -----------------------------------------------------------------------------------------
 
 
-def test_without_a_free_connection_to_the_database_it_says_come_again(alice: Person, services: Services):
+def test_without_a_free_connection_to_the_database_it_says_come_again(
+    alice: Person, services: Services, monkeypatch: pytest.MonkeyPatch
+):
     pool = services.store.engine.pool
     assert isinstance(pool, HurriedPool)
-    pool._timeout = 0.1
+    monkeypatch.setattr(pool, "_own_timeout", 0.1)
     with ExitStack() as taken:
         for _ in range(POOL + OVERFLOW):
             taken.enter_context(services.store.engine.connect())
