@@ -117,8 +117,7 @@ def have_chromium() -> None:
         say("installing Chromium for the browser tests")
         apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         if subprocess.call(["apt-get", "-qq", "update"], env=apt) == 0:
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            known = [name for name in CHROMIUMS[:2] if subprocess.call(["apt-cache", "show", name], **quiet) == 0]
+            known = [name for name in CHROMIUMS[:2] if subprocess.getstatusoutput(f"apt-cache show {name}")[0] == 0]
             subprocess.call(["apt-get", "-qq", "-y", "install", "--no-install-recommends", *known[:1]], env=apt)
     if not any(shutil.which(name) for name in CHROMIUMS):
         say("no Chromium on PATH: install it for the browser tests (all else works without)")

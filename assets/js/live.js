@@ -127,6 +127,7 @@ const planLists = repeatedly(lookAtLists, () => (isQuick() ? MOVING_PAUSE : LIST
 
 export function follow() {
   ended = false
+  toCome = find('[data-to-come]')?.dataset.toCome ?? toCome // a list that shows it already is not shown anew for it
   planRun()
   planLists()
 }

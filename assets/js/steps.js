@@ -14,8 +14,10 @@ const shown = () => history.state?.shown
 const pathOf = (address) => address.split('?')[0]
 
 // What an answer shows can be asked for again by this address; the answer to an order tells its own.
-function addressOf({ request, response }) {
-  if (request.method !== 'GET') return response.headers.get('Location') ?? /^\/runs\/[\w-]+/.exec(request.action)?.[0]
+function addressOf({ request, response: { headers } }) {
+  if (request.method !== 'GET') {
+    return headers.get('Content-Location') ?? headers.get('Location') ?? /^\/runs\/[\w-]{36}/.exec(request.action)?.[0]
+  }
   const { pathname, searchParams } = new URL(request.action, location.href)
   searchParams.delete('fresh')
   for (const [name, value] of [...searchParams]) if (!value) searchParams.delete(name)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Blueprint, Response, g, request
@@ -57,8 +58,12 @@ class AgendaQuery(BaseModel):
 
     def as_kept(self) -> dict[str, object]:
         """What a dialog keeps, so that its answer shows the same view again."""
+        return {"to": "scheduled"} | self.as_said()
+
+    def as_said(self) -> dict[str, object]:
+        """What of it was said."""
         said = {"view": self.view, "day": self.day and self.day.isoformat(), "q": self.q, "skip": self.skip or None}
-        return {"to": "scheduled"} | {name: value for name, value in said.items() if value}
+        return {name: value for name, value in said.items() if value}
 
 
 class Chosen(BaseModel):
@@ -120,22 +125,32 @@ blueprint.before_request(require_session)
 
 
 def shown(query: AgendaQuery, said: dict[str, Any] | None = None, status: int = 200) -> Response:
-    """The view. `said` is what has just been done, in words."""
+    """The view, whichever order it answers: its head says by which address it is shown again.
+
+    said  what has just been done, in words
+    """
     inside = _agenda(query) if query.view == AGENDA else _calendar(query)
     to_come = services().runs.open_orders(g.actor)
-    return responses.html(
+    view = responses.html(
         "scheduled/view.html", status, query=query, said=said, kept=query.as_kept(), today=_today(),
         zone=g.actor.zone or "UTC", open_orders=to_come,
         worker=silent_worker() if to_come.count or to_come.moving else None,
         **inside,
     )  # fmt: skip
+    view.headers["Content-Location"] = f"/runs?{urlencode({'state': 'scheduled,waiting'} | query.as_said())}"
+    return view
 
 
-def answered(*, moved: Sequence[Entry] = ()) -> Response | None:
-    """The view again for who came from it; None for everybody else."""
+def answered(*, moved: Sequence[Entry] = (), changed: UUID | None = None) -> Response | None:
+    """The view again for who came from it, with what has just been done; None for everybody else."""
     if responses.wants_json() or request.form.get("to") != "scheduled":
         return None
-    return shown(_from_form(), _said_of_move(moved) if moved else None)
+    said = _said_of_move(moved) if moved else {"changed": _entry_in_words(changed), "refused": []} if changed else None
+    return shown(_from_form(), said)
+
+
+def _entry_in_words(run_id: UUID) -> dict[str, Any]:
+    return in_words(services().agenda.of(g.actor, [run_id]))[0]
 
 
 def _from_form() -> AgendaQuery:
@@ -155,7 +170,8 @@ def _agenda(query: AgendaQuery) -> dict[str, Any]:
         groups.setdefault(entry["day"], []).append(entry)
     behind = query.skip + len(entries)
     return {
-        "groups": groups, "total": total, "first": query.skip + 1, "last": behind,
+        "groups": groups, "can_steer": _can_steer(*groups.values()),
+        "total": total, "first": query.skip + 1, "last": behind,
         "next": behind if behind < total else None,
         "previous": max(0, query.skip - ON_ONE_SCREEN) if query.skip else None,
     }  # fmt: skip
@@ -171,7 +187,7 @@ def _calendar(query: AgendaQuery) -> dict[str, Any]:
         _lay_out(week, entries, LANES[query.view])
     first, last = weeks[0].days[0], weeks[-1].days[-1]
     return {
-        "weeks": weeks, "anchor": anchor, "any": bool(entries),
+        "weeks": weeks, "anchor": anchor, "any": bool(entries), "can_steer": _can_steer(entries),
         "heading": translation.month(anchor) if query.view == MONTH else translation.days(first, last),
         "before": _step(query.view, anchor, -1), "after": _step(query.view, anchor, 1),
     }  # fmt: skip
@@ -202,6 +218,11 @@ def _in_words(entry: Entry, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "problem": next(filter(None, (half["problem"] or half["doubt"] for half in halves)), None),
         "is_waiting": entry.is_waiting, "can": lead["can"],
     }  # fmt: skip
+
+
+def _can_steer(*entries: list[dict[str, Any]]) -> bool:
+    """Whether the person may cancel, and so reschedule, at least one of these."""
+    return any("cancel" in entry["can"] for some in entries for entry in some)
 
 
 def _day_of(entry: Entry) -> str:
@@ -395,7 +416,7 @@ def _shifted(run: Run, days: int, zone: str) -> ScheduledTime | None:
 def _said_of_move(before: Sequence[Entry]) -> dict[str, Any]:
     """What has just been rescheduled, and how to take that back."""
     old = before[0]
-    entry = in_words(services().agenda.of(g.actor, [old.lead.id]))[0]
+    entry = _entry_in_words(old.lead.id)
     moved = {
         "at": _iso_local(_local(old.first.at)) if old.first is not None and _may_move(old.first) else None,
         "until": _iso_local(_local(old.back.at)) if old.back is not None and _may_move(old.back) else None,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, g, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from b24app.domain import N_, Kind
+from b24app.domain import N_, Action, Kind
 from b24app.errors import AccessDenied, BadForm, KindRefused, PageGone
 from b24app.folding import in_order, is_blank
 from b24app.pages.addresses import Finding
@@ -72,6 +72,7 @@ class Query(BaseModel):
         )  # fmt: skip
 
 
+OPPOSITE = {True: Action.UNPUBLISH, False: Action.PUBLISH}  # what can be done to a page, by whether it is published
 blueprint = Blueprint("pages", __name__)
 blueprint.before_request(require_session)
 
@@ -281,12 +282,18 @@ def _view(
 
 
 def _selection(query: Query) -> dict[int, bool] | None:
-    """Of the pages that are selected whether each is published, also of those on no screen; None for a list of all."""
+    """Of the pages that are selected whether each is published, also of those on no screen; None for a list of all.
+
+    Without those the person may only look at: they cannot be ticked either.
+    """
     listed = services().pages.kept(g.actor, query.kind)
     if query.lids is None or listed is None:
         return None
     by_lid = listed.by_lid()
-    return {lid: by_lid[lid].published for lid in query.lids if lid in by_lid}
+    pages = [by_lid[lid] for lid in query.lids if lid in by_lid]
+    return {
+        each.lid: each.published for each in pages if each.may(Action.UNPUBLISH if each.published else Action.PUBLISH)
+    }
 
 
 def _sites(page_slice: PageSlice) -> list[dict[str, object]]:

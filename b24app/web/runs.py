@@ -321,7 +321,7 @@ def change(run_id: UUID) -> Response:
     form = read(ChangeForm, sent)
     services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id, whole=True))
     services().orders.change(g.actor, run_id, form.change())
-    return calendar.answered() or _answer(run_id, 200)
+    return calendar.answered(changed=run_id) or _answer(run_id, 200)
 
 
 @blueprint.post("/<uuid:run_id>/retry")

@@ -83,6 +83,7 @@ def test_an_end_is_dragged_to_another_day_and_put_back(tab: Tab, alice: Person, 
     assert (moved["at"], moved["until"]) == (campaign[0]["at"], f"{day(12)}T08:00:00Z")
     assert alice.read(f"/runs/{run}")["until"] == campaign[0]["until"]
     assert frame.locator(".cal.month").count() == 1
+    assert "view=month" in frame.evaluate("history.state.shown")  # by which it is shown anew when something changes
 
 
 def test_a_campaign_is_found_and_rescheduled_by_a_week(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):

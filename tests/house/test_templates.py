@@ -57,6 +57,24 @@ def test_what_views_share_is_written_once(repeated: re.Pattern[str]) -> None:
     assert copies == []
 
 
+IMPORTED = re.compile(r'(?:from|import) "([\w/-]+\.html)"[^%]*?(with context)?\s*-?%}')
+TRANSLATED = re.compile(r"\b_\(|gettext\(")
+MACRO = re.compile(r"{%-? macro .*?endmacro -?%}", re.DOTALL)
+
+
+def test_what_is_imported_speaks_only_in_its_macros() -> None:
+    """Jinja runs the rest once, in the language of whoever came first, unless the import is `with context`."""
+    folder = ROOT / "templates"
+    once = {
+        name
+        for file in folder.rglob("*.html")
+        for name, with_context in IMPORTED.findall(file.read_text(encoding="utf-8"))
+        if not with_context and TRANSLATED.search(MACRO.sub("", (folder / name).read_text(encoding="utf-8")))
+    }
+
+    assert once == set()
+
+
 def test_dark_is_the_same_whether_it_was_chosen_or_is_the_devices() -> None:
     """A style sheet cannot say "these, too, where the device is dark": the values stand twice."""
     tokens = (ROOT / "assets" / "css" / "tokens.css").read_text(encoding="utf-8")

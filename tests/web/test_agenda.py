@@ -206,6 +206,43 @@ def test_several_are_cancelled_with_their_returns(alice: Person, clock: Turnable
     assert {alice.read(f"/runs/{run}")["state"] for run in (pair["id"], pair["returns_run"], alone)} == {"cancelled"}
 
 
+@pytest.mark.parametrize("what", ["cancel", "reschedule", "move", "change"])
+def test_an_answer_that_shows_the_view_says_by_which_address(alice: Person, clock: TurnableClock, what: str):
+    """Else the page would show the address of the order anew when something changes: another view, or none at all."""
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    form = {"to": "scheduled", "view": "month", "day": "2027-03-01", "q": "spring sale"}
+    paths = {"cancel": "/runs/cancel", "reschedule": "/runs/reschedule"}
+    said: dict[str, dict[str, Any]] = {
+        "move": {"at": inside(clock, hours=5)},
+        "reschedule": {"days": 7},
+        "change": {"name": "Spring"},
+    }
+
+    answer = alice.fragment("POST", paths.get(what, f"/runs/{run}/{what}"), ids=[run], **form, **said.get(what, {}))
+
+    shown = alice.fragment("GET", answer.headers["Content-Location"])
+    assert 'class="cal month"' in answer.text
+    assert 'class="cal month"' in shown.text
+    assert 'value="spring sale"' in shown.text
+
+
+def test_who_may_steer_nothing_is_offered_no_choice_of_schedules(alice: Person, bob: Person, clock: TurnableClock):
+    run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+
+    for view, offers in ((AGENDA, ('name="ids"', "Select all shown")), (f"{AGENDA}&view=month", ("Drag an end",))):
+        assert [words in alice.fragment("GET", view).text for words in offers] == [True] * len(offers)
+        assert [words in bob.fragment("GET", view).text for words in offers] == [False] * len(offers)
+
+
+def test_a_change_is_told(alice: Person, clock: TurnableClock):
+    run = run_id_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=1), name="Spring"))
+
+    shown = alice.fragment("POST", f"/runs/{run}/change", remove=[str(OTHER)], name="Spring", **FORM).text
+
+    assert "“Spring” is changed." in shown
+    assert "It now has 1 page." in shown
+
+
 @pytest.mark.parametrize("form", [{"days": 7}, {"ids": "x", "days": 7}, {"days": 0}, {"days": 400}, {"days": "1.5"}])
 def test_a_bulk_order_that_cannot_be_read_is_refused(alice: Person, clock: TurnableClock, form: dict[str, Any]):
     run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))

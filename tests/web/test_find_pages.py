@@ -219,6 +219,15 @@ def test_where_nothing_is_found_the_dialog_stays_and_says_why(alice: Person):
     assert "Paste at least one address." in paste(alice, " \n ").text
 
 
+def test_pages_one_may_only_look_at_are_found_and_not_selected(bob: Person, page: dict[str, Any]):
+    shown = unescape(paste(bob, page["url"]).text)
+
+    assert "1 page found" in shown
+    assert "and selected" not in shown
+    assert "0 of them are selected." in shown
+    assert 'data-select="{}"' in shown
+
+
 def test_pages_of_another_kind_are_told_of(alice: Person, page: dict[str, Any]):
     knowledge = alice.read("/pages?kind=KNOWLEDGE")["pages"][0]
     other = next(each for each in alice.read("/pages")["pages"] if each["lid"] != page["lid"])

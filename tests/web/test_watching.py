@@ -135,7 +135,7 @@ def test_who_cancels_a_half_is_told_what_becomes_of_the_other(alice: Person, hal
 
     shown = alice.fragment("GET", f"/runs/{run}/confirm?what=cancel").text
 
-    said = {"first": "is cancelled with it", "return": "stays unpublished until someone publishes it"}
+    said = {"first": "is cancelled with it", "return": "will stay unpublished until someone publishes it"}
     assert [words in shown for words in said.values()] == [half == which for which in said]
 
 
