@@ -117,7 +117,8 @@ def have_chromium() -> None:
         say("installing Chromium for the browser tests")
         apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         if subprocess.call(["apt-get", "-qq", "update"], env=apt) == 0:
-            known = [name for name in CHROMIUMS[:2] if subprocess.getstatusoutput(f"apt-cache show {name}")[0] == 0]
+            shown = {name: subprocess.run(["apt-cache", "show", name], capture_output=True) for name in CHROMIUMS[:2]}
+            known = [name for name, answer in shown.items() if answer.returncode == 0]  # not each Debian has the first
             subprocess.call(["apt-get", "-qq", "-y", "install", "--no-install-recommends", *known[:1]], env=apt)
     if not any(shutil.which(name) for name in CHROMIUMS):
         say("no Chromium on PATH: install it for the browser tests (all else works without)")
