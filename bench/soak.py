@@ -347,6 +347,19 @@ def open_runs(stage: Stage) -> int:
     return asked_for(stage, "select count(*) from runs where state in ('queued', 'running', 'waiting', 'scheduled')")
 
 
+def left_open(stage: Stage) -> list[str]:
+    """Each run that has not ended, with what may tell why."""
+    query = (
+        "select r.state, r.action, r.pages, r.problem, r.waiting_since, r.worked_at, r.created_at, p.domain,"
+        " (select count(*) from procrastinate_jobs j where j.args->>'run' = r.id::text) as jobs, now() as at"
+        " from runs r join portals p using (member_id) where r.state in ('queued', 'running', 'waiting', 'scheduled')"
+    )
+    with psycopg.connect(stage.database) as db:
+        cursor = db.execute(query)
+        names = [column.name for column in cursor.description or ()]
+        return [", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True)) for row in cursor]
+
+
 def asked_for(stage: Stage, query: str) -> int:
     """One number of the database."""
     with psycopg.connect(stage.database) as db:
@@ -389,7 +402,7 @@ def verdict(stage: Stage, settled: float, deadlocks: int) -> int:
         "memory is flat": [
             name for name, samples in found.memory.items() if not 0 < growth(samples) <= MOST_GROWTH
         ] if found.memory else ["not measured"],
-        "every run has ended": [f"{left} are open"] if (left := open_runs(stage)) else [],
+        "every run has ended": left_open(stage),
         "no page is left in flight": [f"{in_flight} are"] * bool(in_flight),
         "what is written as done was seen to be so": [f"{untrue} were not"] * bool(untrue),
         "the soak itself went well": found.broken,

@@ -205,8 +205,9 @@ def preview() -> Response:
     }
     if responses.wants_json():
         return responses.json(body)
+    possible = [item.lid for item in items if item.may]  # what one has no right to is said to be skipped, so it is
     return responses.html(
-        "runs/confirm.html", action=order.action, kind=order.kind, lids=order.lids, when=when,
+        "runs/confirm.html", action=order.action, kind=order.kind, lids=possible, when=when,
         at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
         zones=zones.choices(), times_open=times_open, same=same, addresses=previews.addresses(items, pages),
         by_site=previews.by_site(items),

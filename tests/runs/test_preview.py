@@ -1,5 +1,6 @@
 """What the preview says before an order, page by page; the contract's shape of it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -61,6 +62,13 @@ def test_without_the_right_it_is_skipped_and_the_site_is_named(bob: Person):
 
     assert (told["items"][0]["may"], told["items"][0]["will"], told["counts"]["may_not"]) == (False, "skip", 1)
     assert told["items"][0]["site"] in told["items"][0]["why"]
+
+
+def test_the_dialog_orders_what_it_says_and_leaves_the_rest_out(alice: Person):
+    shown = alice.fragment("POST", "/runs/preview", action="unpublish", lids=[str(PAGE), "999999"]).text
+
+    assert re.findall(r'name="lids" value="(\d+)"', shown) == [str(PAGE)]
+    assert "1 page will be skipped" in shown
 
 
 def test_a_page_that_is_not_there_is_counted_as_missing(alice: Person):
