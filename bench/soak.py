@@ -32,6 +32,7 @@ import psutil
 import psycopg
 import requests
 
+from b24app.runs.executor import WAITS
 from bench._stage import Portals, server, session_of, standin
 from tests.databases import migrate
 from tests.processes import Web, Worker, free_port
@@ -43,7 +44,8 @@ HARMED = {*HANGING, *LYING, *UNWELL}  # where a 5xx is the honest answer
 CLICK_SECONDS, FAULT_SECONDS, KILL_SECONDS, EXPIRE_SECONDS = 2.0, 3.0, 30.0, 10.0
 REMOVE_SECONDS, SHORT_SECONDS = 60.0, 20.0  # between two removals; where the whole takes less than five minutes
 FLOOD_PAUSE, FLOODERS = 0.1, 3
-GONE_SECONDS, SETTLE_SECONDS, SAMPLE_SECONDS, WARM_SECONDS = 60.0, 240.0, 2.0, 20.0
+GONE_SECONDS, SAMPLE_SECONDS, WARM_SECONDS = 60.0, 2.0, 20.0
+SETTLE_SECONDS = 1.25 * WAITS[-1] + 60  # a run that met trouble again and again rests so long before it goes on
 MOST_GROWTH = 1.1  # of memory: the last third of the time to the first
 PASSING: tuple[dict[str, Any], ...] = (
     {"kind": "html", "status": 502}, {"kind": "html", "status": 504}, {"kind": "bad_json"}, {"kind": "empty"},
