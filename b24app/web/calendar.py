@@ -78,6 +78,7 @@ class Dialog(Chosen):
     """The query of GET /runs/dialog."""
 
     what: Literal["reschedule", "change", "cancel", "find"]
+    by: Literal["days"] | None = None  # of one entry too: both ends by so many days
     q_pages: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     add: list[Number] = Field([], max_length=MOST_PAGES)
 
@@ -304,7 +305,7 @@ def dialog() -> Response:
     if not entries:
         raise NotFound()
     kept = read(AgendaQuery, request.args).as_kept() if request.args.get("to") == "scheduled" else {}
-    one = entries[0] if len(entries) == 1 else None
+    one = entries[0] if len(entries) == 1 and asked.by is None else None
     if one is None and asked.what == "change":  # words and pages are those of one
         raise BadForm()
     more: dict[str, Any] = {}

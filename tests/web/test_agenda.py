@@ -282,6 +282,19 @@ def test_the_dialogs_ask_what_there_is_to_ask(alice: Person, clock: TurnableCloc
     assert alice.get("/runs/dialog?what=odd&ids=x").status_code == 422
 
 
+def test_a_single_pair_can_be_shifted_by_days_as_well(alice: Person, clock: TurnableClock):
+    pair = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=3)))
+    alone = run_id_of(alice.unpublish(OTHER, at=inside(clock, hours=1)))
+    path = "/runs/dialog?what=reschedule&ids="
+
+    shift = alice.fragment("GET", f"{path}{pair}&by=days").text
+
+    assert 'id="by-days"' in alice.fragment("GET", f"{path}{pair}").text
+    assert 'id="by-days"' not in alice.fragment("GET", f"{path}{alone}").text
+    assert 'id="days"' in shift
+    assert f'name="ids" value="{pair}"' in shift
+
+
 def test_words_and_pages_are_changed_of_one_schedule_at_a_time(alice: Person, clock: TurnableClock):
     runs = [run_id_of(alice.unpublish(lid, at=inside(clock, hours=1))) for lid in (PAGE, OTHER)]
     ids = "&".join(f"ids={run}" for run in runs)
