@@ -338,15 +338,10 @@ def settle(stage: Stage, visitors: list[Visitor]) -> float:
     while time.monotonic() - began < SETTLE_SECONDS:
         for visitor in visitors:
             visitor.open()
-        if not open_runs(stage):
+        if not left_open(stage):
             break
         time.sleep(2)
     return time.monotonic() - began
-
-
-def open_runs(stage: Stage) -> int:
-    """How many runs have not ended."""
-    return asked_for(stage, "select count(*) from runs where state in ('queued', 'running', 'waiting', 'scheduled')")
 
 
 def left_open(stage: Stage) -> list[str]:

@@ -67,6 +67,11 @@ class Page:
         """Whether Bitrix24 would let this person do it, as far as can be known beforehand."""
         return self.rights is None or may(action, self.kind, self.rights | {"read"})
 
+    @property
+    def is_locked(self) -> bool:
+        """The person may only look: what its state leaves to be done they may not do."""
+        return not self.may(Action.UNPUBLISH if self.published else Action.PUBLISH)
+
 
 @dataclass(frozen=True)
 class PageList:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, g, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from b24app.domain import N_, Action, Kind
+from b24app.domain import N_, Kind
 from b24app.errors import AccessDenied, BadForm, KindRefused, PageGone
 from b24app.folding import in_order, is_blank
 from b24app.pages.addresses import Finding
@@ -72,7 +72,6 @@ class Query(BaseModel):
         )  # fmt: skip
 
 
-OPPOSITE = {True: Action.UNPUBLISH, False: Action.PUBLISH}  # what can be done to a page, by whether it is published
 blueprint = Blueprint("pages", __name__)
 blueprint.before_request(require_session)
 
@@ -291,9 +290,7 @@ def _selection(query: Query) -> dict[int, bool] | None:
         return None
     by_lid = listed.by_lid()
     pages = [by_lid[lid] for lid in query.lids if lid in by_lid]
-    return {
-        each.lid: each.published for each in pages if each.may(Action.UNPUBLISH if each.published else Action.PUBLISH)
-    }
+    return {each.lid: each.published for each in pages if not each.is_locked}
 
 
 def _sites(page_slice: PageSlice) -> list[dict[str, object]]:

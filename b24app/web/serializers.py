@@ -88,7 +88,8 @@ def page(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> PageShape:
 
 def page_with_schedule(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> dict[str, Any]:
     """One page of the list on the screen: with what is still to happen to it, soonest first."""
-    return {**page(row, upcoming), "title": titled(row.title, row.lid), "upcoming": upcoming.get(row.lid, ())}
+    more = {"title": titled(row.title, row.lid), "upcoming": upcoming.get(row.lid, ()), "locked": row.is_locked}
+    return {**page(row, upcoming), **more}
 
 
 def titled(title: str, lid: int) -> str:
