@@ -197,7 +197,7 @@ def test_no_secret_comes_out_anywhere(standin: StandIn, canaries: dict[str, str]
         told = [b24(canaries, *words) for words in (("doctor",), ("portals",), ("runs",), ("rotate-keys",))]
         kept = dump(url)
         standin.portals[0].uninstall(clean=True)
-        standin.wait_for_events()
+        wait_until(lambda: "app_removed" in worker.said() + "".join(web.said() for web in webs), 60)
         kept += dump(url)
 
     logs = "".join(process.said() for process in (*webs, worker))
@@ -211,7 +211,7 @@ def test_no_secret_comes_out_anywhere(standin: StandIn, canaries: dict[str, str]
     sessions = {f"session {number}": text for number, text in enumerate(SESSION.findall(answers))}
     assert len(tokens) > 50
     assert len(sessions) > 10
-    for sign in ("portal_call", "token_renewed", "Traceback", "token_cannot_be_renewed", "removed"):
+    for sign in ("portal_call", "token_renewed", "Traceback", "token_cannot_be_renewed", "app_removed"):
         assert sign in logs, f"the traffic was to make the log say {sign}"
     assert found(logs, secret | sessions) == {}
     assert found(answers, {name: text for name, text in secret.items() if name != "code"}) == {}
