@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.browser.accessibility import Audit, excess_width, faults_of
-from tests.browser.tab import Tab, open_dialog, settles, tick
+from tests.browser.tab import Tab, open_dialog, press, settles, tick
 
 pytestmark = pytest.mark.browser
 
@@ -29,11 +29,11 @@ def test_every_view_is_accessible_and_fits(tab: Tab, alice, bob, standin):
     open_dialog(frame, "#bulk .btn-soft")
     audit.check(frame, "schedule")
     frame.locator("#until").evaluate("field => field.value = '2020-01-01T00:00'")  # nobody has looked at it yet
-    frame.click("#confirm")
+    press(frame, "#confirm")
     frame.wait_for_selector("dialog .banner")
     audit.check(frame, "refused order")
     frame.fill("#until", "")
-    frame.click("#confirm")
+    press(frame, "#confirm")
     frame.wait_for_selector("#run-cancel")
     audit.check(frame, "scheduled run")
 
@@ -42,17 +42,17 @@ def test_every_view_is_accessible_and_fits(tab: Tab, alice, bob, standin):
     tick(frame, 1)
     open_dialog(frame)
     audit.check(frame, "confirm")
-    frame.click("#confirm")
+    press(frame, "#confirm")
     frame.wait_for_selector("#run-retry")
     audit.check(frame, "failed run")
-    frame.click("#tabs >> text=History")
+    press(frame, "#tabs >> text=History")
     frame.wait_for_selector(".runs")
     audit.check(frame, "history")
-    frame.click("#tabs >> text=Scheduled")
+    press(frame, "#tabs >> text=Scheduled")
     frame.wait_for_selector("#tabs [aria-current] >> text=Scheduled")
     audit.check(frame, "scheduled")
     standin.fault(0, "*", kind="error", code="insufficient_scope", status=401, times=-1)
-    frame.click("#tabs >> text=Pages")
+    press(frame, "#tabs >> text=Pages")
     frame.wait_for_selector("#notices .banner")
     audit.check(frame, "missing scope")
     standin.clear_faults()
