@@ -1,5 +1,6 @@
 """Who pays for questions about what strangers post, and who never has to."""
 
+import gc
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -146,6 +147,7 @@ def test_junk_takes_no_memory_however_much_of_it_comes(rate_limiter: RateLimiter
     try:
         for n in range(3_000):
             junk(rate_limiter, f"{n % 223 + 1}.{n % 251}.{n % 241}.{n % 239}", f"member{n}".format, 1)
+        gc.collect()
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
