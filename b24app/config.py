@@ -10,7 +10,7 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -23,6 +23,7 @@ Network = IPv4Network | IPv6Network
 DATABASE_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 DATABASE_HINT = "give a PostgreSQL address, like postgresql://user:password@host/name"
 KEY_HINT = "make keys with `flask b24 keys`"
+PLAIN_BASE64 = str.maketrans("-_", "+/")
 
 
 class ConfigError(SystemExit):
@@ -92,12 +93,17 @@ class Config(Keys, RetentionSettings, WebServer):
     @classmethod
     def _base_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        odd = not value.isascii() or not value.isprintable() or " " in value
+        odd = not value.isascii() or not value.isprintable() or " " in value or not _has_a_port_that_exists(parts)
         if odd or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("give the app's own address, like https://sundown.example.com")
         if parts.username or parts.password:
             raise ValueError("leave user name and password out of the address")
         return value.rstrip("/")
+
+    @field_validator("b24_client_id", "b24_client_secret", mode="before")
+    @classmethod
+    def _not_blank(cls, value: object) -> object:
+        return value.strip() if isinstance(value, str) else value
 
     @field_validator("b24_oauth_url")
     @classmethod
@@ -246,10 +252,19 @@ def _line(fault: ErrorDetails) -> str:
 
 
 def _decoded(key: str) -> bytes:
+    """The bytes of a key; none where there is a letter that base64 does not have."""
+    plain = key.strip().translate(PLAIN_BASE64)
     try:
-        return base64.urlsafe_b64decode(key.strip() + "=" * (-len(key.strip()) % 4))
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         return b""
+
+
+def _has_a_port_that_exists(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_private(host: str) -> bool:

@@ -55,7 +55,9 @@ def test_several_keys_are_read_newest_first(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(("name", "value"), [
     ("B24_CLIENT_ID", None), ("B24_CLIENT_SECRET", None), ("APP_URL", None), ("SECRET_KEY", None), ("TOKEN_KEYS", None),
     ("SECRET_KEY", "short"), ("SECRET_KEY", f"{'a' * 32},short"), ("TOKEN_KEYS", "bm90IDMyIGJ5dGVz"),
-    ("TOKEN_KEYS", "%%%"),
+    ("TOKEN_KEYS", "%%%"), ("TOKEN_KEYS", f"!!{KEY}"), ("TOKEN_KEYS", f"{KEY[:20]} {KEY[20:]}"),
+    ("B24_CLIENT_ID", " "), ("B24_CLIENT_SECRET", "\t"),
+    ("APP_URL", "https://sundown.example.com:99999"), ("APP_URL", "https://sundown.example.com:port"),
     ("APP_URL", "sundown.example.com"), ("APP_URL", "ftp://x"),
     ("APP_URL", "https://sundown.example.com /app"), ("APP_URL", "https://sun down.example.com"),
     ("APP_URL", "https://sundown.example.com\t"), ("APP_URL", "https://sundöwn.example.com"), ("WEB_THREADS", "many"),
