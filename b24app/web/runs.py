@@ -181,6 +181,8 @@ def preview() -> Response:
     if request.headers.get("HX-Target", "").endswith("time-note"):
         return _told_times()
     form = _order_form()
+    if not _is_our_page():
+        _refuse_empty_times("at", "until")
     times_open = request.values.get("times") == "open"  # the person has just chosen another zone there
     try:
         order = form.order(g.actor, services().clock())
@@ -250,8 +252,7 @@ def _told_times() -> Response:
 @blueprint.post("")
 def order() -> Response:
     form = _order_form()
-    if request.form.get("at") == "":  # the field was there and left empty, which is not "now"
-        raise unreadable()
+    _refuse_empty_times("at", *(() if _is_our_page() else ("until",)))
     key = _key(form)
     run_id = services().orders.placed(g.actor, key) if key else None
     is_new = False
@@ -302,6 +303,8 @@ def cancel(run_id: UUID) -> Response:
 @blueprint.post("/<uuid:run_id>/move")
 def move(run_id: UUID) -> Response:
     form = read(MoveForm, body())
+    if not _is_our_page():
+        _refuse_empty_times("at", "until")
     zone = g.actor.zone if form.zone is None else form.zone
     services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id, whole=True))
     now = services().clock()
@@ -415,6 +418,17 @@ def _order_form() -> OrderForm:
     if sum(len(value) if isinstance(value, list) else 1 for value in values) > MOST_FIELDS:
         raise BadForm(status=413, detail=DETAIL_BY_STATUS[413])
     return read(OrderForm, sent, lists=("lids",))
+
+
+def _is_our_page() -> bool:
+    """The page's own forms send every field they have: an end that was left empty there is no end."""
+    return "HX-Request" in request.headers
+
+
+def _refuse_empty_times(*fields: str) -> None:
+    """A time that a form brings empty is neither "now" nor "never". Raises BadForm."""
+    if any(request.form.get(field) == "" for field in fields):
+        raise unreadable()
 
 
 def _key(form: OrderForm) -> IdempotencyKey | None:

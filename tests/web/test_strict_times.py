@@ -51,8 +51,23 @@ def test_a_field_left_empty_in_a_form_is_not_now(alice: Person):
     assert alice.portal.page(PAGE).active
 
 
-def test_an_end_left_empty_in_a_form_is_no_end(alice: Person):
+def test_an_end_left_empty_in_a_form_of_the_page_is_no_end(alice: Person):
     assert alice.fragment("POST", "/runs", action="unpublish", lids=str(PAGE), until="").status_code == 201
+
+
+@pytest.mark.parametrize("empty", [{"at": ""}, {"until": ""}, {"at": "2027-03-01T10:45Z", "until": ""}])
+def test_a_time_left_empty_in_a_clients_form_is_no_time(alice: Person, clock: TurnableClock, empty: dict[str, str]):
+    order = {"action": "unpublish", "lids": str(PAGE), **empty}
+    pair = run_id_of(alice.unpublish(352, at=inside(clock, days=1), until=inside(clock, days=2)))
+    move = {"at": inside(clock, hours=1), **empty}
+
+    answers = [
+        alice.client.post(path, data=body, headers=alice.headers())
+        for path, body in (("/runs", order), ("/runs/preview", order), (f"/runs/{pair}/move", move))
+    ]
+
+    assert [answer.status_code for answer in answers] == [422] * 3
+    assert alice.portal.page(PAGE).active
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(30, 201), (58, 201), (61, 422)])
