@@ -4,7 +4,6 @@ A file holds what its reader may see on the screen, and nothing more. Writing it
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -35,14 +34,25 @@ ABOUT = (N_("Campaign: %(text)s"), N_("Reason: %(text)s"), N_("Sites: %(text)s")
 Half = tuple[Entry, Run]
 
 
-class IcsQuery(BaseModel):
-    """The query of GET /runs.ics."""
+class DueQuery(BaseModel):
+    """The query of GET /runs/<id>.ics."""
 
     model_config = ConfigDict(extra="ignore")
 
-    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     due_from: DayOrTime = None
     due_to: DayOrTime = None
+
+    def is_within(self, half: Run) -> bool:
+        """Whether its time lies in the days or between the moments that are asked for."""
+        zone = i18n.zone(g.actor.zone)
+        since, before = start_of(self.due_from, zone), start_of(self.due_to, zone, days=1)
+        return half.at is not None and (since is None or half.at >= since) and (before is None or half.at < before)
+
+
+class IcsQuery(DueQuery):
+    """The query of GET /runs.ics."""
+
+    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
 
 
 blueprint = Blueprint("calendar_files", __name__)
@@ -52,31 +62,25 @@ blueprint.before_request(require_session)
 @blueprint.get("/runs.ics")
 def to_come() -> Response:
     query = read(IcsQuery, request.args)
-    zone = i18n.zone(g.actor.zone)
-    since, before = start_of(query.due_from, zone), start_of(query.due_to, zone, days=1)
     entries, _total = services().agenda.to_come(g.actor, Wanted(words(query.q)), 0, MOST_ENTRIES)
-    return _file([half for half in _halves(entries) if _is_to_come(half[1], since, before)], "sundown")
+    scheduled = [half for half in _halves(entries) if half[1].state is RunState.SCHEDULED]
+    return _file([half for half in scheduled if query.is_within(half[1])], "sundown")
 
 
 @blueprint.get("/runs/<uuid:run_id>.ics")
 def of_one(run_id: UUID) -> Response:
+    query = read(DueQuery, request.args)
     entries = services().agenda.of(g.actor, [run_id])
     if not entries:
         raise NotFound()
     halves = [half for half in _halves(entries) if half[1].at is not None]
     if not halves:
         raise NotPossibleNow(detail=N_("It has no set time, so there is nothing to put into a calendar."))
-    return _file(halves, f"sundown-{run_id}")
+    return _file([half for half in halves if query.is_within(half[1])], f"sundown-{run_id}")
 
 
 def _halves(entries: Sequence[Entry]) -> list[Half]:
     return [(entry, half) for entry in entries for half in entry.halves]
-
-
-def _is_to_come(half: Run, since: datetime | None, before: datetime | None) -> bool:
-    if half.state is not RunState.SCHEDULED or half.at is None:
-        return False
-    return (since is None or half.at >= since) and (before is None or half.at < before)
 
 
 def _file(halves: Sequence[Half], name: str) -> Response:

@@ -348,6 +348,9 @@ def test_each_half_is_an_event_whose_uid_survives_a_reschedule(alice: Person, cl
     assert title in after[0]["SUMMARY"]
     assert len(events(alice.get("/runs.ics?due_from=2027-03-04").text)) == 1
     assert len(events(alice.get(f"/runs/{pair['returns_run']}.ics").text)) == 2
+    assert len(events(alice.get(f"/runs/{pair['id']}.ics?due_from=2027-03-04").text)) == 1
+    assert len(events(alice.get(f"/runs/{pair['id']}.ics?due_to=2027-03-03T10:00Z").text)) == 0
+    assert alice.get(f"/runs/{pair['id']}.ics?due_to=soon").status_code == 422
 
 
 def test_a_calendar_marks_what_is_cancelled_and_is_valid_when_empty(alice: Person, clock: TurnableClock):
