@@ -20,6 +20,7 @@ from flask import Response, request, stream_with_context
 from pydantic import BaseModel, ConfigDict
 
 from b24app.domain import N_
+from b24app.folding import is_blank
 from b24app.web import translation
 from b24app.web.forms import read
 from b24app.web.serializers import iso
@@ -27,7 +28,6 @@ from b24app.web.translation import _
 
 Row = TypeVar("Row")
 MARK = "\ufeff"
-BLANKS = "\u200b\u200c\u200d\u2060\ufeff"  # of no width: what a spreadsheet, or a person, looks past
 DANGEROUS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # full-width forms count, too
 NOT_IN_NAMES = str.maketrans(dict.fromkeys('\\/:*?"<>|;', " "))
 LONGEST_NAME = 120
@@ -132,11 +132,11 @@ def _line(cells: Sequence[str], between: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """The text, never read as a formula: what counts is the first character that is no blank."""
+    """The text, never read as a formula: what counts is the first character that is to be seen."""
     for sign in text:
         if sign in DANGEROUS:
             return f"'{text}"
-        if not (sign in BLANKS or unicodedata.category(sign) == "Zs"):
+        if not is_blank(sign):
             break
     return text
 

@@ -13,7 +13,19 @@ from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.people import Person, run_id_of
 
-DANGEROUS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", " =1", "\u00a0\u200b＝1", '=HYPERLINK("http://evil","x")']
+DANGEROUS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    " =1",
+    "\u00a0\u200b＝1",
+    "\u2028=1",
+    "\u00ad\u2003@1",
+    '=HYPERLINK("http://evil","x")',
+]
 HARMLESS = ["plain", " x=1", "'quoted", 'with "quotes", and commas', "line\nbreak", "\u202egpj.exe", "{{7*7}}", "a=b"]
 
 
