@@ -90,11 +90,11 @@ def refused(problem: Problem) -> Response:
 
 def refused_page(problem: Problem) -> Response:
     """The refusal as a page in words, whatever the browser says it accepts."""
-    refuse(problem)  # for the log; the person gets the page
-    known = facts(problem)
-    page = responses.html("refused.html", problem.status, problem=known)
-    if "retry_after" in known:
-        page.headers["Retry-After"] = str(known["retry_after"])
+    told = refuse(problem)  # for the log; the person gets the page
+    page = responses.html("refused.html", problem.status, problem=facts(problem))
+    for name in ("Retry-After", "WWW-Authenticate"):
+        if name in told.headers:
+            page.headers[name] = told.headers[name]
     return page
 
 

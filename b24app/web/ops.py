@@ -48,7 +48,7 @@ def metrics() -> Response:
         raise NotFound()
     if token is not None and not _is_bearer(token.get_secret_value()):
         reply = responses.json({"status": "metrics need their token"}, 401)
-        reply.headers["WWW-Authenticate"] = "Bearer"
+        reply.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
         return reply
     return Response(exposed(services().store, services().clock()), content_type=CONTENT_TYPE_LATEST)
 

@@ -32,6 +32,7 @@ def test_the_first_open_says_what_bitrix24_said_and_gives_no_session(
     assert answer.status_code == status
     assert words in answer.text
     assert "administrator" in answer.text
+    assert answer.headers.get("WWW-Authenticate") == ('Bearer error="invalid_token"' if status == 401 else None)
     assert not TOKEN.search(answer.text)
 
 
