@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
 from b24app.web import responses, serializers
@@ -42,4 +42,5 @@ def since() -> Response:
 def seen() -> Response:
     up_to: datetime | None = read(Seen, body()).as_of
     services().notifications.seen(g.actor, up_to or services().clock())
-    return Response(status=204) if responses.wants_json() else responses.html("runs/news.html", any=False)
+    is_our_page = "HX-Request" in request.headers and not responses.wants_json()
+    return responses.html("runs/news.html", any=False) if is_our_page else Response(status=204)

@@ -378,6 +378,7 @@ def test_who_said_to_know_the_news_is_not_told(alice: Person, clock: TurnableClo
     turn(hours=1, seconds=1)
     work()
     assert alice.opened().post("/news/seen").status_code == 204
+    assert alice.client.post("/news/seen", headers={"Authorization": f"Bearer {alice.token}"}).status_code == 204
 
     tell()
 
