@@ -74,6 +74,7 @@ def create_app(built: Services | None = None) -> Flask:
         built = services.build(settings, web_threads=settings.web_threads)
     app = CompressingFlask("b24app", root_path=str(ROOT), template_folder=str(ROOT.parent / "templates"))
     app.config["MAX_CONTENT_LENGTH"] = runs.ORDER_LIMIT
+    app.config["MAX_FORM_PARTS"] = runs.MOST_FIELDS
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider
     if built.config.trusted_proxies:
         hops = built.config.trusted_proxies

@@ -281,6 +281,16 @@ def test_an_order_may_have_256_kib_and_5050_fields(untouched: Person):
         assert answer.status_code in (413, 422)
 
 
+def test_an_order_of_thousands_of_pages_may_come_as_parts(untouched: Person):
+    order = {"action": "unpublish", "lids": [str(lid) for lid in range(1, 2001)]}
+
+    answer = untouched.client.post(
+        "/runs/preview", data=order, content_type="multipart/form-data", headers=untouched.headers()
+    )
+
+    assert answer.status_code == 200, answer.text
+
+
 def test_an_order_as_a_form_of_junk_is_refused(untouched: Person):
     for junk, (body, kind) in FORMS.items():
         answer = untouched.client.post("/runs", data=body, content_type=kind, headers=untouched.headers())
