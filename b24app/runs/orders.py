@@ -308,6 +308,8 @@ class Orders:
                         detail=N_("Its pages have already been unpublished or published. Nothing was changed.")
                     )
                 new = self._added(db, actor, first, wanted, known)
+                if new:
+                    quotas.count_added(first, len(new), self._clock())
                 for run in halves.open:  # a return that was cancelled alone stays as it ended
                     _change_items(db, run, wanted.remove, new)
                     run.checked_at = None  # whether it would go is asked anew
