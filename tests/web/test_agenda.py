@@ -1,14 +1,18 @@
 """Scheduled as agenda and calendar: pairs as one entry, several at once, search, and files for one's own calendar."""
 
+import json
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from werkzeug.test import TestResponse
 
 from b24app.web.icalendar import Event, calendar
+from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.conftest import Turn, Work
 from tests.people import Person, body_of, run_id_of
@@ -176,6 +180,105 @@ def test_a_campaign_moves_by_a_week_over_a_clock_change_and_back(alice: Person):
     back = alice.fragment("POST", "/runs/reschedule", ids=[pair["id"], alone], days=7, direction="earlier", **FORM)
     assert "2 schedules are now" in back.text
     assert wall_times(alice, pair["id"]) == ("2027-03-22T17:00:00Z", "2027-03-26T07:00:00Z")
+
+
+def test_each_end_keeps_its_time_of_day_in_the_zone_it_was_set_in(alice: Person):
+    """The pair was begun in New York, its return was moved in Riga; the clocks of each go forward on days of their own:
+    14 March 2027 and 28 March 2027.
+    """
+    alice.put("/preferences", {"zone": "Europe/Berlin"})
+    pair = body_of(alice.unpublish(PAGE, at="2027-03-10T18:00", until="2027-03-20T08:00", zone="America/New_York"))
+    moved = alice.post(f"/runs/{pair['id']}/move", {"until": "2027-03-24T08:00", "zone": "Europe/Riga"})
+    before = wall_times(alice, pair["id"])
+
+    shifted = alice.post("/runs/reschedule", {"ids": [pair["id"]], "days": 7})
+
+    assert moved.status_code == 200
+    assert before == ("2027-03-10T23:00:00Z", "2027-03-24T06:00:00Z")
+    assert body_of(shifted)["done"] == [pair["id"]]
+    assert wall_times(alice, pair["id"]) == ("2027-03-17T22:00:00Z", "2027-03-31T05:00:00Z")
+    assert [alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")] == [
+        "America/New_York", "Europe/Riga",
+    ]  # fmt: skip
+    alice.post("/runs/reschedule", {"ids": [pair["returns_run"]], "days": 7, "direction": "earlier"})
+    assert wall_times(alice, pair["id"]) == before
+
+
+def test_what_was_set_without_a_zone_is_shifted_on_the_persons_clock(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    run = run_id_of(alice.unpublish(PAGE, at="2027-03-24T08:00Z"))
+
+    alice.post("/runs/reschedule", {"ids": [run], "days": 7})
+
+    assert wall_times(alice, run)[0] == "2027-03-31T07:00:00Z"
+
+
+def test_a_retry_that_joined_a_window_shifts_no_other_orders_return(
+    alice: Person, standin: StandIn, clock: TurnableClock, turn: Turn, work: Work
+):
+    pair = body_of(alice.unpublish(PAGE, OTHER, IN_SHOP, at=inside(clock, hours=1), until=inside(clock, days=9)))
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400, skip=1, times=2)
+    turn(hours=1, seconds=1)
+    work()
+    retry = body_of(alice.opened().post(f"/runs/{pair['id']}/retry"))
+    before = wall_times(alice, pair["id"])
+
+    told = body_of(alice.post("/runs/reschedule", {"ids": [retry["id"]], "days": 1}))
+
+    assert told["done"] == []
+    assert wall_times(alice, pair["id"]) == before
+
+
+def ask_shift(person: Person, *runs: str, **chosen: object) -> TestResponse:
+    """As the open dialog asks what the chosen days would make of these."""
+    headers = person.headers(**{"Accept": "text/html", "HX-Request": "true", "HX-Target": "div#time-note"})
+    return person.client.post("/runs/preview", data={"ids": list(runs), **chosen}, headers=headers)
+
+
+def shift_of(person: Person, *runs: str, **chosen: object) -> str:
+    """What it is told, with one blank for each run of whitespace."""
+    answer = ask_shift(person, *runs, **chosen)
+    assert answer.status_code == 200, answer.text
+    return re.sub(r"\s+", " ", answer.text)
+
+
+def test_nobody_is_told_of_another_portals_schedules(alice: Person, charlie: Person, clock: TurnableClock):
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+
+    assert ask_shift(charlie, run, days=7).status_code == 404
+
+
+def test_the_dialog_tells_where_each_end_would_come_to(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Berlin"})
+    pair = body_of(alice.unpublish(PAGE, at="2027-03-22T18:00", until="2027-03-26T08:00", zone="America/New_York"))
+    path = f"/runs/dialog?what=reschedule&ids={pair['id']}&by=days"
+
+    asked = re.sub(r"\s+", " ", alice.fragment("GET", path).text)
+    told = shift_of(alice, pair["id"], days=1)
+    unread = shift_of(alice, pair["id"], days="")
+
+    day = {each: f"Mar {each}, 2027" for each in (22, 26, 27)}
+    assert re.search(rf"Goes down: {day[22]}, 11:00.PM .*?<b>Mar 30, 2027, 12:00.AM</b>", asked)
+    assert re.search(rf"Comes back: {day[26]}, 1:00.PM .*?<b>Apr 2, 2027, 2:00.PM</b>", asked)
+    assert re.search(rf"Comes back: {day[26]}, 1:00.PM .*?<b>{day[27]}, 1:00.PM</b>", told)
+    assert "data-wrong" not in told
+    assert "<b>" not in unread
+
+
+def test_an_end_that_would_lie_in_the_past_is_marked_beside_the_field(alice: Person, clock: TurnableClock):
+    soon = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=5), until=inside(clock, days=9)))
+    later = run_id_of(alice.unpublish(OTHER, at=inside(clock, days=5)))
+
+    one = shift_of(alice, soon, days=2, direction="earlier")
+    both = shift_of(alice, soon, later, days=2, direction="earlier")
+    neither = shift_of(alice, soon, later, days=200, direction="earlier")
+
+    past = "This time has already passed. Choose a later one."
+    assert f'<template data-wrong="days"><span>Goes down: {past}</span></template>' in one
+    assert (both.count(past), both.count('class="not"')) == (1, 2)
+    assert "1 of them stays as it is" in both
+    assert "data-wrong" not in both
+    assert '<template data-wrong="days"><span>None of these' in neither
 
 
 def test_what_cannot_be_moved_or_may_not_is_said_and_stops_no_other(alice: Person, bob: Person, clock: TurnableClock):
