@@ -179,14 +179,12 @@ def _agenda(query: AgendaQuery) -> dict[str, Any]:
 
 
 def _calendar(query: AgendaQuery) -> dict[str, Any]:
-    zone, anchor = i18n.zone(g.actor.zone), query.day or _today()
+    anchor = query.day or _today()
     weeks = [Week(days) for days in _days(query.view, anchor)]
-    since = nearest(datetime.combine(weeks[0].days[0], time()), zone)
-    before = nearest(datetime.combine(weeks[-1].days[-1] + timedelta(days=1), time()), zone)
-    entries = in_words(services().agenda.between(g.actor, _wanted(query), since, before))
+    first, last = weeks[0].days[0], weeks[-1].days[-1]
+    entries = in_words(services().agenda.between(g.actor, _wanted(query), *_span(first, last)))
     for week in weeks:
         _lay_out(week, entries, LANES[query.view])
-    first, last = weeks[0].days[0], weeks[-1].days[-1]
     return {
         "weeks": weeks, "anchor": anchor, "any": bool(entries), "can_steer": _can_steer(entries),
         "heading": translation.month(anchor) if query.view == MONTH else translation.days(first, last),
@@ -206,14 +204,13 @@ def _in_words(entry: Entry, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     lead, first = rows[str(entry.lead.id)], rows[str((entry.first or entry.lead).id)]
     begins, ends = _local(entry.begins), _local(entry.ends)
     halves = [rows[str(half.id)] for half in entry.halves]
+    at, until = (half is not None and "move" in rows[str(half.id)]["can"] for half in (entry.first, entry.back))
     return {
         "id": lead["id"], "run": first, "lead": lead, "name": lead["name"] or first["name"], "sites": first["sites"],
         "reason": lead["reason"] or first["reason"], "begins": begins, "ends": ends,
         "begins_at": _iso_local(begins), "ends_at": _iso_local(ends),
-        "may_move": {
-            "at": entry.first is not None and "move" in rows[str(entry.first.id)]["can"],
-            "until": entry.back is not None and "move" in rows[str(entry.back.id)]["can"],
-        },
+        "may_move": {"at": at, "until": until},
+        "may_shift": (at or until) and (at or begins is None) and (until or ends is None),
         "day": _day_of(entry), "next_at": _local(entry.next_at), "is_return": entry.lead is entry.back,
         "is_over": entry.is_over, "has_begun": entry.first is None or entry.first.state is not RunState.SCHEDULED,
         "problem": next(filter(None, (half["problem"] or half["doubt"] for half in halves)), None),
@@ -259,6 +256,13 @@ def _start_of_week(day: date) -> date:
     return day - timedelta(days=(day.weekday() - i18n.first_week_day(translation.lang())) % 7)
 
 
+def _span(first: date, last: date) -> tuple[datetime, datetime]:
+    """From the beginning of one day to the end of another, in the person's zone."""
+    zone = i18n.zone(g.actor.zone)
+    begin, end = (nearest(datetime.combine(day, time()), zone) for day in (first, last + timedelta(days=1)))
+    return begin, end
+
+
 def _step(view: str, anchor: date, number: int) -> date:
     """The same view before or after; of a month its first day."""
     if view == WEEK:
@@ -299,7 +303,9 @@ def _covers(entry: dict[str, Any]) -> tuple[date, date]:
 
 @blueprint.get("/dialog")
 def dialog() -> Response:
-    """The questions before: another time, other words or pages, or no more at all."""
+    """The questions before: another time, other words or pages, or no more at all; and all of one day."""
+    if request.args.get("what") == "day":
+        return _of_day(read(AgendaQuery, request.args))
     asked = read(Dialog, request.args, lists=("ids", "add"))
     found = services().agenda.of(g.actor, asked.ids)
     if not found:
@@ -327,6 +333,13 @@ def dialog() -> Response:
     return responses.html(
         f"scheduled/{asked.what}.html", entries=entries, entry=one, kept=kept, zone=g.actor.zone or "UTC", **more
     )
+
+
+def _of_day(query: AgendaQuery) -> Response:
+    """What lies over one day, where the calendar has no room for all of it."""
+    day = query.day or _today()
+    entries = services().agenda.between(g.actor, _wanted(query), *_span(day, day))
+    return responses.html("scheduled/day.html", day=day, entries=in_words(entries))
 
 
 def _found_pages(asked: Dialog, entry: dict[str, Any]) -> list[tuple[Page, bool]]:

@@ -95,6 +95,32 @@ def test_days_with_more_than_fits_say_how_many(alice: Person):
     assert "+2 more" in shown
 
 
+def test_all_of_a_full_day_is_listed_also_what_began_before_or_is_over(
+    alice: Person, clock: TurnableClock, turn: Turn, work: Work
+):
+    alice.put("/preferences", {"zone": "UTC"})
+    turn(until=(clock() + timedelta(days=1)).replace(hour=9, minute=0))
+    alice.opened()
+    over = run_id_of(alice.unpublish(PAGE, at=inside(clock, minutes=1), name="Over"))
+    for _ in range(12):
+        alice.unpublish(OTHER, at=inside(clock, minutes=30), until=inside(clock, days=9), name="Long")
+    turn(minutes=2)
+    work()
+    tomorrow = (clock() + timedelta(days=1)).date()
+
+    week = alice.fragment("GET", f"{AGENDA}&view=week&day={clock().date()}").text
+    today, later = (
+        alice.fragment("GET", f"/runs/dialog?what=day&day={day}").text for day in (clock().date(), tomorrow)
+    )
+    found = alice.fragment("GET", f"/runs/dialog?what=day&day={tomorrow}&q=nothing").text
+
+    more = re.search(r'hx-get="/runs/dialog"[^>]*aria-label="\+3 more, Today[^"]*"', week)
+    assert more
+    assert [each.count(">Long</a>") for each in (today, later, found)] == [12, 12, 0]
+    assert f'href="/runs/{over}"' in today
+    assert f'href="/runs/{over}"' not in later
+
+
 @pytest.mark.parametrize("view", ["month", "week"])
 @pytest.mark.parametrize(
     ("day", "status"),
@@ -332,7 +358,7 @@ def test_an_answer_that_shows_the_view_says_by_which_address(alice: Person, cloc
 def test_who_may_steer_nothing_is_offered_no_choice_of_schedules(alice: Person, bob: Person, clock: TurnableClock):
     run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
 
-    for view, offers in ((AGENDA, ('name="ids"', "Select all shown")), (f"{AGENDA}&view=month", ("Drag an end",))):
+    for view, offers in ((AGENDA, ('name="ids"', "Select all shown")), (f"{AGENDA}&view=month", ("Drag a bar",))):
         assert [words in alice.fragment("GET", view).text for words in offers] == [True] * len(offers)
         assert [words in bob.fragment("GET", view).text for words in offers] == [False] * len(offers)
 
@@ -367,6 +393,47 @@ def test_an_end_dragged_in_the_calendar_is_told_and_can_be_taken_back(alice: Per
     assert 'class="cal month"' in shown
     assert wall_times(alice, pair["id"])[1] == "2027-03-09T06:00:00Z"
     assert "2027-03-05T08:00" in re.search(r'hx-vals="([^"]+)"[^>]*id="undo-move"', shown).group(1)  # type: ignore[union-attr]
+
+
+def test_taking_back_a_dragged_end_leaves_the_zone_of_both(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Berlin"})
+    pair = body_of(alice.unpublish(PAGE, at="2027-03-10T18:00", until="2027-03-20T08:00", zone="America/New_York"))
+    form = {"to": "scheduled", "view": "month", "day": "2027-03-01"}
+
+    shown = alice.fragment(
+        "POST", f"/runs/{pair['id']}/move", until="2027-03-22T13:00", zone="Europe/Berlin", **form
+    ).text
+    undo = re.search(r'hx-post="([^"]+)" hx-vals="([^"]+)"[^>]*id="undo-move"', shown)
+    assert undo
+    alice.fragment("POST", undo[1], **json.loads(unescape(undo[2])))
+
+    assert wall_times(alice, pair["id"]) == (pair["at"], pair["until"])
+    assert {alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")} == {"America/New_York"}
+
+
+def test_a_whole_bar_is_offered_where_all_its_ends_may_be_moved(
+    alice: Person, bob: Person, clock: TurnableClock, turn: Turn, work: Work
+):
+    begun = run_id_of(alice.unpublish(PAGE, at=inside(clock, minutes=1), until=inside(clock, hours=3)))
+    alone = run_id_of(alice.unpublish(OTHER, at=inside(clock, hours=1)))
+    turn(minutes=2)
+    work()
+    month = f"{AGENDA}&view=month"
+
+    whole = {person: re.findall(r'data-run="([^"]+)"[^>]*data-whole', person.fragment("GET", month).text)
+             for person in (alice, bob)}  # fmt: skip
+
+    assert whole == {alice: [alone], bob: []}
+    assert begun
+
+
+def test_one_that_is_shifted_is_named_and_told(alice: Person):
+    pair = run_id_of(alice.unpublish(PAGE, at="2027-03-03T10:00Z", until="2027-03-05T08:00Z", name="Spring"))
+
+    shown = alice.fragment("POST", "/runs/reschedule", ids=[pair], days=-2, **FORM).text
+
+    assert "“Spring” is rescheduled." in shown
+    assert re.search(r'hx-post="/runs/reschedule" hx-vals="[^"]+"[^>]*id="undo-move"', shown)
 
 
 def test_the_dialogs_ask_what_there_is_to_ask(alice: Person, clock: TurnableClock):
