@@ -31,6 +31,7 @@ from b24app.web.sight import sight, silent_worker, words
 from b24app.web.translation import _, ngettext
 
 AGENDA, MONTH, WEEK = "agenda", "month", "week"
+STATES = ",".join(TO_COME)  # with which GET /runs is this view
 ON_ONE_SCREEN = 50
 LANES = {MONTH: 3, WEEK: 10}
 MOST_AT_ONCE = 200
@@ -138,7 +139,7 @@ def shown(query: AgendaQuery, said: dict[str, Any] | None = None, status: int = 
         worker=silent_worker() if to_come.count or to_come.moving else None,
         **inside,
     )  # fmt: skip
-    view.headers["Content-Location"] = f"/runs?{urlencode({'state': 'scheduled,waiting'} | query.as_said())}"
+    view.headers["Content-Location"] = f"/runs?{urlencode({'state': STATES} | query.as_said())}"
     return view
 
 
