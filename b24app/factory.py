@@ -99,7 +99,7 @@ def _register(app: Flask, built: Services) -> None:
     app.register_error_handler(DatabaseFailure, _refuse_what_was_taken_back)
     app.register_error_handler(TablesDiffer, _refuse_until_migrated)
     translation.register(app)
-    app.jinja_env.globals["asset"] = asset
+    app.jinja_env.globals.update(asset=asset, to_come=calendar.STATES)
     for part in BLUEPRINTS:
         app.register_blueprint(part.blueprint)
     app.after_request(_finish_headers)

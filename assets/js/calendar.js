@@ -1,10 +1,11 @@
-// Scheduled: how many entries are ticked, and an end of a bar dragged to another day. Loaded when that view is first
-// shown. Everything here has another way: Reschedule in the agenda and on the run's own page.
+// Scheduled: how many entries are ticked, and a bar or one end of it dragged to another day. Loaded when that view is
+// first shown. Everything here has another way: Reschedule in the agenda and on the run's own page.
 import htmx from 'htmx.org'
 import { find, findAll } from './dom.js'
 import { withNumber } from './plural.js'
 
 const STARTS_AFTER = 6 // pixels: less is a click
+const DAY = 86_400_000
 
 // --- ticked entries ---
 
@@ -30,69 +31,93 @@ document.addEventListener('reset', ({ target }) => target.id === 'entries' && se
 
 document.addEventListener('htmx:after:swap', showTicked)
 
-// --- an end, dragged to another day ---
+// --- a bar, or one end of it, dragged to another day ---
 
-let drag = null // { bar, end, x, y, day, moved }
+let drag = null // { bar, end, x, y, from, days, moved, off }; no `end`: the bar as a whole
 
-const dayUnder = (x, y) => document.elementsFromPoint(x, y).find((element) => element.matches('[data-day]'))
+const dayUnder = ({ clientX, clientY }) =>
+  document.elementsFromPoint(clientX, clientY).find((element) => element.matches('[data-day]'))?.dataset.day
 
-function mark(day) {
-  findAll('.cal-day.target').forEach((other) => other.classList.remove('target'))
-  day?.classList.add('target')
+const dayOf = (time) => time?.slice(0, 10)
+const daysTo = (day) => (Date.parse(day) - Date.parse(drag.from)) / DAY
+const onDay = (time, days) => new Date(Date.parse(dayOf(time)) + days * DAY).toISOString().slice(0, 10) + time.slice(10)
+
+// Both ends as they would be so many days on, each at its time of day; of an end that is dragged only this one.
+function shifted(days) {
+  const { bar: { dataset }, end } = drag
+  const [at, until] = ['at', 'until'].map((name) =>
+    dataset[name] && (end ?? name) === name ? onDay(dataset[name], days) : dataset[name])
+  return { at, until }
 }
 
-// The end on that day, at the time of day it has; null where it would pass the other end.
-function moved({ bar, end }, day) {
-  const { at, until } = bar.dataset
-  const value = `${day}${(end === 'at' ? at : until).slice(10)}`
-  if (end === 'at' && until && value >= until) return null
-  if (end === 'until' && at && value <= at) return null
-  return value
+function mark(first, last) {
+  for (const { dataset: { day }, classList } of findAll('.cal-day')) {
+    classList.toggle('target', day >= first && day <= last)
+  }
 }
 
 function onMove(event) {
-  if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > STARTS_AFTER) drag.moved = true
-  if (!drag.moved) return
+  if (drag.off || (!drag.moved && Math.hypot(event.clientX - drag.x, event.clientY - drag.y) <= STARTS_AFTER)) return
+  drag.moved = true
+  document.body.classList.add('dragging')
   event.preventDefault()
-  const day = dayUnder(event.clientX, event.clientY)
-  drag.day = day && moved(drag, day.dataset.day) ? day.dataset.day : null
-  mark(drag.day && day)
+  const day = dayUnder(event)
+  const { at, until } = shifted(day ? daysTo(day) : 0)
+  drag.days = day && !(at && until <= at) ? daysTo(day) : 0
+  if (drag.days) mark(drag.end ? day : dayOf(at ?? until), drag.end ? day : dayOf(until ?? at))
+  else mark()
 }
 
-function end() {
-  document.removeEventListener('pointermove', onMove)
-  document.removeEventListener('pointerup', onDrop)
-  document.removeEventListener('pointercancel', end)
-  document.removeEventListener('keydown', onKey)
+function letGo() {
+  drag.off = true
+  drag.days = 0
   document.body.classList.remove('dragging')
-  mark(null)
+  mark()
+}
+
+const onKey = ({ key }) => key === 'Escape' && letGo()
+
+// The browser takes a bar that was dragged onto itself for clicked.
+function swallowClick() {
+  const swallow = (event) => {
+    event.preventDefault()
+    event.stopPropagation()
+  }
+  addEventListener('click', swallow, true)
+  setTimeout(() => removeEventListener('click', swallow, true))
+}
+
+const during = { pointermove: onMove, pointerup: onDrop, pointercancel: finish, keydown: onKey }
+
+function finish() {
+  for (const [name, listener] of Object.entries(during)) document.removeEventListener(name, listener)
+  if (drag.moved) swallowClick()
+  letGo()
   drag = null
 }
 
-const onKey = (event) => event.key === 'Escape' && end()
-
 function onDrop() {
-  const { bar, end: name, day, moved: isDrag } = drag
-  const value = day && moved(drag, day)
-  end()
-  if (!value || value === bar.dataset[name]) return
-  const filters = Object.fromEntries(new FormData(find('#agenda-filters')))
-  const values = { to: 'scheduled', view: filters.view, day: filters.day, q: filters.q, [name]: value }
-  values.zone = find('[data-calendar]').dataset.zone
-  htmx.ajax('POST', `/runs/${bar.dataset.run}/move`, { source: bar, target: '#view', values })
+  const { bar, end, days } = drag
+  const times = shifted(days)
+  finish()
+  if (!days) return
+  const { view, day, q } = Object.fromEntries(new FormData(find('#agenda-filters')))
+  const { zone } = find('[data-calendar]').dataset
+  const order = end ? { [end]: times[end], zone } : { ids: bar.dataset.run, days }
+  const path = end ? `/runs/${bar.dataset.run}/move` : '/runs/reschedule'
+  htmx.ajax('POST', path, { source: bar, target: '#view', values: { to: 'scheduled', view, day, q, ...order } })
 }
 
+// A finger on the bar scrolls; its ends are small enough to be dragged all the same.
 document.addEventListener('pointerdown', (event) => {
-  const handle = event.target.closest?.('[data-end]')
-  if (!handle || event.button !== 0) return
-  event.preventDefault()
-  const bar = handle.closest('[data-run]')
-  drag = { bar, end: handle.dataset.end, x: event.clientX, y: event.clientY, day: null, moved: false }
-  document.body.classList.add('dragging')
-  document.addEventListener('pointermove', onMove)
-  document.addEventListener('pointerup', onDrop)
-  document.addEventListener('pointercancel', end)
-  document.addEventListener('keydown', onKey)
+  const held = event.target.closest?.('[data-end], [data-whole]')
+  const end = held?.dataset.end
+  if (!held || event.button !== 0 || (!end && event.pointerType === 'touch')) return
+  if (end) event.preventDefault()
+  const bar = held.closest('[data-run]')
+  const from = end ? dayOf(bar.dataset[end]) : dayUnder(event)
+  drag = { bar, end, x: event.clientX, y: event.clientY, from, days: 0 }
+  for (const [name, listener] of Object.entries(during)) document.addEventListener(name, listener)
 })
 
 showTicked()

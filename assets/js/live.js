@@ -10,6 +10,9 @@ import { showAgain } from './steps.js'
 const LONGEST_PAUSE = 60
 const LISTS_PAUSE = 15
 const MOVING_PAUSE = 2
+const PULSE = '/runs/pulse'
+// In the middle of something: a view that lists what is to come is shown anew after it.
+const BUSY = 'dialog[open], .dragging, #view[aria-busy], #view :is(input, select):focus, #entries input:checked'
 const marks = new Map() // path → the mark of its newest answer
 let toCome = null // the version of all that is still to come
 let ended = false // the session
@@ -31,9 +34,9 @@ async function ask(address) {
 function repeatedly(look, next) {
   let timer = null
   let failures = 0
-  const plan = () => {
+  const plan = (atOnce = false) => {
     clearTimeout(timer)
-    const seconds = !ended && next()
+    const seconds = !ended && (atOnce ? 0.01 : next())
     if (seconds) timer = setTimeout(run, Math.min(LONGEST_PAUSE, seconds * 2 ** failures) * 1000)
   }
   const run = async () => {
@@ -87,47 +90,72 @@ async function lookAtRun() {
 
 const moving = () => findAll('#view [data-moves]')
 
-function replaceRow(row, html) {
+function replace(element, html) {
   const template = Object.assign(document.createElement('template'), { innerHTML: html })
   const fresh = template.content.firstElementChild
-  const focused = row.contains(document.activeElement) && document.activeElement.id
-  row.replaceWith(fresh)
+  const focused = element.contains(document.activeElement) && document.activeElement.id
+  element.replaceWith(fresh)
   htmx.process(fresh)
-  if (focused) (document.getElementById(focused) ?? find('a', fresh)).focus()
+  if (focused) (document.getElementById(focused) ?? find('a', fresh) ?? find('#tabs [aria-current]'))?.focus()
 }
 
-// A view that lists what is to come is shown anew, unless somebody is in the middle of something there.
+const line = () => find('#under-way')
+
+// On its own page a run needs no line.
+function hideLine() {
+  const { of } = line().dataset
+  line().hidden = !of || of === find('#run')?.dataset.of
+}
+
+// Once the person's own run has ended out of their sight, its end is news.
+function showUnderWay(html) {
+  const { hidden, dataset: { of, own } } = line()
+  replace(line(), html)
+  hideLine()
+  const isOver = of && own === '' && !hidden && line().dataset.of !== of
+  if (isOver && !find('#news details[open]')) htmx.trigger('#news', 'repeat')
+}
+
+// A view that lists what is to come is shown anew, once nobody is in the middle of something there.
 function refreshList(version) {
-  const isNew = toCome !== null && version !== toCome
+  const isNew = toCome !== null && version !== toCome && find('#view > [data-tab=scheduled]:not(#run)')
+  const isBusy = isNew && find(BUSY)
+  if (isBusy) return marks.delete(PULSE) // told again at the next look
   toCome = version
-  const isBusy = find('dialog[open], #view[aria-busy], #view :is(input, select):focus, #entries input:checked')
-  if (isNew && !isBusy && find('#view > [data-tab=scheduled]:not(#run)')) showAgain()
+  if (isNew) showAgain()
 }
 
 async function lookAtLists() {
   const rows = moving().slice(0, 100)
   const query = new URLSearchParams({ rows: rows.map(({ id, dataset }) => `${id.slice(4)}.${dataset.moves}`) })
   if (rows[0]?.closest('[data-alone]')) query.set('alone', '1')
-  const news = await ask(`/runs/pulse?${query}`)
+  const news = await ask(`${PULSE}?${query}`)
   if (!news) return news
   find('#scheduled-count').textContent = news.count
   find('#scheduled-state').textContent = news.state
   find('#tabs').dataset.moving = news.moving
   for (const [id, html] of Object.entries(news.rows)) {
     const row = document.getElementById(`run-${id}`)
-    if (row) replaceRow(row, html)
+    if (row) replace(row, html)
   }
+  showUnderWay(news.under_way)
   refreshList(news.version)
   return news
 }
 
 const planRun = repeatedly(lookAtRun, () => Number(run()?.dataset.poll) || null)
-const isQuick = () => moving().length > 0 && Number(find('#tabs').dataset.moving ?? 1) > 0
+const isSeen = () => moving().length > 0 || find('#under-way[data-own]:not([hidden])')
+const isQuick = () => isSeen() && Number(find('#tabs').dataset.moving ?? 1) > 0
 const planLists = repeatedly(lookAtLists, () => (isQuick() ? MOVING_PAUSE : LISTS_PAUSE))
+let watched = false // a run that moves or did, on its own page
 
 export function follow() {
   ended = false
+  const page = find('#run')
+  const hasLeft = watched && !page
+  watched = page && (Number(page.dataset.poll) === MOVING_PAUSE || page.dataset.of === line().dataset.of)
+  hideLine()
   toCome = find('[data-to-come]')?.dataset.toCome ?? toCome // a list that shows it already is not shown anew for it
   planRun()
-  planLists()
+  planLists(hasLeft)
 }

@@ -3,7 +3,7 @@ import { find } from './dom.js'
 import { sendWithRefresh } from './session-refresh.js'
 
 export async function offerPresets(root) {
-  if (find('[data-preset]', root)) (await import('./schedule.js')).offerPresets(root)
+  if (find('.times, .shift', root)) (await import('./schedule.js')).offerPresets(root)
 }
 
 // The browser's zone, for people whose portal names none: stored for them, and used at once.

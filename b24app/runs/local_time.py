@@ -28,6 +28,7 @@ class ScheduledTime:
 
     instant: datetime
     wall_time: str | None = None
+    zone: str | None = None  # on whose clock, where it is not the zone of the whole order
 
 
 def zone_of(name: str | None) -> tzinfo:
@@ -63,6 +64,22 @@ def scheduled_time(text: str, zone: str | None, now: datetime) -> ScheduledTime:
         )
     local = zone_of(zone)
     return _within_reach(ScheduledTime(resolve(said, local), said.isoformat(timespec="seconds")), now)
+
+
+def days_on(at: datetime, days: int, zone: str) -> ScheduledTime:
+    """So many days after a moment, at the same time of day on the clock of the zone, though it may not be possible:
+    `sure` tells.
+    """
+    local = zone_of(zone)
+    wall = at.astimezone(local).replace(tzinfo=None) + timedelta(days=days)
+    return ScheduledTime(nearest(wall, local), wall.isoformat(timespec="seconds"), zone)
+
+
+def sure(when: ScheduledTime, now: datetime) -> ScheduledTime:
+    """The time, if it exists and lies ahead, not too far. Raises BadForm as `scheduled_time`."""
+    if when.wall_time is not None and when.zone is not None:
+        resolve(datetime.fromisoformat(when.wall_time), zone_of(when.zone))
+    return _within_reach(when, now)
 
 
 def resolve(wall: datetime, zone: tzinfo) -> datetime:

@@ -13,13 +13,14 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from b24app import zones
 from b24app.clock import Clock
 from b24app.domain import N_, Action, Actor, ItemState, Kind, RunState
 from b24app.errors import BadForm, IdempotencyKeyReused, NotAllowed, NotPossibleNow, SessionExpired
 from b24app.pages.lists import Page, PageList, Pages
 from b24app.runs import quotas, windows
 from b24app.runs.executor import Executor
-from b24app.runs.local_time import ScheduledTime
+from b24app.runs.local_time import ScheduledTime, days_on, sure
 from b24app.runs.queries import counts_of
 from b24app.runs.states import (
     OPPOSITE,
@@ -263,24 +264,44 @@ class Orders:
         Raises NotPossibleNow when that end has begun, BadForm when the two would change places.
         """
         with self._store.begin() as db:
+            self._set_ends(db, pair(db, run_of(db, actor, run_id).id), at, until, zone)
+
+    @repeated
+    def shift(self, actor: Actor, run_id: UUID, days: int) -> None:
+        """Both ends, as far as they are still to come, by so many days, each in its own zone: see `shifted`.
+
+        Raises NotPossibleNow when neither is, and BadForm as `sure` and `move`.
+        """
+        with self._store.begin() as db:
             halves = pair(db, run_of(db, actor, run_id).id)
-            first, back = halves.first, halves.back
-            if until is not None and back is None:
-                raise BadForm(detail=N_("These pages have no time to come back. Nothing was rescheduled."))
-            if (at and first.state is not RunState.SCHEDULED) or (
-                until and back is not None and back.state is not RunState.SCHEDULED
-            ):
+            at = shifted(halves.first, days, actor.zone)
+            until = None if halves.back is None else shifted(halves.back, days, actor.zone)
+            if halves.is_joined or (at is None and until is None):
                 raise NotPossibleNow()
-            begins = at.instant if at else first.at
-            ends = until.instant if until else back and back.state is RunState.SCHEDULED and back.at
-            if begins and ends and ends <= begins:
-                raise BadForm(detail=N_("The return must be later than the take-down. Nothing was rescheduled."))
-            if at is not None:
-                self._set_for(db, first, at, zone)
-            if until is not None and back is not None:
-                self._set_for(db, back, until, zone)
-                for each in halves.firsts:
-                    each.until, each.until_wall = until.instant, until.wall_time
+            for when in filter(None, (at, until)):
+                sure(when, self._clock())
+            self._set_ends(db, halves, at, until, None)
+
+    def _set_ends(
+        self, db: Session, halves: Halves, at: ScheduledTime | None, until: ScheduledTime | None, zone: str | None
+    ) -> None:
+        first, back = halves.first, halves.back
+        if until is not None and back is None:
+            raise BadForm(detail=N_("These pages have no time to come back. Nothing was rescheduled."))
+        if (at and first.state is not RunState.SCHEDULED) or (
+            until and back is not None and back.state is not RunState.SCHEDULED
+        ):
+            raise NotPossibleNow()
+        begins = at.instant if at else first.at
+        ends = until.instant if until else back and back.state is RunState.SCHEDULED and back.at
+        if begins and ends and ends <= begins:
+            raise BadForm(detail=N_("The return must be later than the take-down. Nothing was rescheduled."))
+        if at is not None:
+            self._set_for(db, first, at, zone)
+        if until is not None and back is not None:
+            self._set_for(db, back, until, zone)
+            for each in halves.firsts:
+                each.until, each.until_wall = until.instant, until.wall_time
 
     def change(self, actor: Actor, run_id: UUID, wanted: Change) -> None:
         """Another name, another reason, pages more or less, of what is scheduled; both halves of a "down until" alike.
@@ -308,6 +329,8 @@ class Orders:
                         detail=N_("Its pages have already been unpublished or published. Nothing was changed.")
                     )
                 new = self._added(db, actor, first, wanted, known)
+                if new:
+                    quotas.count_added(first, len(new), self._clock())
                 for run in halves.open:  # a return that was cancelled alone stays as it ended
                     _change_items(db, run, wanted.remove, new)
                     run.checked_at = None  # whether it would go is asked anew
@@ -340,7 +363,7 @@ class Orders:
         return items if actor.user_id == first.created_by else _unnamed(db, first, items)
 
     def _set_for(self, db: Session, run: Run, when: ScheduledTime, zone: str | None) -> None:
-        run.at, run.at_wall, run.zone = when.instant, when.wall_time, zone or run.zone
+        run.at, run.at_wall, run.zone = when.instant, when.wall_time, when.zone or zone or run.zone
         self._queue.begin_instead(db, run.id, at=when.instant)
 
     def retry(self, actor: Actor, run_id: UUID, readable: Collection[int] | None) -> UUID:
@@ -416,6 +439,17 @@ class Orders:
             run.returns_run = back.id
             return order
         return replace(order, until=ScheduledTime(old.until, wall), zone=zone)
+
+
+def shifted(run: Run, days: int, zone: str | None) -> ScheduledTime | None:
+    """The run's set time so many days on, at the same time of day on the clock of its own zone, whether or not it can
+    be: `sure` tells. None for a run that does not wait for its time.
+
+    zone  of the person, for a time that was set without one
+    """
+    if run.state is not RunState.SCHEDULED or run.at is None:
+        return None
+    return days_on(run.at, days, zones.understood(run.zone) or zone or "UTC")
 
 
 def _item(position: int, lid: int, page: Page | None, read_at: datetime) -> RunItem:

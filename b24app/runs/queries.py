@@ -254,6 +254,15 @@ class RunQueries:
             version=digest(*(f"{run_id}{state}{at}{doubtful}" for run_id, state, at, doubtful, _ in rows)),
         )
 
+    def under_way(self, actor: Actor) -> RunView | None:
+        """What is being done right now: of the person's own the newest, else of the portal's; None for nothing."""
+        own = or_(Run.created_by == actor.user_id, Run.acting_as == actor.user_id)
+        moving = Run.state.in_((RunState.QUEUED, RunState.RUNNING))
+        query = select(Run).where(Run.member_id == actor.member_id, moving)
+        with self._store.begin() as db:
+            runs = db.scalars(query.order_by(own.desc(), Run.created_at.desc(), Run.id).limit(1)).all()
+            return next(iter(views_of(db, actor, runs, self._clock())), None)
+
     def among(self, actor: Actor, run_ids: Collection[UUID]) -> list[RunView]:
         """These runs, as far as they are the portal's, without items."""
         return self.matching(actor, Run.id.in_(run_ids), most=len(run_ids))

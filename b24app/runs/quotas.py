@@ -5,10 +5,9 @@ is a bound, not a price. The return of a window is no order; a retry of one is.
 """
 
 import math
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Subquery, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from b24app.domain import N_, OPEN_STATES
@@ -33,8 +32,8 @@ def check(db: Session, member_id: str, pages: int, now: datetime) -> None:
 
 def check_pages(db: Session, member_id: str, pages: int, now: datetime) -> None:
     """As `check`, of pages alone: they come to an order that is there."""
-    recent = (*_orders(member_id), Run.created_at > now - WINDOW)
-    over = (db.scalar(select(func.sum(SIZE)).where(*recent)) or 0) + pages - PAGES
+    recent = _ordered(member_id, now - WINDOW)
+    over = (db.scalar(select(func.sum(recent.c.pages))) or 0) + pages - PAGES
     if over > 0:
         freed = _when_freed(db, recent, over) or now
         raise TooManyOrders(
@@ -42,16 +41,36 @@ def check_pages(db: Session, member_id: str, pages: int, now: datetime) -> None:
         )
 
 
+def count_added(run: Run, pages: int, now: datetime) -> None:
+    """Remember that pages came to an order now, so that they count from now. Those of the same day before count with
+    them: a run has one such moment.
+    """
+    earlier = run.added_pages if run.added_at is not None and run.added_at > now - WINDOW else None
+    run.added_pages, run.added_at = (earlier or 0) + pages, now
+
+
 def _orders(member_id: str) -> tuple[ColumnElement[bool], ...]:
     """What counts: the return of a window is no order of its own."""
     return (Run.member_id == member_id, or_(~Run.is_return, Run.retries.is_not(None)))
 
 
-def _when_freed(db: Session, recent: Iterable[ColumnElement[bool]], over: int) -> datetime | None:
+def _ordered(member_id: str, since: datetime) -> Subquery:
+    """How many pages were ordered when: with the order, and those that came to it later."""
+    with_it = func.greatest(SIZE - func.coalesce(Run.added_pages, 0), 0)
+    placed = select(Run.created_at.label("at"), with_it.label("pages"))
+    added = select(Run.added_at, Run.added_pages)
+    return union_all(
+        placed.where(*_orders(member_id), Run.created_at > since),
+        added.where(*_orders(member_id), Run.added_at > since),
+    ).subquery()
+
+
+def _when_freed(db: Session, recent: Subquery, over: int) -> datetime | None:
     """The time of the order with which so many pages leave the window."""
     left = 0
-    for created_at, size in db.execute(select(Run.created_at, SIZE).where(*recent).order_by(Run.created_at)):
-        left += size
+    for at, pages in db.execute(select(recent).order_by(recent.c.at)):
+        left += pages
         if left >= over:
-            return created_at
+            ordered_at: datetime = at
+            return ordered_at
     return None

@@ -194,6 +194,7 @@ class Run(Base):
         Index("ix_runs_doubtful", "state", postgresql_where=text("doubt is not null")),
         Index("ix_runs_by_state", "member_id", "state", "created_at", "id"),
         Index("ix_runs_by_person", "member_id", "created_by", "created_at", "id"),
+        Index("ix_runs_added", "member_id", "added_at", postgresql_where=text("added_at is not null")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -233,7 +234,9 @@ class Run(Base):
     retries: Mapped[UUID | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     order_sha256: Mapped[str | None] = mapped_column(String(64))
-    pages: Mapped[int | None]  # how many items it was placed with; None: by code that did not write it
+    pages: Mapped[int | None]  # how many items it has; None: placed by code that did not write it
+    added_pages: Mapped[int | None]  # how many came to it later, within the quota's day before `added_at`
+    added_at: Mapped[datetime | None]  # when the last of them came
     tally: Mapped[dict[str, Any] | None]  # of an ended run: items by state; None until counted (`Statistics.count`)
 
     @property

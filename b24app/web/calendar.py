@@ -16,14 +16,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from b24app import i18n, zones
 from b24app.domain import N_, Action, Kind, RunState
-from b24app.errors import BadForm, NotFound, NotPossibleNow, Problem
+from b24app.errors import BadForm, NotFound, Problem
 from b24app.pages.lists import Page
 from b24app.pages.search import Search, slice_of
-from b24app.runs.agenda import Entry, Wanted
-from b24app.runs.local_time import ScheduledTime, nearest, scheduled_time
+from b24app.runs.agenda import TO_COME, Entry, Wanted
+from b24app.runs.local_time import nearest
 from b24app.runs.orders import MOST_PAGES
 from b24app.store.models import Run
-from b24app.web import offers, responses, serializers, translation
+from b24app.web import offers, responses, serializers, times, translation
 from b24app.web.current import require_session, services
 from b24app.web.forms import YEARS, Number, body, day_or_time, read, start_of
 from b24app.web.problems import facts
@@ -31,10 +31,11 @@ from b24app.web.sight import sight, silent_worker, words
 from b24app.web.translation import _, ngettext
 
 AGENDA, MONTH, WEEK = "agenda", "month", "week"
+STATES = ",".join(TO_COME)  # with which GET /runs is this view
 ON_ONE_SCREEN = 50
 LANES = {MONTH: 3, WEEK: 10}
 MOST_AT_ONCE = 200
-FURTHEST_DAYS = 366
+FURTHEST_DAYS, USUAL_DAYS = 366, 7
 MOST_LISTED, MOST_FOUND = 500, 8  # pages in a dialog: of a schedule, of a search
 DAYS = timedelta(days=7)
 DayOrTime = Annotated[date | datetime | None, BeforeValidator(day_or_time)]
@@ -138,7 +139,7 @@ def shown(query: AgendaQuery, said: dict[str, Any] | None = None, status: int = 
         worker=silent_worker() if to_come.count or to_come.moving else None,
         **inside,
     )  # fmt: skip
-    view.headers["Content-Location"] = f"/runs?{urlencode({'state': 'scheduled,waiting'} | query.as_said())}"
+    view.headers["Content-Location"] = f"/runs?{urlencode({'state': STATES} | query.as_said())}"
     return view
 
 
@@ -179,14 +180,12 @@ def _agenda(query: AgendaQuery) -> dict[str, Any]:
 
 
 def _calendar(query: AgendaQuery) -> dict[str, Any]:
-    zone, anchor = i18n.zone(g.actor.zone), query.day or _today()
+    anchor = query.day or _today()
     weeks = [Week(days) for days in _days(query.view, anchor)]
-    since = nearest(datetime.combine(weeks[0].days[0], time()), zone)
-    before = nearest(datetime.combine(weeks[-1].days[-1] + timedelta(days=1), time()), zone)
-    entries = in_words(services().agenda.between(g.actor, _wanted(query), since, before))
+    first, last = weeks[0].days[0], weeks[-1].days[-1]
+    entries = in_words(services().agenda.between(g.actor, _wanted(query), *_span(first, last)))
     for week in weeks:
         _lay_out(week, entries, LANES[query.view])
-    first, last = weeks[0].days[0], weeks[-1].days[-1]
     return {
         "weeks": weeks, "anchor": anchor, "any": bool(entries), "can_steer": _can_steer(entries),
         "heading": translation.month(anchor) if query.view == MONTH else translation.days(first, last),
@@ -206,14 +205,13 @@ def _in_words(entry: Entry, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     lead, first = rows[str(entry.lead.id)], rows[str((entry.first or entry.lead).id)]
     begins, ends = _local(entry.begins), _local(entry.ends)
     halves = [rows[str(half.id)] for half in entry.halves]
+    at, until = (half is not None and "move" in rows[str(half.id)]["can"] for half in (entry.first, entry.back))
     return {
         "id": lead["id"], "run": first, "lead": lead, "name": lead["name"] or first["name"], "sites": first["sites"],
         "reason": lead["reason"] or first["reason"], "begins": begins, "ends": ends,
         "begins_at": _iso_local(begins), "ends_at": _iso_local(ends),
-        "may_move": {
-            "at": entry.first is not None and "move" in rows[str(entry.first.id)]["can"],
-            "until": entry.back is not None and "move" in rows[str(entry.back.id)]["can"],
-        },
+        "may_move": {"at": at, "until": until},
+        "may_shift": (at or until) and (at or begins is None) and (until or ends is None),
         "day": _day_of(entry), "next_at": _local(entry.next_at), "is_return": entry.lead is entry.back,
         "is_over": entry.is_over, "has_begun": entry.first is None or entry.first.state is not RunState.SCHEDULED,
         "problem": next(filter(None, (half["problem"] or half["doubt"] for half in halves)), None),
@@ -259,6 +257,13 @@ def _start_of_week(day: date) -> date:
     return day - timedelta(days=(day.weekday() - i18n.first_week_day(translation.lang())) % 7)
 
 
+def _span(first: date, last: date) -> tuple[datetime, datetime]:
+    """From the beginning of one day to the end of another, in the person's zone."""
+    zone = i18n.zone(g.actor.zone)
+    begin, end = (nearest(datetime.combine(day, time()), zone) for day in (first, last + timedelta(days=1)))
+    return begin, end
+
+
 def _step(view: str, anchor: date, number: int) -> date:
     """The same view before or after; of a month its first day."""
     if view == WEEK:
@@ -299,11 +304,14 @@ def _covers(entry: dict[str, Any]) -> tuple[date, date]:
 
 @blueprint.get("/dialog")
 def dialog() -> Response:
-    """The questions before: another time, other words or pages, or no more at all."""
+    """The questions before: another time, other words or pages, or no more at all; and all of one day."""
+    if request.args.get("what") == "day":
+        return _of_day(read(AgendaQuery, request.args))
     asked = read(Dialog, request.args, lists=("ids", "add"))
-    entries = in_words(services().agenda.of(g.actor, asked.ids))
-    if not entries:
+    found = services().agenda.of(g.actor, asked.ids)
+    if not found:
         raise NotFound()
+    entries = in_words(found)
     kept = read(AgendaQuery, request.args).as_kept() if request.args.get("to") == "scheduled" else {}
     one = entries[0] if len(entries) == 1 and asked.by is None else None
     if one is None and asked.what == "change":  # words and pages are those of one
@@ -321,9 +329,18 @@ def dialog() -> Response:
             "more": max(0, view.total - view.hidden - MOST_LISTED),
             "names": services().agenda.names(g.actor),
         }
+    if one is None and asked.what == "reschedule":
+        more = _foreseen(found, USUAL_DAYS) | {"days": USUAL_DAYS}
     return responses.html(
         f"scheduled/{asked.what}.html", entries=entries, entry=one, kept=kept, zone=g.actor.zone or "UTC", **more
     )
+
+
+def _of_day(query: AgendaQuery) -> Response:
+    """What lies over one day, where the calendar has no room for all of it."""
+    day = query.day or _today()
+    entries = services().agenda.between(g.actor, _wanted(query), *_span(day, day))
+    return responses.html("scheduled/day.html", day=day, entries=in_words(entries))
 
 
 def _found_pages(asked: Dialog, entry: dict[str, Any]) -> list[tuple[Page, bool]]:
@@ -345,7 +362,7 @@ def reschedule() -> Response:
     """Several entries by so many days, each both ends; each by itself, so that one refusal stops no other."""
     form = read(Shift, body(), lists=("ids",))
     days = form.signed()
-    return _each(form, lambda entry: _shift(entry, days), days=days)
+    return _each(form, lambda entry: services().orders.shift(g.actor, entry.lead.id, days), days=days)
 
 
 @blueprint.post("/cancel")
@@ -371,8 +388,10 @@ def _each(form: Chosen, act: Callable[[Entry], None], days: int | None = None) -
         why = [{"id": str(entry.lead.id), "problem": facts(problem)} for entry, problem in refused]
         return responses.json({"done": [str(entry.lead.id) for entry in done], "refused": why})
     named = in_words([entry for entry, _problem in refused])
+    one = done[0].lead.id if days and done and len(form.ids) == 1 else None
     said = {
-        "text": _count_said(len(done), days) if done else None,
+        "text": _count_said(len(done), days) if done and not one else None,
+        "moved": _entry_in_words(one) if one else None,
         "undo": {"ids": [str(entry.lead.id) for entry in done], "days": -days} if done and days else None,
         "refused": [(entry, _(why.detail)) for entry, (_entry, why) in zip(named, refused, strict=True)],
     }
@@ -396,35 +415,43 @@ def _require_steering(run: Run) -> None:
     services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run.id, whole=True))
 
 
-def _shift(entry: Entry, days: int) -> None:
-    """Both ends that are still to come, by so many days at the same time of day. Raises BadForm, NotPossibleNow."""
-    zone = zones.understood(entry.lead.zone) or g.actor.zone or "UTC"
-    first, back = entry.first, entry.back
-    at = _shifted(first, days, zone) if first is not None else None
-    until = _shifted(back, days, zone) if back is not None else None
-    if at is None and until is None:
-        raise NotPossibleNow()
-    services().orders.move(g.actor, entry.lead.id, at, until, zone)
+def told_shift() -> Response:
+    """While the days are being chosen: where each end would come to. Of what is no number yet the browser speaks."""
+    entries = services().agenda.of(g.actor, read(Chosen, body(), lists=("ids",)).ids)
+    if not entries:
+        raise NotFound()
+    try:
+        days = read(Shift, body(), lists=("ids",)).signed()
+    except BadForm:
+        days = None
+    return responses.html("scheduled/shifted.html", **_foreseen(entries, days))
 
 
-def _shifted(run: Run, days: int, zone: str) -> ScheduledTime | None:
-    if run.state is not RunState.SCHEDULED or run.at is None:
-        return None
-    wall = run.at.astimezone(i18n.zone(zone)).replace(tzinfo=None) + timedelta(days=days)
-    return scheduled_time(wall.isoformat(timespec="seconds"), zone, services().clock())
+def _foreseen(entries: Sequence[Entry], days: int | None) -> dict[str, Any]:
+    """The entries with both ends as they are and as they would be. One stays as it is where an end of it cannot be."""
+    now = services().clock()
+    ends = [times.shifted_ends(entry.first, entry.back, days, now) for entry in entries]
+    why = [
+        next((end.wrong for end in each if end.wrong), None)
+        if each
+        else _(N_("Its time has come; it can no longer be shifted."))
+        for each in ends
+    ]
+    stay = [words for words in why if words]
+    none_left = _(N_("None of these can be shifted by so much; the list says why.")) if len(stay) == len(why) else None
+    return {
+        "shifts": list(zip(in_words(entries), ends, why, strict=True)), "stay": len(stay),
+        "wrong": why[0] if len(why) == 1 else none_left,
+    }  # fmt: skip
 
 
 def _said_of_move(before: Sequence[Entry]) -> dict[str, Any]:
-    """What has just been rescheduled, and how to take that back."""
-    old = before[0]
-    entry = _entry_in_words(old.lead.id)
-    moved = {
-        "at": _iso_local(_local(old.first.at)) if old.first is not None and _may_move(old.first) else None,
-        "until": _iso_local(_local(old.back.at)) if old.back is not None and _may_move(old.back) else None,
-    }  # fmt: skip
-    undo = {name: value for name, value in moved.items() if value}
-    return {"moved": entry, "undo_move": {"url": f"/runs/{old.lead.id}/move", **undo}, "refused": []}
-
-
-def _may_move(run: Run) -> bool:
-    return run.state is RunState.SCHEDULED and run.at is not None
+    """What has just been rescheduled, and how to take that back: those ends alone, in the zone they were said in."""
+    old, new = before[0], services().agenda.of(g.actor, [before[0].lead.id])[0]
+    ends = {"at": (old.first, new.first), "until": (old.back, new.back)}
+    moved = {name: half for name, (half, now) in ends.items() if half and half.at and now and half.at != now.at}
+    said_in = {half.zone for half in moved.values()}
+    zone = zones.understood(said_in.pop() if len(said_in) == 1 else None) or g.actor.zone or "UTC"
+    undo = {name: _iso_local(half.at.astimezone(i18n.zone(zone))) for name, half in moved.items() if half.at}
+    back = {"url": f"/runs/{old.lead.id}/move", "values": undo | {"zone": zone}} if undo else None
+    return {"moved": in_words([new])[0], "undo_move": back, "refused": []}

@@ -12,7 +12,7 @@ from b24app.domain import N_, read_id
 from b24app.errors import AuthorizationUnavailable, InsufficientScope, NotFound, Problem
 from b24app.portals.bindings import PLACEMENT
 from b24app.portals.installs import Changes, Opening
-from b24app.web import events, responses
+from b24app.web import events, progress, responses
 from b24app.web.current import services, session_tokens
 from b24app.web.forms import from_bitrix
 from b24app.web.problems import button, facts, refuse
@@ -105,6 +105,7 @@ def shell(opening: Opening, token: str, start_url: str) -> Response:
     changes = services().installs.changes(opening.user)
     if changes.scope and opening.has_scope:
         services().waiting.resume_portal(opening.user.member_id, InsufficientScope)
+    to_come = services().runs.open_orders(actor)
     return responses.html(
         "frame.html",
         title="Sundown",
@@ -113,7 +114,8 @@ def shell(opening: Opening, token: str, start_url: str) -> Response:
         theme=actor.theme,
         actor={"name": actor.name, "user_id": actor.user_id, "admin": actor.was_admin},
         start_url=start_url,
-        open_orders=services().runs.open_orders(actor),
+        open_orders=to_come,
+        under_way=progress.under_way(actor, to_come),
         zone=actor.zone,
         notices=[{"problem": facts(problem), "button": button(problem)} for problem in missing],
         changes=_changes(changes) if opening.has_scope else [],

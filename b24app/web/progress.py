@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import render_template
 
-from b24app.domain import N_, ItemState, RunState
-from b24app.runs.queries import RunView, digest
+from b24app.domain import N_, Actor, ItemState, RunState
+from b24app.runs.queries import OpenOrders, RunView, digest
 from b24app.store.models import Run
 from b24app.web import serializers
 from b24app.web.current import services
@@ -38,6 +38,25 @@ def told(view: RunView) -> dict[str, Any]:
         "run": serializers.run(view), "settling": view.settling, "is_return": view.run.is_return,
         "left": time_left(view, services().clock()), "heal": serializers.waits_for_asker(view.run),
     }  # fmt: skip
+
+
+def under_way(actor: Actor, to_come: OpenOrders) -> dict[str, Any] | None:
+    """What the line under the tabs tells of what is being done right now; None for nothing.
+
+    own  it is followed closely, and its end is news
+    """
+    view = services().runs.under_way(actor) if to_come.moving else None
+    if view is None:
+        return None
+    return {
+        "run": view.run, "total": view.total, "done": _done(view), "more": to_come.moving - 1,
+        "own": actor.user_id in (view.run.created_by, view.run.acting_as),
+    }  # fmt: skip
+
+
+def _done(view: RunView) -> int:
+    """How many of its pages are settled."""
+    return view.total - view.counts[ItemState.PENDING] - view.counts[ItemState.RUNNING]
 
 
 def version(view: RunView) -> str:
@@ -82,7 +101,7 @@ def since(view: RunView) -> dict[str, Any]:
     return {
         "poll": seconds_until_next(view),
         "total": view.total,
-        "done": view.total - view.counts[ItemState.PENDING] - view.counts[ItemState.RUNNING],
+        "done": _done(view),
         "badge": render_template("runs/badge.html", **told(view)),
         "tally": render_template("runs/tally.html", **told(view)),
         "say": render_template("runs/announcement.html", **told(view)),

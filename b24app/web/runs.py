@@ -179,7 +179,7 @@ blueprint.before_request(require_session)
 @blueprint.post("/preview")
 def preview() -> Response:
     if request.headers.get("HX-Target", "").endswith("time-note"):
-        return _told_times()
+        return calendar.told_shift() if "days" in request.form else _told_times()
     form = _order_form()
     if not _is_our_page():
         _refuse_empty_times("at", "until")

@@ -1,16 +1,17 @@
 """Words about time: how late it was, what is still to come, and what a chosen time means on the clock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from flask import g
 
+from b24app import i18n
 from b24app.domain import N_, Action, RunState
 from b24app.errors import BadForm
 from b24app.runs.lateness import is_too_late
-from b24app.runs.local_time import PAST, SKIPPED, TOO_FAR, ScheduledTime, second_occurrence
-from b24app.runs.orders import Order
+from b24app.runs.local_time import PAST, SKIPPED, TOO_FAR, ScheduledTime, second_occurrence, sure
+from b24app.runs.orders import Order, shifted
 from b24app.runs.queries import Upcoming
 from b24app.store.models import Run
 from b24app.web.translation import _, ahead, at_clock, named, offset, span, when, zone_by_name
@@ -110,6 +111,39 @@ def wrong(problem: BadForm) -> Wrong:
     """A refused time, in words that fit beside its field."""
     said = BESIDE.get(problem.detail)
     return Wrong(_(said) if said else f"{_(problem.detail)} {_(problem.remedy)}", problem.suggestion)
+
+
+@dataclass(frozen=True)
+class ShiftedEnd:
+    """One end of a schedule, in the person's zone: as it is, and as it would be or why it cannot be."""
+
+    is_return: bool
+    old: datetime
+    new: datetime | None = None
+    wrong: str | None = None
+
+
+def shifted_ends(first: Run | None, back: Run | None, days: int | None, now: datetime) -> list[ShiftedEnd]:
+    """The ends that are still to come, so many days on; without a number as they are."""
+    ends = [end for half in (first, back) if half and (end := _shifted_end(half, half is back, days, now))]
+    if first is not None and len(ends) == 2 and ends[0].new and ends[1].new and ends[1].new <= ends[0].new:
+        ends[1] = replace(ends[1], wrong=_(ENDS_FIRST[first.action]))
+    return ends
+
+
+def _shifted_end(half: Run, is_return: bool, days: int | None, now: datetime) -> ShiftedEnd | None:
+    then, here = shifted(half, days or 0, g.actor.zone), i18n.zone(g.actor.zone)
+    if then is None or half.at is None:
+        return None
+    end = ShiftedEnd(is_return, half.at.astimezone(here))
+    if not days:
+        return end
+    end = replace(end, new=then.instant.astimezone(here))
+    try:
+        sure(then, now)
+    except BadForm as refused:
+        return replace(end, wrong=wrong(refused).words)
+    return end
 
 
 def in_one_line(action: Action, at: ScheduledTime | None, until: ScheduledTime | None, zone: str | None) -> str | None:

@@ -79,6 +79,7 @@ def pulse() -> Response:
         "state": busy(to_come),
         "version": to_come.version,
         "moving": to_come.moving,
+        "under_way": render_template("runs/under-way.html", under_way=progress.under_way(g.actor, to_come)),
         "rows": _rows(query),
     })  # fmt: skip
 

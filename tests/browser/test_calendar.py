@@ -1,16 +1,18 @@
-"""Scheduling and seeing what comes: the dialog with two ends, the agenda, and ends dragged in the calendar."""
+"""Scheduling and seeing what comes: the dialog with two ends, the agenda, and what is dragged in the calendar."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Frame
+from playwright.sync_api import Browser, Frame
 
+from b24sandbox import StandIn
 from tests.browser.accessibility import Audit
 from tests.browser.tab import Tab, open_dialog, press, settles, tick
-from tests.people import Person, body_of
+from tests.people import Person, body_of, run_id_of
 
 pytestmark = pytest.mark.browser
 PAGE, OTHER, IN_SHOP = 351, 352, 411
@@ -54,17 +56,24 @@ def open_month(frame: Frame) -> None:
     frame.wait_for_selector(f"[data-day='{day(14)}']")
 
 
-def drag(frame: Frame, handle: str, to: date) -> None:
-    """Take an end of a bar to a day, as a hand does."""
+def drag(frame: Frame, handle: str, to: date, held_at: date | None = None) -> None:
+    """Take a bar or an end of it to a day, as a hand does; a bar where it lies over the day `held_at`."""
+    hold(frame, handle, to, held_at)
+    frame.page.mouse.up()
+
+
+def hold(frame: Frame, handle: str, to: date, held_at: date | None = None) -> None:
+    """As `drag`, without letting go."""
     frame.locator(handle).scroll_into_view_if_needed()
+    day_at = frame.locator(f"[data-day='{held_at}']").bounding_box() if held_at else None
     begin, end = frame.locator(handle).bounding_box(), frame.locator(f"[data-day='{to}']").bounding_box()
     assert begin is not None
     assert end is not None
+    across = day_at or begin
     mouse = frame.page.mouse
-    mouse.move(begin["x"] + begin["width"] / 2, begin["y"] + begin["height"] / 2)
+    mouse.move(across["x"] + across["width"] / 2, begin["y"] + begin["height"] / 2)
     mouse.down()
     mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2, steps=5)
-    mouse.up()
 
 
 def test_an_end_is_dragged_to_another_day_and_put_back(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):
@@ -84,6 +93,133 @@ def test_an_end_is_dragged_to_another_day_and_put_back(tab: Tab, alice: Person, 
     assert alice.read(f"/runs/{run}")["until"] == campaign[0]["until"]
     assert frame.locator(".cal.month").count() == 1
     assert "view=month" in frame.evaluate("history.state.shown")  # by which it is shown anew when something changes
+
+
+def test_a_whole_bar_is_dragged_by_days_and_put_back(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    open_month(frame)
+    run = campaign[0]["id"]
+    bar = f"[data-run='{run}'] a"
+
+    drag(frame, bar, day(10), held_at=day(9))  # the bar itself lies there: it was dragged, not clicked
+    frame.wait_for_selector(".said >> text=“Christmas” is rescheduled.")
+    moved = alice.read(f"/runs/{run}")
+    frame.click("#undo-move")
+    assert settles(frame, f"document.querySelector(\"[data-run='{run}']\").dataset.at.startsWith('{day(8)}')")
+    hold(frame, bar, day(14), held_at=day(9))
+    marked = frame.locator(".cal-day.target").evaluate_all("days => days.map(({ dataset }) => dataset.day)")
+    tab.page.keyboard.press("Escape")
+    tab.page.mouse.up()
+    drag(frame, bar, day(9), held_at=day(9))  # a click that wavers
+    frame.wait_for_selector(".cal.month")
+    left = alice.read(f"/runs/{run}")
+    press(frame, bar)
+    frame.wait_for_selector("#run-title")
+
+    assert (moved["at"], moved["until"]) == (f"{day(9)}T18:00:00Z", f"{day(11)}T08:00:00Z")
+    assert marked == [f"{day(number)}" for number in (13, 14, 15)]
+    assert (left["at"], left["until"]) == (campaign[0]["at"], campaign[0]["until"])
+
+
+@pytest.mark.parametrize("grip", ["a", "[data-end=until]"])
+def test_what_a_colleague_cancels_while_it_is_dragged_is_told_honestly(
+    tab: Tab, alice: Person, ada: Person, campaign: list[dict[str, Any]], grip: str
+):
+    frame = open_scheduled(tab)
+    frame.fill("#agenda-q", "christmas")
+    assert settles(frame, "document.querySelectorAll('.entry').length === 2")
+    open_month(frame)
+    run, other = (each["id"] for each in campaign[:2])
+
+    hold(frame, f"[data-run='{run}'] {grip}", day(12), held_at=day(9) if grip == "a" else None)
+    assert ada.opened().post(f"/runs/{run}/cancel").status_code == 200
+    tab.page.mouse.up()
+    said = ".said.warn >> text=“Christmas” was left as it was" if grip == "a" else "#notices >> text=not possible now"
+    frame.wait_for_selector(said)
+
+    assert "changed since this page was loaded" in frame.inner_text(".said" if grip == "a" else "#notices")
+    assert alice.read(f"/runs/{run}")["state"] == "cancelled"
+    assert alice.read(f"/runs/{other}")["at"] == campaign[1]["at"]
+    assert frame.locator(f"[data-run='{other}']").count() == 1
+    assert frame.input_value("#agenda-q") == "christmas"
+    if grip == "a":
+        assert frame.locator(f"[data-run='{run}']").count() == 0
+
+
+def test_what_changes_while_a_bar_is_held_is_shown_once_it_is_let_go(
+    tab: Tab, alice: Person, ada: Person, campaign: list[dict[str, Any]]
+):
+    alice.unpublish(*alice.portal.add_pages(2))  # no worker: while it is under way the page asks often
+    frame = open_scheduled(tab)
+    open_month(frame)
+    run, other = (each["id"] for each in campaign[:2])
+    hold(frame, f"[data-run='{run}'] a", day(12), held_at=day(9))
+    frame.evaluate("document.querySelector('.cal').dataset.held = ''")
+
+    with tab.page.expect_response(lambda answer: "/runs/pulse" in answer.url and answer.status == 200):
+        ada.opened().post(f"/runs/{other}/cancel")
+    tab.page.wait_for_timeout(500)
+    held = frame.locator(".cal[data-held]").count()
+    tab.page.keyboard.press("Escape")
+    tab.page.mouse.up()
+
+    assert settles(frame, f"!document.querySelector(\"[data-run='{other}']\")")
+    assert held == 1
+    assert alice.read(f"/runs/{run}")["at"] == campaign[0]["at"]
+
+
+def test_a_day_without_room_is_listed_by_keyboard_and_by_touch(
+    chromium: Browser, standin: StandIn, served: str, alice: Person, campaign: list[dict[str, Any]]
+):
+    for _ in range(4):
+        run = run_id_of(alice.unpublish(OTHER, at=f"{day(9)}T15:00Z", name="Full"))
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
+    frame = open_scheduled(Tab(context.new_page(), standin))
+    open_month(frame)
+    more = f"[data-day='{day(9)}'] .more"
+
+    frame.tap(more)
+    frame.wait_for_selector("dialog[open] .of-day")
+    listed = frame.locator(".of-day li").count()
+    frame.page.keyboard.press("Escape")
+    focused = frame.evaluate("document.activeElement.getAttribute('aria-label')")
+    frame.page.keyboard.press("Enter")
+    frame.wait_for_selector("dialog[open] .of-day")
+    frame.focus(f".of-day a[href='/runs/{run}']")
+    frame.page.keyboard.press("Enter")
+    frame.wait_for_selector("#run-title")
+
+    assert listed == 7
+    assert focused.startswith("+4 more, ")
+    assert not frame.evaluate("document.querySelector('#dialog').open")
+    context.close()
+
+
+def test_the_shift_tells_old_and_new_times_as_the_days_are_typed(
+    tab: Tab, alice: Person, campaign: list[dict[str, Any]]
+):
+    frame = open_scheduled(tab)
+    open_dialog(frame, f"#reschedule-{campaign[0]['id']}", "#dialog[open] #by-days")
+    press(frame, "#by-days")
+    frame.wait_for_selector("#days")
+    new = "[...document.querySelectorAll('.shifts b')].map((time) => time.textContent)"
+    week = frame.evaluate(new)
+
+    frame.fill("#days", "2")
+    assert settles(frame, f"String({new}) !== {json.dumps(','.join(week))}")
+    typed = frame.evaluate(new)
+    frame.fill("#days", "300")
+    frame.select_option("#direction", "earlier")
+    frame.wait_for_selector("#days-wrong >> text=already passed")
+    press(frame, "#confirm")
+    held = frame.evaluate("[document.activeElement.id, document.querySelector('#dialog').open]")
+    frame.select_option("#direction", "later")
+    assert settles(frame, "document.querySelector('#days-wrong').textContent === ''")
+    press(frame, "#confirm")
+    frame.wait_for_selector(".said >> text=“Christmas” is rescheduled.")
+
+    assert (len(week), len(typed)) == (2, 2)
+    assert held == ["days", True]
 
 
 def test_a_campaign_is_found_and_rescheduled_by_a_week(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):

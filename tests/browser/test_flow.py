@@ -12,7 +12,7 @@ from tests.browser.accessibility import Audit, excess_width
 from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tab_to, tick
 from tests.clocks import TurnableClock
 from tests.people import Person, run_id_of
-from tests.worker import work_until_idle
+from tests.worker import pump, work_until_idle
 
 pytestmark = pytest.mark.browser
 OFFERED = "#history .acts button, #run .right button:not(#run-back):not(#run-csv)"
@@ -83,6 +83,35 @@ def test_what_changes_by_itself_is_followed(
     frame.wait_for_selector(f"#run-{moving}[data-moves]")
     work_until_idle(services)
     frame.wait_for_selector(f"#run-{moving}:not([data-moves]) >> text=2 of 2 done")
+
+
+def test_what_is_under_way_is_seen_from_every_view_until_it_has_ended(
+    tab: Tab, alice: Person, portal: PortalHandle, services: Services
+):
+    run = run_id_of(alice.unpublish(*portal.add_pages(35)))
+    frame = tab.open()
+    frame.wait_for_selector("#under-way >> text=Unpublishing 35 pages, 0 done")
+
+    pump(services, most=1)
+    assert settles(frame, r"/, [1-9]\d? done/.test(document.querySelector('#under-way').textContent)")
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("[data-tab=history]")
+    seen = frame.locator("#under-way").is_visible()
+    press(frame, "#under-way-show")
+    frame.wait_for_selector("#run-title >> text=Unpublishing 35 pages")
+    on_its_own_page = frame.locator("#under-way").is_visible()
+    press(frame, "#tabs [data-for=pages]")
+    frame.wait_for_selector("[data-tab=pages]")
+    audit = Audit()
+    audit.check(frame, "a run is under way")
+    frame.focus("#under-way-show")
+    pump(services)
+    frame.wait_for_selector("#news >> text=1 finished")
+
+    assert (seen, on_its_own_page, frame.locator("#under-way").is_visible()) == (True, False, False)
+    assert alice.read(f"/runs/{run}")["state"] == "succeeded"
+    assert frame.evaluate("document.activeElement !== document.body")
+    assert audit.faults == {}
 
 
 def test_an_order_of_several_pages_heals_a_dead_session_by_itself(tab: Tab, portal: PortalHandle, services: Services):

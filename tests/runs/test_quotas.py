@@ -9,7 +9,7 @@ from b24app.domain import RunState
 from b24app.runs import quotas
 from b24app.services import Services
 from b24app.store.models import Run
-from b24sandbox import StandIn
+from b24sandbox import PortalHandle, StandIn
 from tests.clocks import TurnableClock
 from tests.people import Person, run_id_of
 
@@ -71,6 +71,25 @@ def test_a_hundred_thousand_pages_a_day_are_the_most_a_portal_may_order(
     assert 22 * 3600 < int(refused.headers["Retry-After"]) <= 23 * 3600
     clock.tick(seconds=int(refused.headers["Retry-After"]) + 1)
     assert alice.opened().unpublish(351, at=LATER).status_code == 201
+
+
+def test_pages_that_come_to_an_order_count_from_when_they_came(
+    alice: Person, services: Services, portal: PortalHandle, clock: TurnableClock
+):
+    more = portal.add_pages(7)
+    order = run_id_of(alice.unpublish(351, 352, at=LATER))
+    clock.tick(hours=25)
+    copies(services, run_id_of(alice.opened().unpublish(353, at=LATER)), 20, pages=4_999)  # 99,981 with the copied one
+    clock.tick(hours=1)
+    alice.opened()
+
+    added = [alice.post(f"/runs/{order}/change", {"add": lids}).status_code for lids in (more[:3], more[3:])]
+    clock.tick(hours=1)
+    fits, refused = (alice.opened().unpublish(*range(1, 1 + pages), at=LATER) for pages in (12, 1))
+
+    assert added == [200, 200]
+    assert (fits.status_code, refused.status_code) == (201, 429)
+    assert 22 * 3600 - 60 < int(refused.headers["Retry-After"]) <= 22 * 3600
 
 
 def test_a_refused_order_does_not_use_up_its_key(alice: Person, services: Services):

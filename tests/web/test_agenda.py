@@ -1,14 +1,18 @@
 """Scheduled as agenda and calendar: pairs as one entry, several at once, search, and files for one's own calendar."""
 
+import json
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from werkzeug.test import TestResponse
 
 from b24app.web.icalendar import Event, calendar
+from b24sandbox import StandIn
 from tests.clocks import TurnableClock
 from tests.conftest import Turn, Work
 from tests.people import Person, body_of, run_id_of
@@ -89,6 +93,32 @@ def test_days_with_more_than_fits_say_how_many(alice: Person):
     shown = alice.fragment("GET", f"{AGENDA}&view=month&day=2027-03-01").text
 
     assert "+2 more" in shown
+
+
+def test_all_of_a_full_day_is_listed_also_what_began_before_or_is_over(
+    alice: Person, clock: TurnableClock, turn: Turn, work: Work
+):
+    alice.put("/preferences", {"zone": "UTC"})
+    turn(until=(clock() + timedelta(days=1)).replace(hour=9, minute=0))
+    alice.opened()
+    over = run_id_of(alice.unpublish(PAGE, at=inside(clock, minutes=1), name="Over"))
+    for _ in range(12):
+        alice.unpublish(OTHER, at=inside(clock, minutes=30), until=inside(clock, days=9), name="Long")
+    turn(minutes=2)
+    work()
+    tomorrow = (clock() + timedelta(days=1)).date()
+
+    week = alice.fragment("GET", f"{AGENDA}&view=week&day={clock().date()}").text
+    today, later = (
+        alice.fragment("GET", f"/runs/dialog?what=day&day={day}").text for day in (clock().date(), tomorrow)
+    )
+    found = alice.fragment("GET", f"/runs/dialog?what=day&day={tomorrow}&q=nothing").text
+
+    more = re.search(r'hx-get="/runs/dialog"[^>]*aria-label="\+3 more, Today[^"]*"', week)
+    assert more
+    assert [each.count(">Long</a>") for each in (today, later, found)] == [12, 12, 0]
+    assert f'href="/runs/{over}"' in today
+    assert f'href="/runs/{over}"' not in later
 
 
 @pytest.mark.parametrize("view", ["month", "week"])
@@ -178,6 +208,105 @@ def test_a_campaign_moves_by_a_week_over_a_clock_change_and_back(alice: Person):
     assert wall_times(alice, pair["id"]) == ("2027-03-22T17:00:00Z", "2027-03-26T07:00:00Z")
 
 
+def test_each_end_keeps_its_time_of_day_in_the_zone_it_was_set_in(alice: Person):
+    """The pair was begun in New York, its return was moved in Riga; the clocks of each go forward on days of their own:
+    14 March 2027 and 28 March 2027.
+    """
+    alice.put("/preferences", {"zone": "Europe/Berlin"})
+    pair = body_of(alice.unpublish(PAGE, at="2027-03-10T18:00", until="2027-03-20T08:00", zone="America/New_York"))
+    moved = alice.post(f"/runs/{pair['id']}/move", {"until": "2027-03-24T08:00", "zone": "Europe/Riga"})
+    before = wall_times(alice, pair["id"])
+
+    shifted = alice.post("/runs/reschedule", {"ids": [pair["id"]], "days": 7})
+
+    assert moved.status_code == 200
+    assert before == ("2027-03-10T23:00:00Z", "2027-03-24T06:00:00Z")
+    assert body_of(shifted)["done"] == [pair["id"]]
+    assert wall_times(alice, pair["id"]) == ("2027-03-17T22:00:00Z", "2027-03-31T05:00:00Z")
+    assert [alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")] == [
+        "America/New_York", "Europe/Riga",
+    ]  # fmt: skip
+    alice.post("/runs/reschedule", {"ids": [pair["returns_run"]], "days": 7, "direction": "earlier"})
+    assert wall_times(alice, pair["id"]) == before
+
+
+def test_what_was_set_without_a_zone_is_shifted_on_the_persons_clock(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    run = run_id_of(alice.unpublish(PAGE, at="2027-03-24T08:00Z"))
+
+    alice.post("/runs/reschedule", {"ids": [run], "days": 7})
+
+    assert wall_times(alice, run)[0] == "2027-03-31T07:00:00Z"
+
+
+def test_a_retry_that_joined_a_window_shifts_no_other_orders_return(
+    alice: Person, standin: StandIn, clock: TurnableClock, turn: Turn, work: Work
+):
+    pair = body_of(alice.unpublish(PAGE, OTHER, IN_SHOP, at=inside(clock, hours=1), until=inside(clock, days=9)))
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400, skip=1, times=2)
+    turn(hours=1, seconds=1)
+    work()
+    retry = body_of(alice.opened().post(f"/runs/{pair['id']}/retry"))
+    before = wall_times(alice, pair["id"])
+
+    told = body_of(alice.post("/runs/reschedule", {"ids": [retry["id"]], "days": 1}))
+
+    assert told["done"] == []
+    assert wall_times(alice, pair["id"]) == before
+
+
+def ask_shift(person: Person, *runs: str, **chosen: object) -> TestResponse:
+    """As the open dialog asks what the chosen days would make of these."""
+    headers = person.headers(**{"Accept": "text/html", "HX-Request": "true", "HX-Target": "div#time-note"})
+    return person.client.post("/runs/preview", data={"ids": list(runs), **chosen}, headers=headers)
+
+
+def shift_of(person: Person, *runs: str, **chosen: object) -> str:
+    """What it is told, with one blank for each run of whitespace."""
+    answer = ask_shift(person, *runs, **chosen)
+    assert answer.status_code == 200, answer.text
+    return re.sub(r"\s+", " ", answer.text)
+
+
+def test_nobody_is_told_of_another_portals_schedules(alice: Person, charlie: Person, clock: TurnableClock):
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+
+    assert ask_shift(charlie, run, days=7).status_code == 404
+
+
+def test_the_dialog_tells_where_each_end_would_come_to(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Berlin"})
+    pair = body_of(alice.unpublish(PAGE, at="2027-03-22T18:00", until="2027-03-26T08:00", zone="America/New_York"))
+    path = f"/runs/dialog?what=reschedule&ids={pair['id']}&by=days"
+
+    asked = re.sub(r"\s+", " ", alice.fragment("GET", path).text)
+    told = shift_of(alice, pair["id"], days=1)
+    unread = shift_of(alice, pair["id"], days="")
+
+    day = {each: f"Mar {each}, 2027" for each in (22, 26, 27)}
+    assert re.search(rf"Goes down: {day[22]}, 11:00.PM .*?<b>Mar 30, 2027, 12:00.AM</b>", asked)
+    assert re.search(rf"Comes back: {day[26]}, 1:00.PM .*?<b>Apr 2, 2027, 2:00.PM</b>", asked)
+    assert re.search(rf"Comes back: {day[26]}, 1:00.PM .*?<b>{day[27]}, 1:00.PM</b>", told)
+    assert "data-wrong" not in told
+    assert "<b>" not in unread
+
+
+def test_an_end_that_would_lie_in_the_past_is_marked_beside_the_field(alice: Person, clock: TurnableClock):
+    soon = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=5), until=inside(clock, days=9)))
+    later = run_id_of(alice.unpublish(OTHER, at=inside(clock, days=5)))
+
+    one = shift_of(alice, soon, days=2, direction="earlier")
+    both = shift_of(alice, soon, later, days=2, direction="earlier")
+    neither = shift_of(alice, soon, later, days=200, direction="earlier")
+
+    past = "This time has already passed. Choose a later one."
+    assert f'<template data-wrong="days"><span>Goes down: {past}</span></template>' in one
+    assert (both.count(past), both.count('class="not"')) == (1, 2)
+    assert "1 of them stays as it is" in both
+    assert "data-wrong" not in both
+    assert '<template data-wrong="days"><span>None of these' in neither
+
+
 def test_what_cannot_be_moved_or_may_not_is_said_and_stops_no_other(alice: Person, bob: Person, clock: TurnableClock):
     soon = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=5)))
     later = run_id_of(alice.unpublish(OTHER, at=inside(clock, days=5)))
@@ -229,7 +358,7 @@ def test_an_answer_that_shows_the_view_says_by_which_address(alice: Person, cloc
 def test_who_may_steer_nothing_is_offered_no_choice_of_schedules(alice: Person, bob: Person, clock: TurnableClock):
     run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
 
-    for view, offers in ((AGENDA, ('name="ids"', "Select all shown")), (f"{AGENDA}&view=month", ("Drag an end",))):
+    for view, offers in ((AGENDA, ('name="ids"', "Select all shown")), (f"{AGENDA}&view=month", ("Drag a bar",))):
         assert [words in alice.fragment("GET", view).text for words in offers] == [True] * len(offers)
         assert [words in bob.fragment("GET", view).text for words in offers] == [False] * len(offers)
 
@@ -264,6 +393,47 @@ def test_an_end_dragged_in_the_calendar_is_told_and_can_be_taken_back(alice: Per
     assert 'class="cal month"' in shown
     assert wall_times(alice, pair["id"])[1] == "2027-03-09T06:00:00Z"
     assert "2027-03-05T08:00" in re.search(r'hx-vals="([^"]+)"[^>]*id="undo-move"', shown).group(1)  # type: ignore[union-attr]
+
+
+def test_taking_back_a_dragged_end_leaves_the_zone_of_both(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Berlin"})
+    pair = body_of(alice.unpublish(PAGE, at="2027-03-10T18:00", until="2027-03-20T08:00", zone="America/New_York"))
+    form = {"to": "scheduled", "view": "month", "day": "2027-03-01"}
+
+    shown = alice.fragment(
+        "POST", f"/runs/{pair['id']}/move", until="2027-03-22T13:00", zone="Europe/Berlin", **form
+    ).text
+    undo = re.search(r'hx-post="([^"]+)" hx-vals="([^"]+)"[^>]*id="undo-move"', shown)
+    assert undo
+    alice.fragment("POST", undo[1], **json.loads(unescape(undo[2])))
+
+    assert wall_times(alice, pair["id"]) == (pair["at"], pair["until"])
+    assert {alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")} == {"America/New_York"}
+
+
+def test_a_whole_bar_is_offered_where_all_its_ends_may_be_moved(
+    alice: Person, bob: Person, clock: TurnableClock, turn: Turn, work: Work
+):
+    begun = run_id_of(alice.unpublish(PAGE, at=inside(clock, minutes=1), until=inside(clock, hours=3)))
+    alone = run_id_of(alice.unpublish(OTHER, at=inside(clock, hours=1)))
+    turn(minutes=2)
+    work()
+    month = f"{AGENDA}&view=month"
+
+    whole = {person: re.findall(r'data-run="([^"]+)"[^>]*data-whole', person.fragment("GET", month).text)
+             for person in (alice, bob)}  # fmt: skip
+
+    assert whole == {alice: [alone], bob: []}
+    assert begun
+
+
+def test_one_that_is_shifted_is_named_and_told(alice: Person):
+    pair = run_id_of(alice.unpublish(PAGE, at="2027-03-03T10:00Z", until="2027-03-05T08:00Z", name="Spring"))
+
+    shown = alice.fragment("POST", "/runs/reschedule", ids=[pair], days=-2, **FORM).text
+
+    assert "“Spring” is rescheduled." in shown
+    assert re.search(r'hx-post="/runs/reschedule" hx-vals="[^"]+"[^>]*id="undo-move"', shown)
 
 
 def test_the_dialogs_ask_what_there_is_to_ask(alice: Person, clock: TurnableClock):

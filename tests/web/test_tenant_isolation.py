@@ -64,8 +64,10 @@ TRIES: dict[Route, tuple[Try, ...]] = {
     ),
     ("GET", "/runs.ics"): (Try(OWN), Try(OWN, "q=Spring&due_from=2030-01-01")),
     ("GET", "/runs/<uuid:run_id>.ics"): (Try(NOT_FOUND),),
-    ("GET", "/runs/dialog"): tuple(
-        Try(NOT_FOUND, f"what={what}&ids={{done}}&ids={{later}}") for what in ("reschedule", "change", "cancel", "find")
+    ("GET", "/runs/dialog"): (
+        *(Try(NOT_FOUND, f"what={what}&ids={{done}}&ids={{later}}")
+          for what in ("reschedule", "change", "cancel", "find")),
+        Try(OWN, "what=day&day=2030-06-01"),
     ),
     ("POST", "/runs/reschedule"): (Try(NOT_FOUND, body={"ids": ["{done}", "{later}"], "days": 7}),),
     ("POST", "/runs/cancel"): (Try(NOT_FOUND, body={"ids": ["{done}", "{later}"]}),),

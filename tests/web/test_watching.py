@@ -112,6 +112,54 @@ def test_a_pair_is_one_order_in_the_tab_and_trouble_is_a_dot(alice: Person, stan
     assert pulse(alice)["state"] == "something needs attention"
 
 
+def test_what_is_under_way_is_told_in_one_line_until_it_has_ended(
+    alice: Person, bob: Person, charlie: Person, portal: PortalHandle, services: Services
+):
+    quiet = pulse(alice)["under_way"]
+    run = run_id_of(alice.unpublish(*portal.add_pages(35)))
+    pump(services, most=1)
+
+    before = alice.get("/runs/pulse")
+    nothing = again(alice, "/runs/pulse", before)
+    own, colleagues, strangers = (line(pulse(person)["under_way"]) for person in (alice, bob, charlie))
+    opened = line(alice.open().text)
+    pump(services)
+    after = pulse(alice)["under_way"]
+
+    assert "hidden" in quiet
+    assert (nothing.status_code, len(before.data) < KILOBYTES * 2) == (304, True)
+    done = re.search(r"Unpublishing 35 pages, (\d+) done", own)
+    assert done
+    assert 0 < int(done[1]) < 35
+    assert opened == own
+    assert (f'hx-get="/runs/{run}"' in own, "data-own" in own) == (True, True)
+    name = alice.portal.user(alice.user_id).full_name
+    assert (name in own, name in colleagues, "data-own" in colleagues) == (False, True, False)
+    assert strangers == quiet.strip() == after.strip()
+
+
+def test_of_several_under_way_the_own_newest_is_told_others_are_counted(
+    alice: Person, ada: Person, portal: PortalHandle
+):
+    lids = portal.add_pages(9)
+    alice.unpublish(*lids[:2])
+    newest = run_id_of(alice.unpublish(*lids[2:5]))
+    ada.opened().unpublish(*lids[5:])
+
+    told = line(pulse(alice)["under_way"])
+
+    assert f'hx-get="/runs/{newest}"' in told
+    assert "Unpublishing 3 pages, 0 done" in told
+    assert "and 2 more" in told
+
+
+def line(shown: str) -> str:
+    """What stands in the line of what is under way."""
+    found = re.search(r'<p id="under-way".*?</p>', shown, re.DOTALL)
+    assert found
+    return found[0]
+
+
 def test_an_undo_of_many_pages_asks_for_their_number(alice: Person, portal: PortalHandle, services: Services):
     run = run_id_of(alice.unpublish(*portal.add_pages(1001)))
     with services.store.begin() as db:  # carried out, which takes longer than all else here
