@@ -358,7 +358,7 @@ def test_an_answer_that_shows_the_view_says_by_which_address(alice: Person, cloc
 def test_who_may_steer_nothing_is_offered_no_choice_of_schedules(alice: Person, bob: Person, clock: TurnableClock):
     run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
 
-    for view, offers in ((AGENDA, ('name="ids"', "Select all shown")), (f"{AGENDA}&view=month", ("Drag a bar",))):
+    for view, offers in ((AGENDA, ('name="ids"', "Select all shown")), (f"{AGENDA}&view=month", ("drag a bar",))):
         assert [words in alice.fragment("GET", view).text for words in offers] == [True] * len(offers)
         assert [words in bob.fragment("GET", view).text for words in offers] == [False] * len(offers)
 
