@@ -19,6 +19,7 @@ PAGE_FIELDS = (
     "ID", "SITE_ID", "TITLE", "ACTIVE", "PUBLIC", "FOLDER_ID", "SYS", "MODIFIED_BY_ID", "DATE_MODIFY", "DATE_PUBLIC",
 )  # fmt: skip
 UNEXPECTED = "ERROR_UNEXPECTED_ANSWER"
+TYPES = {Kind.KNOWLEDGE: ("KNOWLEDGE",), Kind.GROUP: ("GROUP",), Kind.MAINPAGE: ("MAINPAGE", "VIBE")}  # else PAGE
 BEYOND_ANY_ID = "0" * 10  # behind an id it makes a number above every id; behind none, zero
 
 
@@ -31,6 +32,13 @@ class Site:
     type: str
     active: bool
     main_lid: int | None
+
+    def is_of(self, kind: Kind) -> bool:
+        """Whether it is of this kind. A portal that does not know a kind, or whose plan lacks it, answers with the
+        sites and stores instead (source); one that names no type is believed.
+        """
+        named = self.type.upper()
+        return not named or next((each for each, types in TYPES.items() if named in types), Kind.PAGE) is kind
 
 
 @dataclass(frozen=True, slots=True)

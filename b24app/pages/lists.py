@@ -187,7 +187,9 @@ class Pages:
         return kept.sites if kept else ()
 
     def _read(self, actor: Actor, kind: Kind) -> PageList:
-        sites, states, full = self._sites_and_pages(actor.user, kind)
+        told, states, full = self._sites_and_pages(actor.user, kind)
+        sites = [site for site in told if site.is_of(kind)]
+        foreign = {site.site_id for site in told} - {site.site_id for site in sites}
         with_pages, with_folders = {state.site_id for state in states}, {s.site_id for s in states if s.folder_id}
         rest = [s.site_id for s in sites if full and s.site_id not in with_pages]
         asked = {
@@ -203,8 +205,9 @@ class Pages:
         rights = {int(key[1:]): landing.read_rights(kind, said) for key, said in answers.items() if key[0] == "r"}
         folders = _folders(answers)
         living = {site: {each.folder_id for each in found} for site, found in folders.items()}
-        kept = [state for state in [*states, *more] if not _is_in_trashed_folder(state, living.get(state.site_id))]
-        capped = len(states) + len(more) >= MOST_PAGES or len(sites) >= MOST_SITES
+        of_kind = [state for state in [*states, *more] if state.site_id not in foreign]
+        kept = [state for state in of_kind if not _is_in_trashed_folder(state, living.get(state.site_id))]
+        capped = len(states) + len(more) >= MOST_PAGES or len(told) >= MOST_SITES
         known = tuple(folder for found in folders.values() for folder in found)
         listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock(), known, capped)
         return self._keep((actor.user, kind), actor.pages_version, listed)

@@ -92,7 +92,7 @@ def resolve(wall: datetime, zone: tzinfo) -> datetime:
         "time_does_not_exist",
         detail=SKIPPED,
         remedy=N_("Choose another time; the suggestion is the same moment after the change."),
-        suggestion=existing.replace(tzinfo=None).isoformat(timespec="minutes"),
+        suggestion=existing.replace(tzinfo=None).isoformat(timespec="seconds" if existing.second else "minutes"),
     )
 
 

@@ -22,12 +22,15 @@ def test_a_local_time_is_kept_as_it_was_said():
     assert said.wall_time == "2027-07-01T23:59:00"
 
 
-def test_a_time_that_the_clock_skips_is_refused_with_the_moment_after():
+@pytest.mark.parametrize(("said", "suggested"), [
+    ("2027-03-28T03:30", "2027-03-28T04:30"), ("2027-03-28T03:30:15", "2027-03-28T04:30:15"),
+])  # fmt: skip
+def test_a_time_that_the_clock_skips_is_refused_with_the_moment_after(said: str, suggested: str):
     with pytest.raises(BadForm) as refused:
-        scheduled_time("2027-03-28T03:30", "Europe/Riga", NOW)
+        scheduled_time(said, "Europe/Riga", NOW)
 
     assert refused.value.code == "time_does_not_exist"
-    assert refused.value.suggestion == "2027-03-28T04:30"
+    assert refused.value.suggestion == suggested
 
 
 def test_a_time_that_happens_twice_means_the_first():

@@ -63,6 +63,22 @@ def test_a_page_has_the_contracts_shape(alice: Person):
     assert page["scheduled_at"] is None
 
 
+def test_a_portal_without_a_kind_has_no_pages_of_it(alice: Person):
+    """It answers with its sites and stores instead: section 5.1."""
+    alice.portal.switch(group_bases=False)
+
+    assert listed(alice, "kind=GROUP") == {"pages": [], "total": 0, "next": None, "previous": None}
+    assert lids(listed(alice)) == of_kind(alice, "PAGE")
+    assert alice.read("/pages?kind=GROUP&ids_only=1") == {"lids": [], "total": 0}
+
+
+@pytest.mark.parametrize("called", ["VIBE", "MAINPAGE"])
+def test_the_main_page_of_the_portal_is_found_under_both_of_its_names(alice: Person, called: str):
+    alice.portal.switch(vibe_type=called)
+
+    assert lids(listed(alice, "kind=MAINPAGE")) == of_kind(alice, "VIBE")
+
+
 def test_without_a_kind_it_is_sites_and_stores(alice: Person):
     body = listed(alice)
 
