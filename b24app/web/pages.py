@@ -189,14 +189,16 @@ def find() -> Response:
 
 
 def _addresses() -> tuple[str, list[str]]:
-    """What was sent, and its lines that are not empty: a list or a text of JSON, plain text, or a field of the form."""
+    """What was sent, and its lines that are not empty: a list or a text of JSON, plain text (also where its type is not
+    said), or a field of the form. Raises BadForm.
+    """
     if request.is_json:
         said = sent_json()
         sent = said.get("addresses") if isinstance(said, dict) else said
-    elif request.mimetype == "text/plain":
+    elif request.mimetype in ("", "text/plain"):
         sent = request.get_data(as_text=True)
     else:
-        sent = body().get("addresses", "")
+        sent = body().get("addresses")
     lines = sent.splitlines() if isinstance(sent, str) else sent
     if not isinstance(lines, list) or not all(map(_is_line, lines)):
         raise BadForm(status=400, detail=DETAIL_BY_STATUS[400])

@@ -80,6 +80,14 @@ def test_what_is_no_list_of_addresses_is_refused(alice: Person, sent: object):
     assert alice.client.post("/pages/find", json=sent, headers=alice.headers()).status_code == 400
 
 
+def test_a_text_counts_without_a_type_and_a_form_without_the_field_is_told(alice: Person, page: dict[str, Any]):
+    untyped = alice.client.post("/pages/find", data=page["url"].encode(), headers=alice.headers())
+    nameless = alice.client.post("/pages/find", data={page["url"]: ""}, headers=alice.headers())
+
+    assert untyped.get_json()["found"][0]["lid"] == page["lid"]
+    assert nameless.status_code == 400
+
+
 def test_more_than_five_hundred_are_refused_in_words(alice: Person):
     few = alice.post("/pages/find", [f"https://example.com/{n}/" for n in range(500)] + ["", " "])
     many = alice.post("/pages/find", [f"https://example.com/{n}/" for n in range(501)])
