@@ -191,11 +191,9 @@ def preview() -> Response:
             raise
         # What was typed stays in the field, though it has passed or does not exist in that zone; the order says so.
         order = form.model_copy(update={"at": None, "until": None}).order(g.actor, services().clock())
-    at = order.at.instant if order.at else None
-    until = order.until.instant if order.until else None
-    same = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until)
     when = request.values.get("when") or ("later" if order.at else "now")
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
+    same = _same(order)
     upcoming = services().runs.upcoming(g.actor, order.lids)
     items = [
         previews.foresee(order, lid, pages.get(lid), upcoming.get(lid, ()), later=when == "later") for lid in order.lids
@@ -235,9 +233,7 @@ def _told_times() -> Response:
         wrong["until"] = times.Wrong(_(times.ENDS_FIRST[form.action]))
     kept_zone = zones.understood(zone)
     order = Order(form.action, form.kind, tuple(form.lids), at, until, kept_zone)
-    begins = at.instant if at else None
-    ends = until.instant if until else None
-    same = services().runs.same(g.actor, form.action, form.kind, form.lids, begins, ends) if form.lids else []
+    same = _same(order)
     line = None if wrong else times.in_one_line(form.action, at, until, kept_zone)
     return responses.html(
         "runs/when.html",
@@ -247,6 +243,18 @@ def _told_times() -> Response:
         zone=kept_zone,
         same=[] if wrong else same,
     )
+
+
+def _same(order: Order) -> list[Run]:
+    """Open runs that are to do just this; a colleague's only for who sees all of its pages, for it tells of them."""
+    at = order.at.instant if order.at else None
+    until = order.until.instant if order.until else None
+    found = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until) if order.lids else []
+    own = [run for run in found if run.created_by == g.actor.user_id]
+    if len(own) == len(found):
+        return own
+    pages = services().pages.all_of(g.actor, order.kind).by_lid()
+    return found if all(lid in pages for lid in order.lids) else own
 
 
 @blueprint.post("")

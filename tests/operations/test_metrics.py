@@ -40,6 +40,8 @@ def test_figures_need_their_token(guarded):
     )
 
     assert (anonymous.status_code, wrong.status_code, right.status_code) == (401, 401, 200)
+    assert guarded.get("/metrics", headers={"Authorization": f"bearer {TOKEN}"}).status_code == 200
+    assert guarded.get("/metrics", headers={"Authorization": f"Basic {TOKEN}"}).status_code == 401
     assert "sundown_runs" not in anonymous.text + wrong.text
     assert anonymous.headers["WWW-Authenticate"] == wrong.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 

@@ -34,6 +34,19 @@ def test_the_same_pages_action_and_times_are_found_whoever_ordered_them(
     assert same_as(charlie, PAGE, OTHER, at=at, until=until) == []
 
 
+def test_a_colleagues_order_is_told_only_to_who_sees_all_of_its_pages(alice: Person, bob: Person, clock: TurnableClock):
+    at = inside(clock, days=1)
+    run = run_id_of(alice.unpublish(PAGE, OTHER, at=at))
+    assert same_as(bob, PAGE, OTHER, at=at) == [run]
+
+    bob.portal.rights("reader", None, [])
+    bob.get("/pages?fresh=1")
+
+    assert same_as(bob, PAGE, OTHER, at=at) == []
+    own = run_id_of(bob.unpublish(PAGE, OTHER, at=at))
+    assert same_as(bob, PAGE, OTHER, at=at) == [own]
+
+
 @pytest.mark.parametrize("change", [
     {"lids": [PAGE]}, {"lids": [PAGE, OTHER, 353]}, {"lids": [PAGE, 353]}, {"action": "publish"}, {"at": 2},
     {"until": 6}, {"until": None}, {"at": None}, {"kind": "KNOWLEDGE"},
