@@ -29,6 +29,7 @@ from b24app.operations.metrics import exposed
 from b24app.operations.retention import Retention
 from b24app.runs import quotas
 from b24app.runs.queries import RunFilter
+from b24app.runs.search import OfPage
 from b24app.services import Services, build
 from b24app.store.models import Run
 from b24sandbox import StandIn
@@ -100,7 +101,7 @@ def asked() -> dict[str, Callable[[Stage], object]]:
         ),
         "history at a glance: weeks": lambda s: s.services.statistics.weeks(s.actor, i18n.zone("Europe/Berlin")),
         "history at a glance: people": lambda s: s.services.statistics.people(s.actor),
-        "runs of a page": lambda s: s.services.runs.listed(s.actor, RunFilter(lid=7)),
+        "runs of a page": lambda s: s.services.runs.listed(s.actor, RunFilter(page=OfPage(7, frozenset(range(1, 9))))),
         "runs that failed": lambda s: s.services.runs.listed(s.actor, RunFilter(states=(RunState.FAILED,))),
         "runs of a person who gave none": lambda s: s.services.runs.listed(s.actor, RunFilter(user_id=4)),
         "runs that are scheduled": lambda s: s.services.runs.listed(

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
 from b24app.domain import OPEN_STATES, UNKNOWN_SITE, Action, Actor, ItemState, Kind, RunState
-from b24app.runs.search import Words
+from b24app.runs.search import OfPage, Words
 from b24app.runs.states import IS_UNDOING, can_be_done, is_settling, is_undone, run_of
 from b24app.runs.windows import TO_COME
 from b24app.store.db import Store
@@ -69,7 +69,7 @@ class RunFilter:
     """Which runs of the portal to list, newest first; `due_*` is about the set time, the other two about the order."""
 
     states: tuple[RunState, ...] = ()
-    lid: int | None = None
+    page: OfPage | None = None
     user_id: int | None = None
     since: datetime | None = None
     before: datetime | None = None
@@ -204,9 +204,8 @@ class RunQueries:
     def _filtered(self, query: Select[Run], actor: Actor, wanted: RunFilter) -> Select[Run]:
         if wanted.states:
             query = query.where(Run.state.in_(wanted.states))
-        if wanted.lid is not None:
-            of_page = select(RunItem.run_id).where(RunItem.member_id == actor.member_id, RunItem.lid == wanted.lid)
-            query = query.where(Run.id.in_(of_page))
+        if wanted.page is not None:
+            query = query.where(wanted.page.condition(actor))
         if wanted.user_id is not None:
             query = query.where(Run.created_by == wanted.user_id)
         if wanted.since is not None:

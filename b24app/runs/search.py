@@ -1,4 +1,4 @@
-"""Runs by words: the campaign's name, the reason, and the titles, addresses and sites of pages.
+"""Runs by words (the campaign's name, the reason, and the titles, addresses and sites of pages) and by a page.
 
 Of somebody else's order only pages of sites count that the person reads: otherwise a search would tell what is hidden.
 Letters are compared by the database on both sides, small, in full form (NFKC), and ё as е.
@@ -7,7 +7,7 @@ Letters are compared by the database on both sides, small, in full form (NFKC), 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, String, bindparam, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, String, and_, bindparam, func, literal_column, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from b24app.domain import Actor, Kind
@@ -34,19 +34,40 @@ class Words:
         return or_(_any(IN_RUN, self.text), pages.where(seen).correlate(Run).exists())
 
 
+@dataclass(frozen=True)
+class OfPage:
+    """A page by its id, and the numbers of the sites whose pages they read."""
+
+    lid: int
+    readable: frozenset[int] = frozenset()
+
+    def condition(self, actor: Actor) -> ColumnElement[bool]:
+        """In SQL: the run has this page, and this person may see that it has."""
+        items = select(RunItem.run_id).where(RunItem.member_id == actor.member_id, RunItem.lid == self.lid)
+        seen = or_(Run.created_by == actor.user_id, Run.id.in_(items.where(RunItem.site_id.in_(self.readable))))
+        return and_(Run.id.in_(items), seen)
+
+
 class Search:
-    """Looks where words stand, before it is known who may see them there."""
+    """Looks where words or a page stand, before it is known who may see them there."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def places(self, actor: Actor, text: str) -> set[tuple[Kind, int]]:
         """The sites, by kind and number, of pages that match in others' orders, whether or not the actor reads them."""
+        return self._places(actor, _any(IN_ITEM, text))
+
+    def places_of_page(self, actor: Actor, lid: int) -> set[tuple[Kind, int]]:
+        """As `places`, of one page: more than one site where it was moved."""
+        return self._places(actor, and_(RunItem.member_id == actor.member_id, RunItem.lid == lid))
+
+    def _places(self, actor: Actor, condition: ColumnElement[bool]) -> set[tuple[Kind, int]]:
         query = (
             select(Run.kind, RunItem.site_id)
             .join(RunItem, RunItem.run_id == Run.id)
             .where(Run.member_id == actor.member_id, Run.created_by != actor.user_id)
-            .where(RunItem.site_id.is_not(None), _any(IN_ITEM, text))
+            .where(RunItem.site_id.is_not(None), condition)
         )
         with self._store.begin() as db:
             return {(kind, site) for kind, site in db.execute(query.distinct().limit(MOST_SITES)) if site is not None}

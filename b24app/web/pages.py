@@ -18,7 +18,7 @@ from b24app.pages.lists import Page
 from b24app.pages.search import SORTS, PageSlice, Search, slice_of
 from b24app.runs.orders import MOST_PAGES
 from b24app.runs.queries import RunFilter, Upcoming
-from b24app.web import offers, progress, responses, serializers
+from b24app.web import offers, progress, responses, serializers, sight
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, read, sent_json
 from b24app.web.problems import DETAIL_BY_STATUS, facts
@@ -139,7 +139,7 @@ def one(lid: int) -> Response:
     if responses.wants_json():
         return responses.json(serializers.page(found, due))
     shown = serializers.page_with_schedule(found, due)
-    views, _next = services().runs.listed(g.actor, RunFilter(lid=lid, limit=10))
+    views, _next = services().runs.listed(g.actor, RunFilter(page=sight.of_page(lid), limit=10))
     return responses.html(
         "pages/page.html", page=shown, problem=None, runs=progress.rows(offers.of(views), Sight()), alone=True,
         upcoming=due.get(lid, ()),

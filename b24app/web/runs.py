@@ -129,8 +129,8 @@ class ListQuery(BaseModel):
         since, before = start_of(self.since, zone), start_of(self.before, zone, days=1)
         due_since, due_before = start_of(self.due_from, zone), start_of(self.due_to, zone, days=1)
         return RunFilter(
-            states, self.lid, self.user_id, since, before, due_since, due_before, sight.words(self.q), self.after,
-            self.limit,
+            states, sight.of_page(self.lid) if self.lid else None, self.user_id, since, before,
+            due_since, due_before, sight.words(self.q), self.after, self.limit,
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from flask import g
 
 from b24app.domain import Kind
 from b24app.runs.queries import RunView
-from b24app.runs.search import Words
+from b24app.runs.search import OfPage, Words
 from b24app.store.heartbeat import is_late, last_beat
 from b24app.web.current import services
 
@@ -47,6 +47,11 @@ def words(text: str) -> Words | None:
     if not text:
         return None
     return Words(text, frozenset(site for _, site in _readable(services().search.places(g.actor, text))))
+
+
+def of_page(lid: int) -> OfPage:
+    """The page to look for, and where this person may look."""
+    return OfPage(lid, frozenset(site for _, site in _readable(services().search.places_of_page(g.actor, lid))))
 
 
 def _readable(places: Iterable[tuple[Kind, int]]) -> set[tuple[Kind, int]]:

@@ -114,11 +114,14 @@ def test_everybody_of_the_portal_sees_the_run_and_items_of_sites_they_read(
     asker = person(who, app, standin, alice)
 
     listed, seen = asker.get("/runs").json, asker.get(f"/runs/{run}").json
+    of_page = asker.get(f"/runs?lid={ON_MAIN}").json
     as_file = asker.get(f"/runs/{run}.csv").text
 
     assert listed
+    assert of_page
     assert seen
     assert [each["id"] for each in listed["runs"]] == [run]
+    assert [each["id"] for each in of_page["runs"]] == ([] if who == "blind" else [run])
     shown = [] if who == "blind" else [ON_MAIN, IN_SHOP]
     assert [item["lid"] for item in seen["items"]] == shown
     assert (seen["hidden"], seen["counts"]["total"]) == (2 - len(shown), 2)
