@@ -115,6 +115,11 @@ def asked() -> dict[str, Callable[[Stage], object]]:
         ),
         "page: list of pages": lambda s: s.get("/pages"),
         "page: history": lambda s: s.get("/runs"),
+        "page: history, what failed": lambda s: s.get("/runs?view=history&state=failed"),
+        "page: history, of a person": lambda s: s.get("/runs?view=history&user_id=1001"),
+        "page: history of a year ago": lambda s: s.get(
+            f"/runs?view=history&happened_to={s.services.clock() - timedelta(days=365):%Y-%m-%d}"
+        ),
         "page: scheduled": lambda s: s.get("/runs?state=scheduled,waiting"),
         "page: one run": lambda s: s.get(f"/runs/{s.run_id}"),
         "page: news": lambda s: s.get("/news"),

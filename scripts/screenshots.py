@@ -160,6 +160,11 @@ class Round:
         for row in rows:
             boxes.nth(row).evaluate("box => box.click()")
 
+    def unfold(self, frame: Frame) -> None:
+        """Show the filters, where they are folded away."""
+        if frame.is_visible("#filters summary"):
+            frame.click("#filters summary")
+
     def order(self, frame: Frame, button: str) -> None:
         """Press a button of the bulk bar and wait for the dialog."""
         frame.locator(f"#bulk >> text={button}").evaluate("button => button.click()")
@@ -183,7 +188,7 @@ class Round:
         frame = self.open()
         self.shoot("1-pages")
         frame.click("#preferences-open")
-        frame.wait_for_selector("dialog[open] #own-zone")
+        frame.wait_for_selector("dialog[open] #own-zone-search")
         self.shoot("35-preferences")
         self.page.keyboard.press("Escape")
         self.tick(frame, 1, 3, 4)
@@ -195,6 +200,7 @@ class Round:
     def finding(self) -> None:
         """Folders, an order, only what is selected, and pasted addresses with and without a find."""
         frame = self.open()
+        self.unfold(frame)
         frame.select_option("#site", "3")
         frame.wait_for_selector("#folder")
         frame.locator("#sort-title").evaluate("button => button.click()")
@@ -281,6 +287,7 @@ class Round:
     def kinds(self) -> None:
         """Another kind of pages."""
         frame = self.open()
+        self.unfold(frame)
         frame.select_option("#kind", "KNOWLEDGE")
         frame.wait_for_selector("#kind >> option[value=KNOWLEDGE]:checked", state="attached")
         self.shoot("13-knowledge")

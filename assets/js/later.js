@@ -16,6 +16,7 @@ import { offerPresets } from './time-presets.js'
 function attend(place) {
   if (find('[data-calendar]')) import('./calendar.js')
   if (place?.id !== 'time-note') offerPresets(place instanceof Element ? place : document)
+  if (place?.id === 'found') place.scrollIntoView({ block: 'nearest' }) // below the field somebody types into
   makeSearchable(findAll('select[data-searched]'))
   healWhatWaits()
   follow()

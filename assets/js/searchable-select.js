@@ -28,12 +28,16 @@ class SearchableSelect {
     this.field = Object.assign(document.createElement('input'), {
       className: 'field', type: 'text', autocomplete: 'off', id: `${select.id}-search`,
     })
+    const label = [...select.labels].find(({ htmlFor }) => htmlFor)
+    if (label) label.htmlFor = this.field.id
     const attributes = {
       role: 'combobox', 'aria-expanded': 'false', 'aria-controls': this.list.id, 'aria-autocomplete': 'list',
-      'aria-label': select.dataset.searched,
+      ...(label ? {} : { 'aria-label': select.dataset.searched }),
     }
     Object.entries(attributes).forEach(([name, value]) => this.field.setAttribute(name, value))
     this.listen()
+    this.field.required = select.required // what is hidden could not say that it is missing
+    select.required = false
     select.hidden = true
     select.parentElement.classList.add('searched')
     select.after(this.field, this.list)
@@ -60,11 +64,17 @@ class SearchableSelect {
   }
 
   showChosen() {
-    this.field.value = this.select.selectedOptions[0]?.text ?? ''
+    const { text = '', value = '' } = this.select.selectedOptions[0] ?? {}
+    const isMissing = this.field.required && !value
+    this.field.value = isMissing ? '' : text
+    this.field.placeholder = isMissing ? text : ''
   }
 
   open(words) {
-    const found = matching(this.select, words).slice(0, MOST)
+    const found = matching(this.select, words)
+    const chosen = found.findIndex(({ selected }) => selected)
+    if (chosen >= MOST) found.splice(1, 0, ...found.splice(chosen, 1))
+    found.length = Math.min(found.length, MOST)
     const options = found.map((option, at) => {
       const id = `${this.list.id}-${at}`
       const line = Object.assign(document.createElement('li'), { textContent: option.text, id })

@@ -37,9 +37,6 @@ function finishSwap(ctx) {
   ctx.target.removeAttribute('aria-busy')
   if (contains(ctx.sourceElement)) close()
   if (ctx.request.method === 'POST' && find('#news section')) htmx.trigger('#news', 'repeat')
-  // The event's target, because the source element may have been swapped away.
-  const next = ctx.sourceEvent?.target?.closest?.('[data-then]')?.dataset.then
-  if (next) return find(next)?.focus()
   const isOpening = ctx.sourceEvent?.type === 'load'
   const isFocusLost = document.activeElement === document.body && !isOpening
   if (ctx.request.method === 'POST' || isFocusLost) find('#view [data-heading]')?.focus()

@@ -4,18 +4,19 @@ Every query goes through the actor's portal.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from b24app.clock import Clock
 from b24app.domain import OPEN_STATES, UNKNOWN_SITE, Action, Actor, ItemState, Kind, RunState
+from b24app.errors import AccessDenied
 from b24app.runs.search import OfPage, Words
-from b24app.runs.states import IS_UNDOING, can_be_done, is_settling, is_undone, run_of
+from b24app.runs.states import DID_SOMETHING, IS_UNDOING, can_be_done, is_settling, is_undone, run_of
 from b24app.runs.windows import TO_COME
 from b24app.store.db import Store
 from b24app.store.models import Run, RunItem
@@ -44,6 +45,15 @@ class Upcoming:
 
 
 @dataclass(frozen=True)
+class Undone:
+    """What was turned back by hand of what a run did; a return is no undo."""
+
+    by: Run  # the undo, or the newest retry of it
+    pages: int  # turned back so far
+    is_moving: bool
+
+
+@dataclass(frozen=True)
 class RunView:
     """One run as somebody sees it; `slice` is a screen of those pages they may read, `hidden` counts the others."""
 
@@ -57,6 +67,9 @@ class RunView:
     )  # what is still to happen to the items' pages
     settling: bool = False  # stopped, but its last batch is still under way
     keepers: Mapping[UUID, Run] = field(default_factory=dict)  # runs that keep pages as they are beyond this return
+    undone: Undone | None = None
+    undoes: Run | None = None  # of an undo: what it turns back
+    other: "RunView | None" = None  # of a run shown by itself: the other half of its "down until"
 
     @property
     def total(self) -> int:
@@ -66,7 +79,12 @@ class RunView:
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs of the portal to list, newest first; `due_*` is about the set time, the other two about the order."""
+    """Which runs of the portal to list, newest first; `due_*` is about the set time, `happened_*` about what the run's
+    last event was, the other two about the order.
+
+    as_history  by their last event instead of by the order, without those that have yet to begin unless `states` names
+                them
+    """
 
     states: tuple[RunState, ...] = ()
     page: OfPage | None = None
@@ -78,6 +96,9 @@ class RunFilter:
     words: Words | None = None
     after: UUID | None = None
     limit: int = 20
+    as_history: bool = False
+    happened_since: datetime | None = None
+    happened_before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,18 @@ class OpenOrders:
     moving: int
     troubled: int  # runs that wait for a person, or would have to
     version: str
+
+
+def _happened_at() -> ColumnElement[datetime]:
+    """As `happened_at`, in SQL."""
+    set_for = case((Run.state == RunState.SCHEDULED, Run.at))
+    return func.coalesce(Run.finished_at, set_for, Run.waiting_since, Run.started_at, Run.created_at)
+
+
+def happened_at(run: Run) -> datetime:
+    """When the last thing happened to a run: it ended, met trouble, began, was ordered; of one to come its set time."""
+    set_for = run.at if run.state is RunState.SCHEDULED else None
+    return run.finished_at or set_for or run.waiting_since or run.started_at or run.created_at
 
 
 def digest(*parts: object) -> str:
@@ -115,6 +148,7 @@ class RunQueries:
 
         readable  ids of the sites this person reads; None for the asker, who sees every item of their own order
         """
+        now = self._clock()
         with self._store.begin() as db:
             run = run_of(db, actor, run_id)
             counts = counts_of(db, [run.id])[run.id]
@@ -130,10 +164,16 @@ class RunQueries:
             undone = is_undone(db, run)
             upcoming = _upcoming(db, actor, [item.lid for item in item_slice.items])
             keepers = _keepers(db, actor, item_slice.items)
-        now = self._clock()
+            first = _read(db, run.undoes)
+            other = first if run.is_return else _read(db, run.returns_run)
+            other_view = next(iter(views_of(db, actor, [other] if other else [], now)), None)
+            turned_back = _undone(db, [run.id]).get(run.id)
         settling = is_settling(run, counts, now)
         can = () if settling else can_be_done(run, counts, actor, undone, now)
-        return RunView(run, counts, item_slice, hidden, can, upcoming=upcoming, settling=settling, keepers=keepers)
+        return RunView(
+            run, counts, item_slice, hidden, can, upcoming=upcoming, settling=settling, keepers=keepers,
+            undone=turned_back, undoes=None if run.is_return else first, other=other_view,
+        )  # fmt: skip
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
         """Ids of the sites whose pages are in the run, as far as they are known. Raises NotFound."""
@@ -183,14 +223,14 @@ class RunQueries:
 
     def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
         """Runs of the portal, newest first, without items; and where the next screen begins."""
+        # By what has an index: what has not ended stands first, then what ended last.
+        by_event = (Run.finished_at.desc().nulls_first(), _happened_at().desc(), Run.id.desc())
+        order = by_event if wanted.as_history else (Run.created_at.desc(), Run.id.desc())
         with self._store.begin() as db:
             query = self._filtered(select(Run).where(Run.member_id == actor.member_id), actor, wanted)
             if wanted.after is not None:
-                last = run_of(db, actor, wanted.after)
-                query = query.where(
-                    or_(Run.created_at < last.created_at, and_(Run.created_at == last.created_at, Run.id < last.id))
-                )
-            rows = db.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.limit + 1)).all()
+                query = query.where(_behind(run_of(db, actor, wanted.after), wanted))
+            rows = db.scalars(query.order_by(*order).limit(wanted.limit + 1)).all()
             views = views_of(db, actor, rows[: wanted.limit], self._clock())
         return views, views[-1].run.id if len(rows) > wanted.limit else None
 
@@ -204,6 +244,8 @@ class RunQueries:
     def _filtered(self, query: Select[Run], actor: Actor, wanted: RunFilter) -> Select[Run]:
         if wanted.states:
             query = query.where(Run.state.in_(wanted.states))
+        elif wanted.as_history:
+            query = query.where(Run.state != RunState.SCHEDULED)
         if wanted.page is not None:
             query = query.where(wanted.page.condition(actor))
         if wanted.user_id is not None:
@@ -216,9 +258,35 @@ class RunQueries:
             query = query.where(Run.at >= wanted.due_since)
         if wanted.due_before is not None:
             query = query.where(Run.at < wanted.due_before)
+        if wanted.happened_since is not None:
+            query = query.where(_happened_at() >= wanted.happened_since)
+        if wanted.happened_before is not None:
+            query = query.where(_happened_at() < wanted.happened_before)
         if wanted.words is not None:
             query = query.where(wanted.words.condition(actor))
         return query
+
+    def left_out(self, actor: Actor, wanted: RunFilter) -> int:
+        """How many orders to come the history leaves out of what is asked for; a pair counts once."""
+        runs = select(Run).where(Run.member_id == actor.member_id)
+        query = self._filtered(runs, actor, replace(wanted, states=(RunState.SCHEDULED,)))
+        with self._store.begin() as db:
+            rows = db.execute(query.with_only_columns(Run.id, Run.returns_run)).all()
+        returns = {back for _run_id, back in rows if back is not None}
+        return sum(run_id not in returns for run_id, _back in rows)
+
+    def denied(self, actor: Actor, run_ids: Collection[UUID]) -> dict[UUID, frozenset[int]]:
+        """Those of the runs all of whose failures were for want of rights, with the sites of the failed pages."""
+        for_rights = func.coalesce(RunItem.problem == AccessDenied.key, False)
+        query = (
+            select(RunItem.run_id, func.array_agg(func.coalesce(RunItem.site_id, UNKNOWN_SITE).distinct()))
+            .where(RunItem.run_id.in_(run_ids), RunItem.member_id == actor.member_id)
+            .where(RunItem.state == ItemState.FAILED)
+            .group_by(RunItem.run_id)
+            .having(func.bool_and(for_rights))
+        )
+        with self._store.begin() as db:
+            return {run_id: frozenset(sites) for run_id, sites in db.execute(query)}
 
     def only_titles(
         self, actor: Actor, views: Sequence[RunView], readable: Collection[int] | None = None
@@ -301,6 +369,20 @@ def _window(db: Session, actor: Actor, run: Run) -> tuple[Run, set[UUID]]:
     return next(iter(runs), run), {each.id for each in runs} | {run.id, run.undoes or run.id}
 
 
+def _behind(last: Run, wanted: RunFilter) -> ColumnElement[bool]:
+    """What stands behind that run, in the order of the list."""
+    if not wanted.as_history:
+        return tuple_(Run.created_at, Run.id) < (last.created_at, last.id)
+    if last.finished_at is not None:
+        return tuple_(Run.finished_at, Run.id) < (last.finished_at, last.id)
+    still_open = and_(Run.finished_at.is_(None), tuple_(_happened_at(), Run.id) < (happened_at(last), last.id))
+    return or_(still_open, Run.finished_at.is_not(None))
+
+
+def _read(db: Session, run_id: UUID | None) -> Run | None:
+    return None if run_id is None else db.get(Run, run_id)
+
+
 def _count(run_id: UUID) -> Select[int]:
     return select(func.count()).select_from(RunItem).where(RunItem.run_id == run_id)
 
@@ -362,9 +444,29 @@ def views_of(db: Session, actor: Actor, runs: Sequence[Run], now: datetime) -> l
     ids = [run.id for run in runs]
     counts = counts_of(db, ids)
     undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_(ids), IS_UNDOING)))
+    turned_back = _undone(db, ids)
     return [
-        RunView(run, counts[run.id], can=can_be_done(run, counts[run.id], actor, run.id in undone, now)) for run in runs
-    ]
+        RunView(
+            run, counts[run.id], can=can_be_done(run, counts[run.id], actor, run.id in undone, now),
+            undone=turned_back.get(run.id),
+        )
+        for run in runs
+    ]  # fmt: skip
+
+
+def _undone(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Undone]:
+    """Of these runs, those that somebody undid or is undoing. A retry of an undo counts to it."""
+    begun = or_(Run.state.in_(OPEN_STATES), DID_SOMETHING)
+    query = select(Run).where(Run.undoes.in_(run_ids), ~Run.is_return, begun).order_by(Run.created_at, Run.id)
+    undos = db.scalars(query).all()
+    counts = counts_of(db, [undo.id for undo in undos]) if undos else {}
+    found: dict[UUID, Undone] = {}
+    for undo in undos:
+        assert undo.undoes is not None  # noqa: S101  asked for
+        before = found.get(undo.undoes)
+        pages = counts[undo.id][ItemState.SUCCEEDED] + (before.pages if before else 0)
+        found[undo.undoes] = Undone(undo, pages, not undo.state.is_final)
+    return found
 
 
 def counts_of(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:

@@ -15,15 +15,15 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from b24app import i18n, zones
-from b24app.domain import N_, Action, Kind, RunState
-from b24app.errors import BadForm, NotFound, Problem
+from b24app.domain import N_, Action, ItemState, Kind, RunState
+from b24app.errors import BadForm, NotFound, NotPossibleNow, Problem
 from b24app.pages.lists import Page
 from b24app.pages.search import Search, slice_of
 from b24app.runs.agenda import TO_COME, Entry, Wanted
-from b24app.runs.local_time import nearest
-from b24app.runs.orders import MOST_PAGES
+from b24app.runs.local_time import ScheduledTime, nearest
+from b24app.runs.orders import MOST_PAGES, Order
 from b24app.store.models import Run
-from b24app.web import offers, responses, serializers, times, translation
+from b24app.web import offers, previews, responses, serializers, times, translation
 from b24app.web.current import require_session, services
 from b24app.web.forms import YEARS, Number, body, day_or_time, read, start_of
 from b24app.web.problems import facts
@@ -78,7 +78,7 @@ class Chosen(BaseModel):
 class Dialog(Chosen):
     """The query of GET /runs/dialog."""
 
-    what: Literal["reschedule", "change", "cancel", "find"]
+    what: Literal["reschedule", "change", "cancel", "find", "again"]
     by: Literal["days"] | None = None  # of one entry too: both ends by so many days
     q_pages: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     add: list[Number] = Field([], max_length=MOST_PAGES)
@@ -308,6 +308,8 @@ def dialog() -> Response:
     if request.args.get("what") == "day":
         return _of_day(read(AgendaQuery, request.args))
     asked = read(Dialog, request.args, lists=("ids", "add"))
+    if asked.what == "again":
+        return _again(asked.ids[0])
     found = services().agenda.of(g.actor, asked.ids)
     if not found:
         raise NotFound()
@@ -318,7 +320,9 @@ def dialog() -> Response:
         raise BadForm()
     more: dict[str, Any] = {}
     if asked.what == "find":
-        more = {"found": _found_pages(asked, entries[0]), "q": asked.q_pages}
+        chosen, matching = _found_pages(asked, entries[0])
+        offered = [(page, True) for page in chosen] + [(page, False) for page in matching[:MOST_FOUND]]
+        more = {"found": offered, "q": asked.q_pages, "number": len(matching), "listed": MOST_FOUND}
     if one is not None and asked.what == "change":
         run = services().runs.get(g.actor, UUID(one["run"]["id"]))
         readable = services().permissions.readable_sites(g.actor, run, services().runs.sites_of(g.actor, run.id))
@@ -332,7 +336,27 @@ def dialog() -> Response:
     if one is None and asked.what == "reschedule":
         more = _foreseen(found, USUAL_DAYS) | {"days": USUAL_DAYS}
     return responses.html(
-        f"scheduled/{asked.what}.html", entries=entries, entry=one, kept=kept, zone=g.actor.zone or "UTC", **more
+        f"scheduled/{asked.what}.html", entries=entries, entry=one, kept=kept, zone=g.actor.zone or "UTC",
+        run_id=asked.ids[0], **more,
+    )  # fmt: skip
+
+
+def _again(run_id: UUID) -> Response:
+    """The dialog of an order, filled with what was cancelled: the pages left undone, and what of its times is to come.
+
+    Raises NotPossibleNow, where nothing of it was cancelled that the person may see.
+    """
+    run = services().runs.get(g.actor, run_id)
+    readable = services().permissions.readable_sites(g.actor, run, services().runs.sites_of(g.actor, run_id))
+    view = services().runs.view(g.actor, run_id, readable, limit=MOST_PAGES)
+    lids = tuple(item.lid for item in view.slice.items if item.state is ItemState.CANCELLED)
+    if not lids or not offers.is_offered_anew(view):
+        raise NotPossibleNow()
+    zone = zones.understood(run.zone) or g.actor.zone
+    at, until = _still_ahead(run.at, zone), _still_ahead(run.until, zone)
+    order = Order(run.action, run.kind, lids, at, until, zone, run.reason, run.name)
+    return previews.dialog(
+        order, when="later", at=at.wall_time if at else None, until=until.wall_time if until else None
     )
 
 
@@ -343,18 +367,23 @@ def _of_day(query: AgendaQuery) -> Response:
     return responses.html("scheduled/day.html", day=day, entries=in_words(entries))
 
 
-def _found_pages(asked: Dialog, entry: dict[str, Any]) -> list[tuple[Page, bool]]:
-    """Pages that may come to the entry: those chosen before, then what matches. Raises a PortalError."""
+def _still_ahead(moment: datetime | None, zone: str | None) -> ScheduledTime | None:
+    """A time of a schedule as it would be said anew; None once it has passed."""
+    if moment is None or moment <= services().clock():
+        return None
+    return ScheduledTime(moment, serializers.local(moment, zone))
+
+
+def _found_pages(asked: Dialog, entry: dict[str, Any]) -> tuple[list[Page], list[Page]]:
+    """Pages that may come to the entry: those chosen before, and what matches. Raises a PortalError."""
     kind, action = Kind(entry["run"]["kind"]), Action(entry["run"]["action"])
-    known = services().pages.all_of(g.actor, kind).by_lid()
+    listed = services().pages.all_of(g.actor, kind)
+    known = listed.by_lid()
     chosen = [known[lid] for lid in asked.add if lid in known]
     if not asked.q_pages:
-        return [(page, True) for page in chosen]
-    listed = services().pages.all_of(g.actor, kind)
-    found = slice_of(listed, Search(kind, q=asked.q_pages, limit=MOST_FOUND), {}, {}).pages
-    return [(page, True) for page in chosen] + [
-        (page, False) for page in found if page.may(action) and page not in chosen
-    ]
+        return chosen, []
+    found = slice_of(listed, Search(kind, q=asked.q_pages, limit=MOST_LISTED), {}, {}).pages
+    return chosen, [page for page in found if page.may(action) and page not in chosen]
 
 
 @blueprint.post("/reschedule")
@@ -389,7 +418,11 @@ def _each(form: Chosen, act: Callable[[Entry], None], days: int | None = None) -
         return responses.json({"done": [str(entry.lead.id) for entry in done], "refused": why})
     named = in_words([entry for entry, _problem in refused])
     one = done[0].lead.id if days and done and len(form.ids) == 1 else None
+    cancelled = done if days is None else []
     said = {
+        "again": [
+            (entry, each.lead.id) for entry, each in zip(in_words(cancelled), cancelled, strict=True) if each.lead.at
+        ],
         "text": _count_said(len(done), days) if done and not one else None,
         "moved": _entry_in_words(one) if one else None,
         "undo": {"ids": [str(entry.lead.id) for entry in done], "days": -days} if done and days else None,

@@ -16,7 +16,7 @@ from b24app.web import serializers, translation
 from b24app.web.csv import Column, csv_file
 from b24app.web.current import require_session, services
 from b24app.web.forms import read
-from b24app.web.runs import ItemsQuery, ListQuery
+from b24app.web.runs import HISTORY, ItemsQuery, ListQuery
 from b24app.web.shapes import ItemShape, ProblemShape
 from b24app.web.sight import sight
 from b24app.web.translation import _
@@ -119,7 +119,8 @@ blueprint.before_request(require_session)
 
 @blueprint.get("/runs.csv")
 def history() -> Response:
-    wanted = read(ListQuery, request.args).filter(g.actor)
+    query = read(ListQuery, request.args)
+    wanted = query.filter(g.actor, as_history=query.view == HISTORY)
     title = _(N_("Sundown history %(day)s"), day=translation.today())
     return csv_file(title, RUN_COLUMNS, _runs(replace(wanted, limit=PIECE_RUNS)), raw_name="sundown-history")
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from flask import g
 
-from b24app.permissions import REQUESTS, Asked
+from b24app.domain import UNKNOWN_SITE, ItemState, RunState
+from b24app.errors import PortalError
+from b24app.permissions import COMMANDS, REQUESTS, Asked
 from b24app.runs.queries import RunView
 from b24app.web.current import services
 
@@ -18,6 +21,47 @@ def of(views: Sequence[RunView]) -> list[RunView]:
 def of_one(view: RunView) -> RunView:
     """A run by itself, whose many sites may take several questions."""
     return _offered([view], REQUESTS)[0]
+
+
+def denied(views: Sequence[RunView]) -> frozenset[UUID]:
+    """Those of the runs whose failures were all for want of rights that the person who looks does not have either: to
+    try again fails again. By what is known already, of a list.
+    """
+    sites = _denied(views)
+    kinds = {view.run.id: view.run.kind for view in views}
+    places = {(kinds[run_id], site) for run_id, some in sites.items() for site in some}
+    may = services().permissions.publishable(g.actor, places)
+    return frozenset(run_id for run_id, some in sites.items() if not any((kinds[run_id], site) in may for site in some))
+
+
+def is_denied(view: RunView) -> bool:
+    """As `denied`, of a run by itself: asked anew, since the right may have been given a moment ago."""
+    sites = _denied([view]).get(view.run.id)
+    if not sites:
+        return False
+    places = [(view.run.kind, site) for site in sorted(sites)[:COMMANDS]]
+    try:
+        rights = services().permissions.asked_now(g.actor.user, places)
+    except PortalError:
+        return False  # nobody knows, and it may help
+    return not any("public" in codes for codes in rights.values())
+
+
+def _denied(views: Sequence[RunView]) -> dict[UUID, frozenset[int]]:
+    failed = [view.run.id for view in views if view.run.state.is_final and view.counts[ItemState.FAILED]]
+    found = services().runs.denied(g.actor, failed) if failed else {}
+    return {run_id: sites for run_id, sites in found.items() if UNKNOWN_SITE not in sites}
+
+
+def is_offered_anew(view: RunView) -> bool:
+    """A schedule that was cancelled can be set again by its asker, and by who may publish on some site of it."""
+    run = view.run
+    if run.state is not RunState.CANCELLED or run.at is None or not view.counts[ItemState.CANCELLED]:
+        return False
+    if run.is_return and run.problem is not None:  # it had nothing to bring back
+        return False
+    places = [(run.kind, site) for site in services().runs.sites_of(g.actor, run.id)]
+    return run.created_by == g.actor.user_id or bool(services().permissions.publishable(g.actor, places))
 
 
 def _offered(views: Sequence[RunView], requests: int) -> list[RunView]:

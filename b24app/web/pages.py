@@ -139,7 +139,7 @@ def one(lid: int) -> Response:
     if responses.wants_json():
         return responses.json(serializers.page(found, due))
     shown = serializers.page_with_schedule(found, due)
-    views, _next = services().runs.listed(g.actor, RunFilter(page=sight.of_page(lid), limit=10))
+    views, _next = services().runs.listed(g.actor, RunFilter(page=sight.of_page(lid), limit=10, as_history=True))
     return responses.html(
         "pages/page.html", page=shown, problem=None, runs=progress.rows(offers.of(views), Sight()), alone=True,
         upcoming=due.get(lid, ()),
@@ -275,6 +275,7 @@ def _view(
         many_sites=len(page_slice.sites) > MANY_SITES,
         folders=sorted(page_slice.folders.items(), key=lambda each: in_order(each[1])),
         filters=query.model_dump(mode="json"),
+        active=sum([query.kind is not Kind.PAGE, bool(query.site), bool(query.folder), bool(query.status), query.main]),
         chosen=_selection(query),
         sizes=SIZES,
         kinds=[{"kind": kind.value, "title": _(title)} for kind, title in KINDS.items()],

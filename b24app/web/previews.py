@@ -7,12 +7,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from flask import Response, g
+
+from b24app import zones
 from b24app.domain import N_, Action
 from b24app.pages.lists import Page
 from b24app.runs.orders import Order
 from b24app.runs.queries import Upcoming
-from b24app.web import serializers, times
-from b24app.web.shapes import PreviewItemShape
+from b24app.store.models import Run
+from b24app.web import responses, serializers, times
+from b24app.web.current import services
+from b24app.web.shapes import PreviewItemShape, PreviewShape
 from b24app.web.translation import _, named, when
 
 BY_THEN = {
@@ -38,7 +43,7 @@ STAYS_UNTIL = {
 
 
 @dataclass(frozen=True)
-class Preview:
+class PagePreview:
     """What an order would do to one page, and what the person should know of it."""
 
     lid: int
@@ -63,23 +68,73 @@ class Preview:
         }
 
 
-def foresee(order: Order, lid: int, page: Page | None, upcoming: Sequence[Upcoming], *, later: bool) -> Preview:
+@dataclass(frozen=True)
+class OrderPreview:
+    """What an order would do to its pages, and the open runs that are to do exactly the same."""
+
+    items: Sequence[PagePreview]
+    same: Sequence[Run]
+    pages: Mapping[int, Page]
+
+    def shape(self) -> PreviewShape:
+        """As the contract has it."""
+        return {
+            "items": [item.shape() for item in self.items],
+            "counts": counts(self.items),
+            "same_as": [str(run.id) for run in self.same],
+        }
+
+
+def preview(order: Order, *, later: bool) -> OrderPreview:
+    """The order over pages as the person sees them now. Raises a PortalError."""
+    pages = services().pages.all_of(g.actor, order.kind).by_lid()
+    upcoming = services().runs.upcoming(g.actor, order.lids)
+    items = [foresee(order, lid, pages.get(lid), upcoming.get(lid, ()), later=later) for lid in order.lids]
+    return OrderPreview(items, same_runs(order), pages)
+
+
+def same_runs(order: Order) -> list[Run]:
+    """Open runs that are to do just this; a colleague's only for who sees all of its pages, for it tells of them."""
+    at = order.at.instant if order.at else None
+    until = order.until.instant if order.until else None
+    found = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until) if order.lids else []
+    own = [run for run in found if run.created_by == g.actor.user_id]
+    if len(own) == len(found):
+        return own
+    pages = services().pages.all_of(g.actor, order.kind).by_lid()
+    return found if all(lid in pages for lid in order.lids) else own
+
+
+def dialog(order: Order, *, when: str, at: str | None, until: str | None, times_open: bool = False) -> Response:
+    """The question before an order, with its times as they stand in their fields."""
+    seen = preview(order, later=when == "later")
+    possible = [item.lid for item in seen.items if item.may]  # what one has no right to is said to be skipped, so it is
+    return responses.html(
+        "runs/confirm.html", action=order.action, kind=order.kind, lids=possible, when=when, at=at, until=until,
+        zone=order.zone or g.actor.zone, reason=order.reason, zones=zones.choices(), times_open=times_open,
+        same=seen.same, addresses=addresses(seen.items, seen.pages), by_site=by_site(seen.items),
+        own=[item.lid for item in seen.items if item.own], name=order.name, names=services().agenda.names(g.actor),
+        **seen.shape(),
+    )  # fmt: skip
+
+
+def foresee(order: Order, lid: int, page: Page | None, upcoming: Sequence[Upcoming], *, later: bool) -> PagePreview:
     """What the order would do to one page.
 
     upcoming  what other orders are still to do to it, in order of time
     later     the person is about to choose a time, so the page's state now decides nothing that can still change
     """
     if page is None:
-        return Preview(lid, None, False, "skip", _(N_("It was not found, or you may not see it.")), None)
+        return PagePreview(lid, None, False, "skip", _(N_("It was not found, or you may not see it.")), None)
     own, may = times.own(upcoming), page.may(order.action)
     if may and (stays := _stays(order, page, upcoming, later)):
-        return Preview(lid, page, may, order.action, stays, None)
+        return PagePreview(lid, page, may, order.action, stays, None)
     if _will_be_so(order, page, upcoming, later):
         is_so = page.published == (order.action is Action.PUBLISH)
-        return Preview(lid, page, may, "skip", _((serializers.ALREADY if is_so else BY_THEN)[order.action]), own)
+        return PagePreview(lid, page, may, "skip", _((serializers.ALREADY if is_so else BY_THEN)[order.action]), own)
     if not may:
-        return Preview(lid, page, may, "skip", _(serializers.NO_RIGHT[order.action], site=page.site), own)
-    return Preview(lid, page, may, order.action, _warning(order, page), own)
+        return PagePreview(lid, page, may, "skip", _(serializers.NO_RIGHT[order.action], site=page.site), own)
+    return PagePreview(lid, page, may, order.action, _warning(order, page), own)
 
 
 def _stays(order: Order, page: Page, upcoming: Sequence[Upcoming], later: bool) -> str | None:
@@ -120,19 +175,19 @@ def _warning(order: Order, page: Page) -> str | None:
     return None
 
 
-def addresses(items: Sequence[Preview], pages: Mapping[int, Page]) -> dict[int, str]:
+def addresses(items: Sequence[PagePreview], pages: Mapping[int, Page]) -> dict[int, str]:
     """What tells those apart whose title another page of their site has, too."""
     titles = Counter((page.site_id, page.title) for page in pages.values())
     twins = [item.page for item in items if item.page and titles[item.page.site_id, item.page.title] > 1]
     return {page.lid: page.url or _(N_("No. %(lid)s"), lid=page.lid) for page in twins}
 
 
-def by_site(items: Sequence[Preview]) -> list[tuple[str, int]]:
+def by_site(items: Sequence[PagePreview]) -> list[tuple[str, int]]:
     """How many pages of each site will be changed, the most first."""
     return Counter(item.page.site for item in items if item.page and item.will != "skip").most_common()
 
 
-def counts(items: Sequence[Preview]) -> dict[str, int]:
+def counts(items: Sequence[PagePreview]) -> dict[str, int]:
     """How many pages of each sort."""
     acted = [item for item in items if item.will != "skip"]
     return {

@@ -10,7 +10,7 @@ from flask import render_template
 from b24app.domain import N_, Actor, ItemState, RunState
 from b24app.runs.queries import OpenOrders, RunView, digest
 from b24app.store.models import Run
-from b24app.web import serializers
+from b24app.web import offers, serializers
 from b24app.web.current import services
 from b24app.web.sight import Sight
 from b24app.web.translation import _, span
@@ -24,10 +24,15 @@ def seconds_until_next(view: RunView) -> int | None:
     """When the page looks again: soon while something moves, at its time when that is near; None for what has ended."""
     if view.run.state in MOVING or view.settling:
         return MOVING_SECONDS
-    if view.run.state.is_final:
+    to_come = view.run
+    if view.run.state.is_final and view.other is not None:
+        to_come = view.other.run  # the page tells of its other half, too
+    if view.undone is not None and view.undone.is_moving:
+        return STILL_SECONDS
+    if to_come.state.is_final:
         return None
-    if view.run.state is RunState.SCHEDULED and view.run.at is not None:
-        ahead = int((view.run.at - services().clock()).total_seconds())
+    if to_come.state is RunState.SCHEDULED and to_come.at is not None:
+        ahead = int((to_come.at - services().clock()).total_seconds())
         return max(MOVING_SECONDS, min(STILL_SECONDS, ahead + 1))
     return STILL_SECONDS
 
@@ -37,6 +42,7 @@ def told(view: RunView) -> dict[str, Any]:
     return {
         "run": serializers.run(view), "settling": view.settling, "is_return": view.run.is_return,
         "left": time_left(view, services().clock()), "heal": serializers.waits_for_asker(view.run),
+        "undone": serializers.undone(view), "undoes": view.undoes, "other": serializers.half(view.other),
     }  # fmt: skip
 
 
@@ -65,21 +71,28 @@ def version(view: RunView) -> str:
     why = [(each.key, each.code) if each else None for each in (run.problem, run.doubt)]
     state = RunState.RUNNING if run.state in MOVING else run.state
     said = (state, run.at, run.until, run.name, run.reason, run.acting_as, run.zone)
-    return digest(*said, *why, view.settling, view.total)
+    other = (view.other.run.state, view.other.run.at) if view.other else None
+    return digest(*said, *why, view.settling, view.total, other, _undone(view))
 
 
 def row_version(view: RunView) -> str:
     """Changes with whatever a list says of the run."""
     run = view.run
     said = (run.state, run.at, run.name, run.reason, run.doubt is None)
-    return digest(*said, sorted(view.counts.items()), view.settling)
+    return digest(*said, sorted(view.counts.items()), view.settling, _undone(view))
+
+
+def _undone(view: RunView) -> tuple[object, ...] | None:
+    return (view.undone.by.id, view.undone.pages, view.undone.is_moving) if view.undone else None
 
 
 def rows(views: Sequence[RunView], seen: Sight) -> list[dict[str, Any]]:
     """Runs of a list for people, each with its version: the page asks by it what has moved."""
     shown = serializers.rows_in_words(views, seen.titles, seen.sites)
+    denied = offers.denied(views)
     return [
-        {**row, "version": row_version(view), "settling": view.settling} for row, view in zip(shown, views, strict=True)
+        {**row, "version": row_version(view), "settling": view.settling, "denied": view.run.id in denied}
+        for row, view in zip(shown, views, strict=True)
     ]
 
 

@@ -22,11 +22,12 @@ from b24app.web import calendar, offers, previews, progress, responses, serializ
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.problems import DETAIL_BY_STATUS
-from b24app.web.shapes import PreviewShape, RunsShape
+from b24app.web.shapes import RunsShape
 from b24app.web.translation import _
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
+HISTORY, FOLDED = "history", frozenset({"state", "user_id", "happened_from", "happened_to"})
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
@@ -110,6 +111,9 @@ class ListQuery(BaseModel):
     before: DayOrTime = Field(None, alias="to")
     due_from: DayOrTime = None
     due_to: DayOrTime = None
+    happened_from: DayOrTime = None  # these two are of the page's History: by when something happened, as its rows say
+    happened_to: DayOrTime = None
+    view: Short | None = None  # "history": the page's History, also for its file
     after: UUID | None = None
     q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     limit: Number = Field(20, ge=1, le=100)
@@ -122,7 +126,7 @@ class ListQuery(BaseModel):
                 RunState(word)
         return value
 
-    def filter(self, actor: Actor) -> RunFilter:
+    def filter(self, actor: Actor, *, as_history: bool) -> RunFilter:
         """As the runs module takes it. A day counts whole, in the actor's zone."""
         states = tuple(RunState(word) for word in (self.state or "").split(",") if word)
         zone = i18n.zone(actor.zone)
@@ -131,6 +135,7 @@ class ListQuery(BaseModel):
         return RunFilter(
             states, sight.of_page(self.lid) if self.lid else None, self.user_id, since, before,
             due_since, due_before, sight.words(self.q), self.after, self.limit,
+            as_history, start_of(self.happened_from, zone), start_of(self.happened_to, zone, days=1),
         )  # fmt: skip
 
 
@@ -192,27 +197,9 @@ def preview() -> Response:
         # What was typed stays in the field, though it has passed or does not exist in that zone; the order says so.
         order = form.model_copy(update={"at": None, "until": None}).order(g.actor, services().clock())
     when = request.values.get("when") or ("later" if order.at else "now")
-    pages = services().pages.all_of(g.actor, order.kind).by_lid()
-    same = _same(order)
-    upcoming = services().runs.upcoming(g.actor, order.lids)
-    items = [
-        previews.foresee(order, lid, pages.get(lid), upcoming.get(lid, ()), later=when == "later") for lid in order.lids
-    ]
-    body: PreviewShape = {
-        "items": [item.shape() for item in items],
-        "counts": previews.counts(items),
-        "same_as": [str(run.id) for run in same],
-    }
     if responses.wants_json():
-        return responses.json(body)
-    possible = [item.lid for item in items if item.may]  # what one has no right to is said to be skipped, so it is
-    return responses.html(
-        "runs/confirm.html", action=order.action, kind=order.kind, lids=possible, when=when,
-        at=form.at, until=form.until, zone=order.zone or g.actor.zone, reason=order.reason,
-        zones=zones.choices(), times_open=times_open, same=same, addresses=previews.addresses(items, pages),
-        by_site=previews.by_site(items),
-        own=[item.lid for item in items if item.own], name=order.name, names=services().agenda.names(g.actor), **body,
-    )  # fmt: skip
+        return responses.json(previews.preview(order, later=when == "later").shape())
+    return previews.dialog(order, when=when, at=form.at, until=form.until, times_open=times_open)
 
 
 def _told_times() -> Response:
@@ -233,7 +220,7 @@ def _told_times() -> Response:
         wrong["until"] = times.Wrong(_(times.ENDS_FIRST[form.action]))
     kept_zone = zones.understood(zone)
     order = Order(form.action, form.kind, tuple(form.lids), at, until, kept_zone)
-    same = _same(order)
+    same = previews.same_runs(order)
     line = None if wrong else times.in_one_line(form.action, at, until, kept_zone)
     return responses.html(
         "runs/when.html",
@@ -243,18 +230,6 @@ def _told_times() -> Response:
         zone=kept_zone,
         same=[] if wrong else same,
     )
-
-
-def _same(order: Order) -> list[Run]:
-    """Open runs that are to do just this; a colleague's only for who sees all of its pages, for it tells of them."""
-    at = order.at.instant if order.at else None
-    until = order.until.instant if order.until else None
-    found = services().runs.same(g.actor, order.action, order.kind, order.lids, at, until) if order.lids else []
-    own = [run for run in found if run.created_by == g.actor.user_id]
-    if len(own) == len(found):
-        return own
-    pages = services().pages.all_of(g.actor, order.kind).by_lid()
-    return found if all(lid in pages for lid in order.lids) else own
 
 
 @blueprint.post("")
@@ -278,20 +253,30 @@ def order() -> Response:
 
 @blueprint.get("")
 def listed() -> Response:
+    """As JSON all runs by their order; as the page's views what has happened, and what is to come."""
     query = read(ListQuery, request.args)
-    if not responses.wants_json() and query.state is not None and RunState.SCHEDULED in query.state.split(","):
-        return calendar.shown(read(calendar.AgendaQuery, request.args))
-    views, following = services().runs.listed(g.actor, query.filter(g.actor))
-    views = offers.of(views)
     if responses.wants_json():
-        body: RunsShape = {"runs": serializers.rows(views), "next": str(following) if following else None}
+        views, following = services().runs.listed(g.actor, query.filter(g.actor, as_history=False))
+        runs = serializers.rows(offers.of(views))
+        body: RunsShape = {"runs": runs, "next": str(following) if following else None}
         return responses.json(body)
+    if query.view != HISTORY and query.state is not None and RunState.SCHEDULED in query.state.split(","):
+        return calendar.shown(read(calendar.AgendaQuery, request.args))
+    return _history(query)
+
+
+def _history(query: ListQuery) -> Response:
+    wanted = query.filter(g.actor, as_history=True)
+    views, following = services().runs.listed(g.actor, wanted)
+    views = offers.of(views)
     part = request.headers.get("HX-Target", "").endswith("history")
+    filters = {name: value for name, value in request.args.items() if value and name != "view"}
     return responses.html(
-        "runs/rows.html" if part else "runs/list.html",
+        "runs/rows.html" if part else "runs/list.html", part=part,
         runs=progress.rows(views, sight.sight(views)), next=following and str(following),
+        left_out=0 if wanted.states or wanted.after else services().runs.left_out(g.actor, wanted),
         open_orders=services().runs.open_orders(g.actor),
-        filters={name: value for name, value in request.args.items() if value},
+        filters=filters, active=len(FOLDED.intersection(filters)),
         **({} if part else _around_the_history()),
     )  # fmt: skip
 
@@ -408,14 +393,14 @@ def _around_the_history() -> dict[str, Any]:
 
 def _run_page(view: RunView, status: int, query: ItemsQuery) -> Response:
     run = view.run
-    zone = run.zone or g.actor.zone
     poll = progress.seconds_until_next(view)
+    goes_on = poll and not run.state.is_final and run.state is not RunState.WAITING
     return responses.html(
         "runs/run.html", status, **progress.told(view), doubt=serializers.doubt(run), late=times.late(run),
-        overdue=times.overdue(run, services().clock()), there=times.there(run), zone=zone,
-        at=serializers.local(run.at, zone), poll=poll, version=progress.version(view), slice=view.slice,
-        which=query.items, after=query.after, limit=_limit(query), open_orders=services().runs.open_orders(g.actor),
-        worker=sight.silent_worker() if poll and run.state is not RunState.WAITING else None,
+        overdue=times.overdue(run, services().clock()), there=times.there(run), poll=poll,
+        version=progress.version(view), slice=view.slice, which=query.items, after=query.after, limit=_limit(query),
+        open_orders=services().runs.open_orders(g.actor), worker=sight.silent_worker() if goes_on else None,
+        denied=offers.is_denied(view), again=offers.is_offered_anew(view),
         notices=services().users.wanted_notices(g.actor.user) if query.from_notice else None,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from b24app.errors import AccessDenied, AppNotAllowed, ExpiredToken, Problem, Re
 from b24app.folding import is_blank
 from b24app.pages.lists import Page
 from b24app.runs import outcomes, windows
-from b24app.runs.queries import RunView, Upcoming
+from b24app.runs.queries import RunView, Upcoming, happened_at
 from b24app.store.models import Run, RunItem
 from b24app.web import times
 from b24app.web.problems import facts
@@ -29,6 +29,14 @@ NO_RIGHT = {
     Action.PUBLISH: N_(
         "You have no right to publish pages of “%(site)s”. Ask the site's owner or a portal administrator for the "
         "Publish right."
+    ),
+}
+NO_RIGHT_OF_A_COLLEAGUE = {
+    Action.UNPUBLISH: N_(
+        "%(name)s had no right to unpublish pages of “%(site)s”. Anyone with the Publish right there can retry."
+    ),
+    Action.PUBLISH: N_(
+        "%(name)s had no right to publish pages of “%(site)s”. Anyone with the Publish right there can retry."
     ),
 }
 DETAILS = {
@@ -162,8 +170,11 @@ def _detail(order: Run, row: RunItem, upcoming: Sequence[Upcoming], keeper: Run 
         return _(ALREADY[order.action])
     if row.state is not ItemState.FAILED or row.problem is None:
         return None
-    if row.problem == AccessDenied.key and row.site:
+    if row.problem == AccessDenied.key and row.site and order.acting_as == g.actor.user_id:
         return _(NO_RIGHT[order.action], site=row.site)
+    if row.problem == AccessDenied.key and row.site:
+        name = person({"name": order.acting_name, "user_id": order.acting_as})
+        return _(NO_RIGHT_OF_A_COLLEAGUE[order.action], name=name, site=row.site)
     remedy = RecordedProblem(row.problem, row.code or "").kind
     return f"{_(remedy.detail)} {_(remedy.remedy)}"
 
@@ -219,9 +230,31 @@ def rows_in_words(
             "sites": sites.get(view.run.id, ()),
             "late": times.late(view.run),
             "doubt": doubt(view.run),
+            "happened_at": iso(happened_at(view.run)),
+            "undone": undone(view),
         }
         for view in views
     ]
+
+
+def undone(view: RunView) -> dict[str, Any] | None:
+    """Who undid the run, and how much of it; None where nobody did."""
+    if view.undone is None:
+        return None
+    by = view.undone.by
+    return {
+        "run_id": str(by.id), "by": {"user_id": by.created_by, "name": by.created_name}, "at": iso(happened_at(by)),
+        "pages": view.undone.pages, "is_moving": view.undone.is_moving,
+        "is_whole": view.undone.pages >= view.counts[ItemState.SUCCEEDED],
+    }  # fmt: skip
+
+
+def half(view: RunView | None) -> dict[str, Any] | None:
+    """The other half of a "down until", as far as there is one; `set_for`: when it is or was to be, or began."""
+    if view is None:
+        return None
+    begins = view.run.at or view.run.started_at or view.run.created_at
+    return {**run(view, with_items=False), "set_for": iso(begins), "is_return": view.run.is_return}
 
 
 def doubt(order: Run) -> ProblemShape | None:

@@ -247,12 +247,19 @@ def test_a_schedule_is_edited_from_the_agenda(tab: Tab, alice: Person, campaign:
 
     open_dialog(frame, f"#change-{run}", "#dialog[open] #find-pages")
     frame.fill("#name", "New Year")
+    tab.page.set_viewport_size({"width": 1280, "height": 560})
     frame.fill("#find-pages", title)
+    frame.wait_for_selector("#found-count >> text=found")
+    covered = frame.evaluate(
+        "() => { const [found, foot] = ['#found', '.d-foot'].map((part) => document.querySelector(part)"
+        ".getBoundingClientRect()); return found.bottom - foot.top }"
+    )
     frame.check(f"#found input[value='{IN_SHOP}']")
     frame.click("#confirm")
     frame.wait_for_selector(".entry >> text=New Year")
 
     changed = alice.read(f"/runs/{run}")
+    assert covered <= 0, "what was found is seen"
     assert (changed["name"], [item["lid"] for item in changed["items"]]) == ("New Year", [OTHER, IN_SHOP])
 
 

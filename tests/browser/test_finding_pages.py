@@ -234,13 +234,41 @@ def test_status_and_times_are_never_cut(tab: Tab, alice: Person, portal: PortalH
 
     frame = tab.open()
     cut = frame.evaluate(
-        "[...document.querySelectorAll('.c-status *, .c-date *, .c-status, .c-date')]"
+        "[...document.querySelectorAll('.c-status *, .c-date *, .c-status, .c-date, .dues *, tr:has(.due) .where a')]"
         ".filter((cell) => cell.scrollWidth > cell.clientWidth + 1 && getComputedStyle(cell).display !== 'inline')"
         ".map((cell) => cell.textContent)"
     )
 
     assert frame.locator(".due").count() == 6
     assert cut == []
+
+
+def test_a_phone_begins_with_its_list_and_folds_the_filters_away(tab: Tab, alice: Person):
+    alice.unpublish(351, at="2030-09-28T22:30:00Z")
+    tab.page.set_viewport_size({"width": 390, "height": 844})
+    frame = tab.open()
+    height = "document.querySelector('#filters').offsetHeight"
+    left = "(selector) => document.querySelector(selector).getBoundingClientRect().left"
+
+    folded, hidden = frame.evaluate(height), not frame.is_visible("#status")
+    tab_to(frame, "#filters summary")
+    tab.page.keyboard.press("Enter")
+    frame.select_option("#status", "published")
+    frame.check("#main")
+    counted = settles(frame, "document.querySelector('#filters-active').textContent === '2'")
+    press(frame, "#filters summary")
+    folded_again = frame.evaluate(height)
+    under_badge = frame.evaluate(
+        "() => { const [where, badge] = ['.where', '.badge'].map((part) => document.querySelector(`tbody ${part}`)"
+        ".getBoundingClientRect()); return where.right - badge.left }"
+    )
+    press(frame, "#tabs [data-for=scheduled]")
+    frame.wait_for_selector("#select-entries")
+
+    assert (folded, hidden, counted, folded_again) == (folded_again, True, True, folded)
+    assert folded < 64
+    assert under_badge > 0
+    assert frame.evaluate(left, "#select-entries") == frame.evaluate(left, ".entry input")
 
 
 def test_what_helps_to_find_pages_is_accessible_and_fits(tab: Tab, standin: StandIn):

@@ -162,10 +162,15 @@ def test_preferences_apply_at_once(tab: Tab, alice: Person, width: int, theme: s
     tab.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     alice.unpublish(351, at="2030-06-01T10:00:00Z")
     frame = tab.open()
-    press(frame, "#tabs [data-for=history]")
-    frame.wait_for_selector("#history time")
-    open_dialog(frame, "#preferences-open", "#dialog[open] #own-zone")
+    press(frame, "#tabs [data-for=scheduled]")
+    frame.wait_for_selector("#entries time")
+    open_dialog(frame, "#preferences-open", "#dialog[open] #own-zone-search")
     assert "Language: English" in frame.inner_text("#dialog")
+    beside = frame.evaluate(
+        "[...document.querySelectorAll('.choices label')].map((label) => [...label.children]"
+        ".map((part) => part.getBoundingClientRect()).map(({ top, height }) => top + height / 2))"
+    )
+    assert max(abs(radio - words) for radio, words in beside) <= 1
 
     with tab.page.expect_response("**/preferences") as kept:
         frame.check("#dialog [name=theme][value=system]")
@@ -175,10 +180,11 @@ def test_preferences_apply_at_once(tab: Tab, alice: Person, width: int, theme: s
     audit.check(frame, "preferences")
     assert audit.faults == {}
     with tab.page.expect_response("**/preferences"):
-        frame.select_option("#own-zone", "Asia/Tokyo")
+        frame.fill("#own-zone-search", "tokyo")
+        tab.page.keyboard.press("Enter")
     tab.page.keyboard.press("Escape")
 
-    assert settles(frame, "document.querySelector('#history time').textContent.includes('7:00')")
+    assert settles(frame, "document.querySelector('#entries time').textContent.includes('7:00')")
     assert tab.open().evaluate("document.documentElement.dataset.theme") == "system"
 
 

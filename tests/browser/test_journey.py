@@ -111,6 +111,8 @@ def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, standin: StandIn):
     press(frame, "#tabs [data-for=history]")
     frame.wait_for_selector("#history .runs")
     assert frame.locator(".weeks").count() == 0, "one bar says nothing"
+    if not frame.is_visible("#by-state"):
+        press(frame, "#history-filters summary")
     frame.select_option("#by-state", "partial")
     assert settles(frame, "document.querySelectorAll('#history tbody tr').length === 1")
 
@@ -164,7 +166,8 @@ def test_a_schedule_is_made_with_a_ready_time_and_the_zone_is_named(tab: Tab, po
 
     assert heading(frame) == "2 pages will be unpublished"
     assert "Reason: End of season" in frame.inner_text("#run")
-    assert frame.input_value("#move-at").endswith("T18:00")
+    open_dialog(frame, "#run-move", "#dialog[open] #at")
+    assert frame.input_value("#at").endswith("T18:00")
 
 
 @pytest.mark.usefixtures("phone")

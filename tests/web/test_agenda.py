@@ -335,6 +335,80 @@ def test_several_are_cancelled_with_their_returns(alice: Person, clock: Turnable
     assert {alice.read(f"/runs/{run}")["state"] for run in (pair["id"], pair["returns_run"], alone)} == {"cancelled"}
 
 
+def test_what_was_cancelled_is_scheduled_again_with_what_it_had(alice: Person, bob: Person, clock: TurnableClock):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    at, until = "2027-03-01T10:00", "2027-03-02T10:00"
+    pair = body_of(alice.unpublish(PAGE, OTHER, at=at, until=until, zone="Europe/Riga", name="Spring", reason="Sale"))
+
+    done = alice.fragment("POST", "/runs/cancel", ids=[pair["id"]], **FORM).text
+    asked = alice.fragment("GET", f"/runs/dialog?what=again&ids={pair['id']}").text
+    of_run = alice.fragment("GET", f"/runs/{pair['id']}").text
+    of_return = alice.fragment("GET", f"/runs/{pair['returns_run']}").text
+
+    assert f'id="again-{pair["id"]}"' in done
+    assert re.findall(r'name="lids" value="(\d+)"', asked) == [str(PAGE), str(OTHER)]
+    assert [f'value="{said}"' in asked for said in (at, until, "Spring", "Sale")] == [True] * 4
+    assert 'hx-post="/runs"' in asked
+    assert 'id="run-again"' in of_run
+    assert 'id="run-again"' not in of_return
+    assert 'id="run-again"' not in bob.fragment("GET", f"/runs/{pair['id']}").text
+    assert bob.fragment("GET", f"/runs/dialog?what=again&ids={pair['id']}").status_code == 409
+    assert alice.read(f"/runs/{pair['id']}")["state"] == "cancelled", "asking does nothing"
+
+
+def test_a_cancelled_return_is_scheduled_again_without_passed_times(
+    alice: Person, clock: TurnableClock, turn: Turn, work: Work
+):
+    pair = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=3)))
+    turn(hours=1, seconds=1)
+    work()
+
+    done = alice.fragment("POST", "/runs/cancel", ids=[pair["id"]], **FORM).text
+    ahead = alice.fragment("GET", f"/runs/dialog?what=again&ids={pair['returns_run']}").text
+    turn(hours=3)
+    passed = alice.opened().fragment("GET", f"/runs/dialog?what=again&ids={pair['returns_run']}").text
+
+    assert f'id="again-{pair["returns_run"]}"' in done
+    assert 'name="action" value="publish"' in ahead
+    assert re.search(r'name="at" type="datetime-local" value="20[^"]+"', ahead)
+    assert 'name="at" type="datetime-local" value=""' in passed
+
+
+def test_of_many_that_were_cancelled_the_history_is_named(alice: Person, clock: TurnableClock):
+    runs = [run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=hours))) for hours in range(1, 9)]
+
+    few = alice.fragment("POST", "/runs/cancel", ids=runs[:2], **FORM).text
+    many = alice.fragment("POST", "/runs/cancel", ids=runs[2:], **FORM).text
+
+    assert [f'id="again-{run}"' in few for run in runs[:2]] == [True, True]
+    assert 'id="again-' not in many
+    assert 'hx-get="/runs?view=history&amp;state=cancelled"' in many
+
+
+def test_what_never_had_a_time_is_not_scheduled_again(alice: Person, standin, work: Work):
+    run = run_id_of(alice.unpublish(PAGE, OTHER))
+    alice.post(f"/runs/{run}/cancel")
+
+    assert 'id="run-again"' not in alice.fragment("GET", f"/runs/{run}").text
+    assert alice.fragment("GET", f"/runs/dialog?what=again&ids={run}").status_code == 409
+
+
+def test_pages_found_for_a_schedule_are_counted(alice: Person, clock: TurnableClock):
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
+    title = alice.portal.page(IN_SHOP).title
+
+    one, many, none = (
+        alice.fragment("GET", f"/runs/dialog?what=find&ids={run}&q_pages={quote(q)}").text for q in (title, "a", "zzzz")
+    )
+
+    shown = one.count('name="add"')
+    assert f">{shown} pages found</hx-partial>" in one
+    assert "pages found, the first 8 are shown" in many
+    assert many.count('name="add"') == 8
+    assert ">0 pages found</hx-partial>" in none
+    assert 'class="listing"' not in none
+
+
 @pytest.mark.parametrize("what", ["cancel", "reschedule", "move", "change"])
 def test_an_answer_that_shows_the_view_says_by_which_address(alice: Person, clock: TurnableClock, what: str):
     """Else the page would show the address of the order anew when something changes: another view, or none at all."""

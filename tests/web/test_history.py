@@ -1,5 +1,6 @@
 """The history: who, when and what, filtered; and the weeks at a glance."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from b24app.domain import Actor
 from b24app.i18n import zone
 from b24app.runs.statistics import WEEKS, Week
-from tests.people import Person
+from tests.conftest import Turn, Work
+from tests.people import Person, run_id_of
 
 
 def actor_of(person: Person) -> Actor:
@@ -20,6 +22,19 @@ def lids(portal, number: int) -> list[int]:
 
 def names(answer) -> list[str]:
     return [run["id"] for run in answer.json["runs"]]
+
+
+def rows(shown: str) -> list[str]:
+    """Ids of the runs that a list of the page shows, in its order."""
+    return re.findall(r'<tr id="run-([0-9a-f-]{36})"', shown)
+
+
+def row_of(run: str, shown: str) -> str:
+    return shown[shown.index(f'<tr id="run-{run}"') :].split("</tr>")[0]
+
+
+def inside(clock, **span: float) -> str:
+    return (clock() + timedelta(**span)).isoformat(timespec="seconds")
 
 
 def test_weeks_count_what_was_really_changed(services, portal, alice, clock, standin):
@@ -115,3 +130,171 @@ def test_what_is_scheduled_stands_soonest_first(portal, alice):
     shown = alice.fragment("GET", "/runs?state=scheduled,waiting").text
 
     assert sorted((soon, late, later), key=lambda run: shown.index(f'id="entry-{run}"')) == [soon, late, later]
+
+
+# --- what has happened ---------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_what_has_happened_by_its_time_and_json_every_order(
+    portal, alice: Person, clock, turn: Turn, work: Work
+):
+    first, second = lids(portal, 2)
+    planned = run_id_of(alice.unpublish(first, at=inside(clock, hours=1)))
+    done = run_id_of(alice.unpublish(second))
+
+    before = alice.fragment("GET", "/runs").text
+    turn(hours=1, seconds=1)
+    work()
+    after = alice.fragment("GET", "/runs").text
+
+    assert (rows(before), rows(after)) == ([done], [planned, done])
+    assert "1 schedule is still to come." in before
+    assert 'id="left-out"' not in after
+    assert names(alice.get("/runs")) == [done, planned]
+    happened = re.search(r'<time datetime="([^"]+)"', row_of(planned, after))
+    assert happened
+    assert happened[1] == alice.read(f"/runs/{planned}")["finished_at"]
+
+
+def test_what_moves_or_waits_stands_above_and_screens_lead_through_all(
+    portal, alice: Person, standin, clock, turn: Turn, work: Work
+):
+    pages = lids(portal, 6)
+    old = run_id_of(alice.unpublish(pages[0]))
+    turn(minutes=1)
+    waiting = run_id_of(alice.unpublish(*pages[1:3]))
+    standin.fault(0, method="batch", kind="error", code="insufficient_scope", status=401, times=-1)
+    work()
+    standin.clear_faults()
+    turn(minutes=1)
+    queued = run_id_of(alice.unpublish(*pages[3:5]))
+    newest = run_id_of(alice.unpublish(pages[5]))
+    alice.unpublish(pages[0], at=inside(clock, hours=1))
+
+    shown, after = [], ""
+    for _ in range(4):
+        screen = alice.fragment("GET", f"/runs?limit=1{after}").text
+        shown += rows(screen)
+        after = f"&after={shown[-1]}"
+
+    assert shown == [queued, waiting, newest, old]
+    assert rows(alice.fragment("GET", "/runs").text) == shown
+
+
+def test_what_is_to_come_is_counted_as_orders_that_match_and_leads_there(portal, alice: Person, ada: Person, clock):
+    first, second = lids(portal, 2)
+    alice.unpublish(first, at=inside(clock, hours=1), until=inside(clock, hours=2), name="Quarter")
+    alice.unpublish(second, at=inside(clock, hours=1), name="Summer")
+
+    assert "2 schedules are still to come." in alice.fragment("GET", "/runs").text
+    found = alice.fragment("GET", "/runs?view=history&q=quarter").text
+    by_another = alice.fragment("GET", f"/runs?view=history&user_id={ada.user_id}").text
+    by_oneself = alice.fragment("GET", f"/runs?view=history&user_id={alice.user_id}").text
+
+    assert "1 schedule is still to come." in found
+    assert 'hx-get="/runs?q=quarter&amp;state=scheduled%2Cwaiting"' in found
+    assert 'id="left-out"' not in by_another
+    assert f"user_id={alice.user_id}&amp;state=scheduled&amp;view=history" in by_oneself
+    assert 'id="left-out"' not in alice.fragment("GET", "/runs?view=history&state=succeeded").text
+
+
+def test_scheduled_is_a_result_to_choose_in_history_and_a_view_elsewhere(portal, alice: Person, clock):
+    page, other = lids(portal, 2)
+    planned = run_id_of(alice.unpublish(page, at=inside(clock, hours=1)))
+    alice.unpublish(other)
+
+    chosen = alice.fragment("GET", "/runs?view=history&state=scheduled").text
+
+    assert rows(chosen) == [planned]
+    assert '<option value="scheduled" selected>' in chosen
+    assert 'data-tab="scheduled"' in alice.fragment("GET", "/runs?state=scheduled").text
+    assert names(alice.get("/runs?state=scheduled")) == [planned]
+
+
+def test_days_of_the_history_are_those_on_which_it_happened(portal, alice: Person, clock, turn: Turn, work: Work):
+    alice.put("/preferences", {"zone": "UTC"})
+    page, other = lids(portal, 2)
+    planned = run_id_of(alice.unpublish(page, at=inside(clock, days=3)))
+    early = run_id_of(alice.unpublish(other))
+    ordered = clock().date()
+    turn(days=3, seconds=1)
+    work()
+    alice.opened()
+    day = clock().date()
+
+    assert rows(alice.fragment("GET", f"/runs?view=history&happened_from={day}").text) == [planned]
+    assert rows(alice.fragment("GET", f"/runs?view=history&happened_to={ordered}").text) == [early]
+    assert names(alice.get(f"/runs?to={ordered}")) == [early, planned]
+
+
+def test_the_file_of_the_history_holds_what_its_list_shows(portal, alice: Person, clock):
+    page, other = lids(portal, 2)
+    planned = run_id_of(alice.unpublish(page, at=inside(clock, hours=1)))
+    done = run_id_of(alice.unpublish(other))
+
+    shown = alice.get("/runs.csv?view=history&format=raw").text
+    everything = alice.get("/runs.csv?format=raw").text
+
+    assert (done in shown, planned in shown) == (True, False)
+    assert (done in everything, planned in everything) == (True, True)
+
+
+def test_what_was_done_with_a_page_leaves_out_what_is_to_come(portal, alice: Person, clock):
+    (page,) = lids(portal, 1)
+    alice.unpublish(page, at=inside(clock, hours=1))
+    done = run_id_of(alice.unpublish(page))
+
+    assert rows(alice.fragment("GET", f"/pages/{page}").text) == [done]
+
+
+# --- undone --------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_undone_says_by_whom_and_is_not_offered_again(portal, alice: Person, ada: Person, work: Work):
+    run = run_id_of(alice.unpublish(*lids(portal, 3)))
+    work()
+    ada.opened()
+    undo = run_id_of(ada.post(f"/runs/{run}/undo"))
+
+    moving = row_of(run, alice.fragment("GET", "/runs").text)
+    work()
+    row, page = row_of(run, alice.fragment("GET", "/runs").text), alice.fragment("GET", f"/runs/{run}").text
+
+    name = ada.read("/runs")["runs"][0]["created_by"]["name"]
+    assert f"Being undone by {name}" in moving
+    assert "data-moves" in moving
+    for shown in (row, page):
+        assert f"Undone by {name}" in shown
+        assert f'hx-get="/runs/{undo}"' in shown
+        assert f"undo-{run}" not in shown
+        assert 'id="run-undo"' not in shown
+    assert "data-moves" not in row
+    assert f'hx-get="/runs/{run}"' in alice.fragment("GET", f"/runs/{undo}").text
+
+
+def test_what_was_undone_in_part_says_so(portal, alice: Person, standin, work: Work):
+    run = run_id_of(alice.unpublish(*lids(portal, 3)))
+    work()
+    standin.fault(0, "landing.landing.publication", kind="error", code="ACCESS_DENIED", status=400)
+    undo = run_id_of(alice.post(f"/runs/{run}/undo"))
+    work()
+    standin.clear_faults()
+
+    in_part = row_of(run, alice.fragment("GET", "/runs").text)
+    alice.post(f"/runs/{undo}/retry")
+    work()
+    whole = row_of(run, alice.fragment("GET", "/runs").text)
+
+    assert "2 of 3 pages undone by" in in_part
+    assert f"undo-{run}" not in in_part
+    assert "Undone by" in whole
+
+
+def test_a_return_at_its_time_is_no_undo(portal, alice: Person, clock, turn: Turn, work: Work):
+    run = run_id_of(alice.unpublish(*lids(portal, 2), until=inside(clock, hours=1)))
+    work()
+    turn(hours=1, seconds=1)
+    work()
+
+    assert "ndone by" not in alice.fragment("GET", "/runs").text
+    assert "ndone by" not in alice.fragment("GET", f"/runs/{run}").text

@@ -1,5 +1,6 @@
 """GET /pages: what a person may see, in which kinds, with which rights; searched, in screens, quick, theirs alone."""
 
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -177,6 +178,33 @@ def test_when_it_was_published_is_the_portals_own_text(alice: Person):
 
     assert pages[never] is None
     assert isinstance(next(text for text in pages.values() if text), str)
+
+
+def test_when_it_was_published_is_marked_as_the_portals_time(alice: Person):
+    never = alice.portal.add_pages(1)[0]
+    alice.portal.change_page(never, public_at=None, active=False)
+    told = alice.read("/pages/351")["published_at_text"]
+
+    rows = {lid: alice.fragment("GET", f"/pages?q={alice.portal.page(lid).title}").text for lid in (351, never)}
+    details = {lid: alice.fragment("GET", f"/pages/{lid}").text for lid in (351, never)}
+
+    for shown in (rows, details):
+        assert re.search(rf'title="[^"]*portal time"><bdi>{told}</bdi>|title="[^"]*portal time">{told}<', shown[351])
+        assert re.search(r'<span class="none"[^>]*>–</span>', shown[never])
+
+
+def test_filters_that_a_phone_folds_away_are_counted(alice: Person):
+    def counted(path: str, **headers: str) -> str:
+        answer = alice.client.get(path, headers=alice.headers(**{"Accept": "text/html", **headers}))
+        found = re.search(r'(?:id="filters-active">|hx-target="#filters-active"[^>]*>)([^<]*)<', answer.text)
+        assert found
+        return found[1]
+
+    assert counted("/pages") == ""
+    assert counted("/pages?q=spring") == ""
+    assert counted("/pages?site=3&status=published&main=1") == "3"
+    assert counted("/pages?kind=KNOWLEDGE") == "1"
+    assert counted("/pages?site=3", **{"HX-Target": "div#grid"}) == "1"
 
 
 def test_a_schedule_shows_at_its_page(alice: Person):

@@ -1,13 +1,17 @@
 """The page of one run: its pages in screens, the failed ones alone, and what it asks for while it moves."""
 
 import re
+from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 
 from b24app.services import Services
 from b24sandbox import PortalHandle, StandIn
-from tests.people import Person
+from tests.clocks import TurnableClock
+from tests.conftest import Turn, Work
+from tests.people import Person, body_of, run_id_of
 from tests.worker import work_until_idle
 
 STEP = re.compile(r'id="items-(previous|next)-top" (?:[^>]*?hx-get="[^"]+" hx-vals="([^"]+)"|(disabled))')
@@ -73,3 +77,133 @@ def test_more_pages_than_an_order_takes_are_not_promised(alice: Person, portal: 
     shown = alice.fragment("GET", "/pages").text
 
     assert 'data-all="Select the first 5,000 that match"' in shown
+
+
+# --- both halves of a pair -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(alice: Person, clock: TurnableClock) -> dict[str, Any]:
+    """Down in an hour, back a day later, for a campaign; in the person's own zone."""
+    alice.put("/preferences", {"zone": "UTC"})
+    at, until = (f"{clock() + timedelta(hours=hours):%Y-%m-%dT%H:%M}Z" for hours in (1, 25))
+    made: dict[str, Any] = body_of(alice.unpublish(351, 352, at=at, until=until, name="Spring <sale>"))
+    return made
+
+
+def test_each_half_of_a_pair_names_the_campaign_and_leads_to_the_other(
+    alice: Person, pair: dict[str, Any], turn: Turn, work: Work
+):
+    first, back = f"/runs/{pair['id']}", f"/runs/{pair['returns_run']}"
+
+    before = [alice.fragment("GET", half).text for half in (first, back)]
+    turn(hours=1, seconds=1)
+    work()
+    after = [alice.fragment("GET", half).text for half in (first, back)]
+
+    assert re.search(rf'href="{back}"[^>]*>Comes back ', before[0])
+    assert re.search(rf'href="{first}"[^>]*>Goes down ', before[1])
+    assert re.search(rf'href="{back}"[^>]*>Comes back ', after[0])
+    assert re.search(rf'href="{first}"[^>]*>Went down: [^<]+</a> <span class="badge ok">', after[1])
+    assert all('<p class="campaign"><bdi>Spring &lt;sale&gt;</bdi></p>' in shown for shown in before + after)
+
+
+@pytest.mark.parametrize("half", ["id", "returns_run"])
+def test_a_half_is_rescheduled_in_a_dialog_with_both_ends(alice: Person, pair: dict[str, Any], half: str):
+    shown = unescape(alice.fragment("GET", f"/runs/{pair[half]}").text)
+    asked = alice.fragment("GET", f"/runs/dialog?what=reschedule&ids={pair[half]}").text
+    answer = alice.fragment("POST", f"/runs/{pair[half]}/move", until="2030-06-01T08:00", zone="UTC").text
+
+    assert re.search(rf'"ids": "{pair[half]}", "what": "reschedule"[^>]*id="run-move"', shown)
+    assert f'hx-post="/runs/{pair[half]}/move"' in asked
+    assert f'name="at" type="datetime-local" value="{pair["at"][:16]}"' in asked
+    assert f'name="until" type="datetime-local" value="{pair["until"][:16]}"' in asked
+    assert f'data-live="/runs/{pair[half]}/live' in answer, "who looks at a half goes on to look at it"
+    assert alice.read(f"/runs/{pair['id']}")["until"] == "2030-06-01T08:00:00Z"
+
+
+def test_the_page_of_what_began_a_window_follows_its_return(
+    alice: Person, pair: dict[str, Any], turn: Turn, work: Work
+):
+    turn(hours=1, seconds=1)
+    work()
+    shown = alice.fragment("GET", f"/runs/{pair['id']}").text
+    live = re.search(r'data-poll="15" data-live="([^"]+)"', shown)
+    assert live
+
+    still = alice.read(unescape(live[1]))
+    turn(hours=24)
+    work()
+    alice.opened()
+
+    assert "again" not in still
+    assert alice.read(unescape(live[1])) == {"again": True}
+    assert "data-poll" not in alice.fragment("GET", f"/runs/{pair['id']}").text
+
+
+# --- where another try cannot help ---------------------------------------------------------------------------------
+
+
+def look_of_retry(shown: str) -> str | None:
+    """How the button is drawn; None where there is none."""
+    found = re.search(r'<button class="btn btn-(\w+)"[^>]*id="run-retry"', shown)
+    return found[1] if found else None
+
+
+@pytest.mark.parametrize("left", [["read"], []])
+def test_who_lacks_the_right_is_told_who_could_retry(
+    alice: Person, ada: Person, portal: PortalHandle, standin: StandIn, work: Work, left: list[str]
+):
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400, times=-1)
+    run = run_id_of(alice.unpublish(351, 352))
+    work()
+    standin.clear_faults()
+
+    with_right = alice.fragment("GET", f"/runs/{run}").text
+    portal.rights("editor", portal.page(351).site_id, left)
+    without = alice.fragment("GET", f"/runs/{run}").text
+    of_a_colleague = ada.opened().fragment("GET", f"/runs/{run}").text
+    portal.rights("editor", portal.page(351).site_id, ["read", "public"])
+    given_again = alice.fragment("GET", f"/runs/{run}").text
+
+    assert [look_of_retry(shown) for shown in (with_right, of_a_colleague, given_again)] == ["primary"] * 3
+    assert look_of_retry(without) != "primary"
+    assert [("id=\"denied\"" in shown) for shown in (with_right, without, of_a_colleague, given_again)] == [
+        False, True, False, False,
+    ]  # fmt: skip
+    assert "You have no right to unpublish pages of" in without
+    assert "had no right to unpublish pages of" in of_a_colleague
+
+
+def test_a_list_offers_no_retry_that_would_fail_again(
+    alice: Person, portal: PortalHandle, standin: StandIn, turn: Turn, work: Work
+):
+    site = portal.page(351).site_id
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400, times=-1)
+    run = run_id_of(alice.unpublish(351, 411))
+    work()
+    standin.clear_faults()
+    offered = f'id="retry-{run}"' in alice.fragment("GET", "/runs").text
+    for each in (site, portal.page(411).site_id):
+        portal.rights("editor", each, ["read"])
+    turn(minutes=6)  # rights are asked about again
+    alice.opened()
+
+    assert offered
+    assert f'id="retry-{run}"' not in alice.fragment("GET", "/runs").text
+
+
+def test_where_another_failure_is_among_them_retry_is_the_main_thing(
+    alice: Person, portal: PortalHandle, standin: StandIn, work: Work
+):
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400)
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="PUBLIC_PAGE_REACHED", status=400)
+    run = run_id_of(alice.unpublish(351, 411))
+    work()
+    standin.clear_faults()
+    portal.rights("editor", portal.page(351).site_id, ["read"])
+
+    shown = alice.fragment("GET", f"/runs/{run}").text
+
+    assert 'id="denied"' not in shown
+    assert look_of_retry(shown) == "primary"

@@ -87,7 +87,8 @@ def test_what_progress_cannot_tell_is_asked_for_as_a_whole(alice: Person, portal
 
 def test_a_list_is_told_only_what_moved(alice: Person, portal: PortalHandle, work: Work):
     moving, later = alice.unpublish(*portal.add_pages(3)), alice.unpublish(351, at="2030-06-01T10:00:00Z")
-    shown = dict(MOVES.findall(alice.fragment("GET", "/runs").text))
+    lists = ("/runs", "/runs?view=history&state=scheduled")
+    shown = dict(MOVES.findall("".join(alice.fragment("GET", each).text for each in lists)))
     assert set(shown) == {run_id_of(moving), run_id_of(later)}
 
     still = pulse(alice, **shown)
