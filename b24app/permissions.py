@@ -163,6 +163,26 @@ class Permissions:
         rights = self._rights(actor, list(dict.fromkeys(places)), 1)
         return frozenset(place for place, codes in rights.items() if "public" in codes)
 
+    def refused(self, actor: Actor, places: Iterable[Place]) -> frozenset[Place]:
+        """Those of the sites on which this person may not publish, as far as one question tells: of a site without any
+        right nobody knows whether it was told or not to be had.
+        """
+        rights = self._rights(actor, list(dict.fromkeys(places)), 1)
+        return frozenset(place for place, codes in rights.items() if codes and "public" not in codes)
+
+    def is_refused_now(self, user: UserRef, places: Collection[Place]) -> bool:
+        """Whether Bitrix24 says at this moment, of each of the sites, that this person may not publish there."""
+        if not 0 < len(places) <= COMMANDS:
+            return False
+        try:
+            answers = self._tokens.batch(
+                user, {_key(place): landing.rights(*place) for place in places}, timeout=NOW_SECONDS
+            )
+        except PortalError:
+            return False
+        told = [_told(place, answers) for place in places]
+        return all(rights is not None and "public" not in rights for rights in told)
+
     def asked_now(self, user: UserRef, places: Collection[Place]) -> Mapping[Place, Rights]:
         """What this person may do in each of these sites, as Bitrix24 says at this moment, whatever is kept.
 

@@ -107,12 +107,14 @@ function hideLine() {
   line().hidden = !of || of === find('#run')?.dataset.of
 }
 
-// Once the person's own run has ended out of their sight, its end is news.
+const ownRuns = () => line().dataset.own?.split(' ') ?? []
+
+// Once a run of the person's own has ended out of their sight, its end is news.
 function showUnderWay(html) {
-  const { hidden, dataset: { of, own } } = line()
+  const before = ownRuns()
   replace(line(), html)
   hideLine()
-  const isOver = of && own === '' && !hidden && line().dataset.of !== of
+  const isOver = before.some((id) => !ownRuns().includes(id) && id !== find('#run')?.dataset.of)
   if (isOver && !find('#news details[open]')) htmx.trigger('#news', 'repeat')
 }
 
@@ -144,7 +146,7 @@ async function lookAtLists() {
 }
 
 const planRun = repeatedly(lookAtRun, () => Number(run()?.dataset.poll) || null)
-const isSeen = () => moving().length > 0 || find('#under-way[data-own]:not([hidden])')
+const isSeen = () => moving().length > 0 || find('#under-way[data-soon]:not([hidden])')
 const isQuick = () => isSeen() && Number(find('#tabs').dataset.moving ?? 1) > 0
 const planLists = repeatedly(lookAtLists, () => (isQuick() ? MOVING_PAUSE : LISTS_PAUSE))
 let watched = false // a run that moves or did, on its own page

@@ -24,6 +24,7 @@ NOT_AN_ADDRESS = N_("This is not the address of a page.")
 NO_SITE = N_("No site that you can see has this address.")
 NO_PAGE = N_("There is no page at this address, or you have no access to it.")
 IN_TEXT = re.compile(r"https?://\S+", re.IGNORECASE)
+BULLET = re.compile(r"^\s*(?:[-–—*•·]|\d{1,3}[.)])\s+")  # of a list in a mail
 ROUND_IT = "<>()[]{}\"'«»„“”‚‘’.,;| "
 EDITOR = re.compile(r"/site/[0-9]{1,18}/view/([0-9]{1,18})/?", re.ASCII)
 LONGEST = 2000
@@ -136,7 +137,7 @@ class PageFinder:
 def read_address(sent: str) -> Address | None:
     """An address among what somebody pasted; None where there is none."""
     found = IN_TEXT.search(sent)
-    text = (found[0] if found else sent).strip(ROUND_IT)
+    text = (found[0] if found else BULLET.sub("", sent)).strip(ROUND_IT)
     if not text or len(text) > LONGEST or len(text.split()) > 1:
         return None
     try:

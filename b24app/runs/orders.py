@@ -292,6 +292,9 @@ class Orders:
             until and back is not None and back.state is not RunState.SCHEDULED
         ):
             raise NotPossibleNow()
+        # An end that stays keeps the zone it was set in.
+        at = None if at and at.instant == first.at else at
+        until = None if until and back is not None and until.instant == back.at else until
         begins = at.instant if at else first.at
         ends = until.instant if until else back and back.state is RunState.SCHEDULED and back.at
         if begins and ends and ends <= begins:

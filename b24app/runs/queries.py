@@ -21,6 +21,8 @@ from b24app.runs.windows import TO_COME
 from b24app.store.db import Store
 from b24app.store.models import Run, RunItem
 
+MOST_UNDER_WAY = 20  # of one portal, looked at for one line
+
 
 @dataclass(frozen=True)
 class ItemSlice:
@@ -94,11 +96,38 @@ class RunFilter:
     due_since: datetime | None = None
     due_before: datetime | None = None
     words: Words | None = None
-    after: UUID | None = None
+    after: "UUID | Place | None" = None  # of the history its place then
     limit: int = 20
     as_history: bool = False
     happened_since: datetime | None = None
     happened_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the history a run stood when it was shown, whatever has happened to it since."""
+
+    finished_at: datetime | None
+    happened_at: datetime
+    run_id: UUID
+
+    @classmethod
+    def of(cls, run: Run) -> "Place":
+        """Where the run stands now."""
+        return cls(run.finished_at, happened_at(run), run.id)
+
+    @classmethod
+    def read(cls, text: str) -> "Place":
+        """From its text. Raises ValueError."""
+        finished, happened, run_id = text.split("~")
+        moments = (datetime.fromisoformat(happened), datetime.fromisoformat(finished or happened))
+        if any(moment.tzinfo is None for moment in moments):
+            raise ValueError(text)
+        return cls(moments[1] if finished else None, moments[0], UUID(run_id))
+
+    def __str__(self) -> str:
+        finished = self.finished_at.isoformat() if self.finished_at else ""
+        return f"{finished}~{self.happened_at.isoformat()}~{self.run_id}"
 
 
 @dataclass(frozen=True)
@@ -221,7 +250,7 @@ class RunQueries:
             sites.add(UNKNOWN_SITE)
         return first, frozenset(sites)
 
-    def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], UUID | None]:
+    def listed(self, actor: Actor, wanted: RunFilter) -> tuple[list[RunView], "UUID | Place | None"]:
         """Runs of the portal, newest first, without items; and where the next screen begins."""
         # By what has an index: what has not ended stands first, then what ended last.
         by_event = (Run.finished_at.desc().nulls_first(), _happened_at().desc(), Run.id.desc())
@@ -229,10 +258,12 @@ class RunQueries:
         with self._store.begin() as db:
             query = self._filtered(select(Run).where(Run.member_id == actor.member_id), actor, wanted)
             if wanted.after is not None:
-                query = query.where(_behind(run_of(db, actor, wanted.after), wanted))
+                query = query.where(_behind(db, actor, wanted.after, wanted))
             rows = db.scalars(query.order_by(*order).limit(wanted.limit + 1)).all()
             views = views_of(db, actor, rows[: wanted.limit], self._clock())
-        return views, views[-1].run.id if len(rows) > wanted.limit else None
+        if len(rows) <= wanted.limit:
+            return views, None
+        return views, Place.of(views[-1].run) if wanted.as_history else views[-1].run.id
 
     def matching(self, actor: Actor, *conditions: ColumnElement[bool], most: int) -> list[RunView]:
         """Runs of the portal for which all conditions hold, without items, the last ended first."""
@@ -258,21 +289,24 @@ class RunQueries:
             query = query.where(Run.at >= wanted.due_since)
         if wanted.due_before is not None:
             query = query.where(Run.at < wanted.due_before)
+        # The end of a run is said beside, since it has an index.
         if wanted.happened_since is not None:
-            query = query.where(_happened_at() >= wanted.happened_since)
+            ended = or_(Run.finished_at.is_(None), Run.finished_at >= wanted.happened_since)
+            query = query.where(_happened_at() >= wanted.happened_since, ended)
         if wanted.happened_before is not None:
-            query = query.where(_happened_at() < wanted.happened_before)
+            ended = or_(Run.finished_at.is_(None), Run.finished_at < wanted.happened_before)
+            query = query.where(_happened_at() < wanted.happened_before, ended)
         if wanted.words is not None:
             query = query.where(wanted.words.condition(actor))
         return query
 
-    def left_out(self, actor: Actor, wanted: RunFilter) -> int:
-        """How many orders to come the history leaves out of what is asked for; a pair counts once."""
+    def left_out(self, actor: Actor, wanted: RunFilter, *, pairs_once: bool) -> int:
+        """How many orders to come the history leaves out of what is asked for."""
         runs = select(Run).where(Run.member_id == actor.member_id)
         query = self._filtered(runs, actor, replace(wanted, states=(RunState.SCHEDULED,)))
         with self._store.begin() as db:
             rows = db.execute(query.with_only_columns(Run.id, Run.returns_run)).all()
-        returns = {back for _run_id, back in rows if back is not None}
+        returns = {back for _run_id, back in rows if back is not None and pairs_once}
         return sum(run_id not in returns for run_id, _back in rows)
 
     def denied(self, actor: Actor, run_ids: Collection[UUID]) -> dict[UUID, frozenset[int]]:
@@ -321,14 +355,19 @@ class RunQueries:
             version=digest(*(f"{run_id}{state}{at}{doubtful}" for run_id, state, at, doubtful, _ in rows)),
         )
 
-    def under_way(self, actor: Actor) -> RunView | None:
-        """What is being done right now: of the person's own the newest, else of the portal's; None for nothing."""
+    def under_way(self, actor: Actor) -> tuple[RunView, list[Run]] | None:
+        """What is being done right now, and what of it is the person's own: of these the newest comes first, else the
+        portal's newest. None for nothing.
+        """
         own = or_(Run.created_by == actor.user_id, Run.acting_as == actor.user_id)
         moving = Run.state.in_((RunState.QUEUED, RunState.RUNNING))
         query = select(Run).where(Run.member_id == actor.member_id, moving)
         with self._store.begin() as db:
-            runs = db.scalars(query.order_by(own.desc(), Run.created_at.desc(), Run.id).limit(1)).all()
-            return next(iter(views_of(db, actor, runs, self._clock())), None)
+            runs = db.scalars(query.order_by(own.desc(), Run.created_at.desc(), Run.id).limit(MOST_UNDER_WAY)).all()
+            if not runs:
+                return None
+            (view,) = views_of(db, actor, runs[:1], self._clock())
+            return view, [run for run in runs if actor.user_id in (run.created_by, run.acting_as)]
 
     def among(self, actor: Actor, run_ids: Collection[UUID]) -> list[RunView]:
         """These runs, as far as they are the portal's, without items."""
@@ -369,13 +408,15 @@ def _window(db: Session, actor: Actor, run: Run) -> tuple[Run, set[UUID]]:
     return next(iter(runs), run), {each.id for each in runs} | {run.id, run.undoes or run.id}
 
 
-def _behind(last: Run, wanted: RunFilter) -> ColumnElement[bool]:
+def _behind(db: Session, actor: Actor, after: UUID | Place, wanted: RunFilter) -> ColumnElement[bool]:
     """What stands behind that run, in the order of the list."""
     if not wanted.as_history:
+        last = run_of(db, actor, after.run_id if isinstance(after, Place) else after)
         return tuple_(Run.created_at, Run.id) < (last.created_at, last.id)
-    if last.finished_at is not None:
-        return tuple_(Run.finished_at, Run.id) < (last.finished_at, last.id)
-    still_open = and_(Run.finished_at.is_(None), tuple_(_happened_at(), Run.id) < (happened_at(last), last.id))
+    place = after if isinstance(after, Place) else Place.of(run_of(db, actor, after))
+    if place.finished_at is not None:
+        return tuple_(Run.finished_at, Run.id) < (place.finished_at, place.run_id)
+    still_open = and_(Run.finished_at.is_(None), tuple_(_happened_at(), Run.id) < (place.happened_at, place.run_id))
     return or_(still_open, Run.finished_at.is_not(None))
 
 
@@ -462,10 +503,12 @@ def _undone(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Undone]:
     counts = counts_of(db, [undo.id for undo in undos]) if undos else {}
     found: dict[UUID, Undone] = {}
     for undo in undos:
+        if undo.state.is_final and not counts[undo.id][ItemState.SUCCEEDED]:
+            continue
         assert undo.undoes is not None  # noqa: S101  asked for
         before = found.get(undo.undoes)
         pages = counts[undo.id][ItemState.SUCCEEDED] + (before.pages if before else 0)
-        found[undo.undoes] = Undone(undo, pages, not undo.state.is_final)
+        found[undo.undoes] = Undone(undo, pages, undo.state in (RunState.QUEUED, RunState.RUNNING))
     return found
 
 

@@ -7,8 +7,7 @@ from uuid import UUID
 from flask import g
 
 from b24app.domain import UNKNOWN_SITE, ItemState, RunState
-from b24app.errors import PortalError
-from b24app.permissions import COMMANDS, REQUESTS, Asked
+from b24app.permissions import REQUESTS, Asked
 from b24app.runs.queries import RunView
 from b24app.web.current import services
 
@@ -30,21 +29,14 @@ def denied(views: Sequence[RunView]) -> frozenset[UUID]:
     sites = _denied(views)
     kinds = {view.run.id: view.run.kind for view in views}
     places = {(kinds[run_id], site) for run_id, some in sites.items() for site in some}
-    may = services().permissions.publishable(g.actor, places)
-    return frozenset(run_id for run_id, some in sites.items() if not any((kinds[run_id], site) in may for site in some))
+    refused = services().permissions.refused(g.actor, places) if places else frozenset()
+    return frozenset(run_id for run_id, some in sites.items() if all((kinds[run_id], site) in refused for site in some))
 
 
 def is_denied(view: RunView) -> bool:
     """As `denied`, of a run by itself: asked anew, since the right may have been given a moment ago."""
-    sites = _denied([view]).get(view.run.id)
-    if not sites:
-        return False
-    places = [(view.run.kind, site) for site in sorted(sites)[:COMMANDS]]
-    try:
-        rights = services().permissions.asked_now(g.actor.user, places)
-    except PortalError:
-        return False  # nobody knows, and it may help
-    return not any("public" in codes for codes in rights.values())
+    places = [(view.run.kind, site) for site in _denied([view]).get(view.run.id, ())]
+    return services().permissions.is_refused_now(g.actor.user, places)
 
 
 def _denied(views: Sequence[RunView]) -> dict[UUID, frozenset[int]]:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import render_template
 
 from b24app.domain import N_, Actor, ItemState, RunState
-from b24app.runs.queries import OpenOrders, RunView, digest
+from b24app.runs.queries import OpenOrders, RunView, digest, happened_at
 from b24app.store.models import Run
 from b24app.web import offers, serializers
 from b24app.web.current import services
@@ -17,6 +17,7 @@ from b24app.web.translation import _, span
 
 MOVING_SECONDS, STILL_SECONDS = 2, 15
 MOVING = (RunState.QUEUED, RunState.RUNNING)
+JUST_NOW = timedelta(minutes=1)
 ENOUGH = timedelta(seconds=5)  # of work to go by, and of work left to speak of
 
 
@@ -27,7 +28,7 @@ def seconds_until_next(view: RunView) -> int | None:
     to_come = view.run
     if view.run.state.is_final and view.other is not None:
         to_come = view.other.run  # the page tells of its other half, too
-    if view.undone is not None and view.undone.is_moving:
+    if view.undone is not None and not view.undone.by.state.is_final:
         return STILL_SECONDS
     if to_come.state.is_final:
         return None
@@ -42,21 +43,29 @@ def told(view: RunView) -> dict[str, Any]:
     return {
         "run": serializers.run(view), "settling": view.settling, "is_return": view.run.is_return,
         "left": time_left(view, services().clock()), "heal": serializers.waits_for_asker(view.run),
-        "undone": serializers.undone(view), "undoes": view.undoes, "other": serializers.half(view.other),
+        "undone": serializers.undone(view), "undoes": _undoing(view), "other": serializers.half(view.other),
     }  # fmt: skip
+
+
+def _undoing(view: RunView) -> dict[str, Any] | None:
+    done = view.undoes
+    return {"run_id": str(done.id), "at": serializers.iso(happened_at(done))} if done else None
 
 
 def under_way(actor: Actor, to_come: OpenOrders) -> dict[str, Any] | None:
     """What the line under the tabs tells of what is being done right now; None for nothing.
 
-    own  it is followed closely, and its end is news
+    own   ids of the person's own runs that are being done: the end of each is news
+    soon  it is followed closely: an own run that goes on, or was ordered just now
     """
-    view = services().runs.under_way(actor) if to_come.moving else None
-    if view is None:
+    found = services().runs.under_way(actor) if to_come.moving else None
+    if found is None:
         return None
+    view, own = found
+    is_new = services().clock() - view.run.created_at < JUST_NOW
     return {
         "run": view.run, "total": view.total, "done": _done(view), "more": to_come.moving - 1,
-        "own": actor.user_id in (view.run.created_by, view.run.acting_as),
+        "own": [str(run.id) for run in own], "soon": bool(own) and (is_new or view.run.state is RunState.RUNNING),
     }  # fmt: skip
 
 
@@ -83,7 +92,9 @@ def row_version(view: RunView) -> str:
 
 
 def _undone(view: RunView) -> tuple[object, ...] | None:
-    return (view.undone.by.id, view.undone.pages, view.undone.is_moving) if view.undone else None
+    """What is said of its undo: how many pages, only once that no longer moves."""
+    it = view.undone
+    return (it.by.id, it.by.state.is_final, it.is_moving, it.is_moving or it.pages) if it else None
 
 
 def rows(views: Sequence[RunView], seen: Sight) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from b24app.domain import N_, Action, Actor, Kind, RunState
 from b24app.errors import BadForm, NotFound
 from b24app.runs.local_time import ScheduledTime, scheduled_time, unreadable
 from b24app.runs.orders import MOST_PAGES, Change, IdempotencyKey, Order
-from b24app.runs.queries import RunFilter, RunView
+from b24app.runs.queries import Place, RunFilter, RunView
 from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
 from b24app.web import calendar, offers, previews, progress, responses, serializers, sight, times
@@ -99,6 +99,11 @@ class TimesForm(BaseModel):
     zone: Short | None = None
 
 
+def _place(text: object) -> object:
+    """Where a list goes on: behind a run, or behind where the history had it."""
+    return Place.read(text) if isinstance(text, str) and "~" in text else text
+
+
 class ListQuery(BaseModel):
     """The query of GET /runs."""
 
@@ -114,7 +119,7 @@ class ListQuery(BaseModel):
     happened_from: DayOrTime = None  # these two are of the page's History: by when something happened, as its rows say
     happened_to: DayOrTime = None
     view: Short | None = None  # "history": the page's History, also for its file
-    after: UUID | None = None
+    after: Annotated[UUID | Place | None, BeforeValidator(_place)] = None
     q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     limit: Number = Field(20, ge=1, le=100)
 
@@ -271,10 +276,13 @@ def _history(query: ListQuery) -> Response:
     views = offers.of(views)
     part = request.headers.get("HX-Target", "").endswith("history")
     filters = {name: value for name, value in request.args.items() if value and name != "view"}
+    # Where it leads to rows, each half is one.
+    pairs_once = not filters.keys() - {"q"}
+    left_out = 0 if wanted.states or wanted.after else services().runs.left_out(g.actor, wanted, pairs_once=pairs_once)
     return responses.html(
         "runs/rows.html" if part else "runs/list.html", part=part,
         runs=progress.rows(views, sight.sight(views)), next=following and str(following),
-        left_out=0 if wanted.states or wanted.after else services().runs.left_out(g.actor, wanted),
+        left_out=left_out,
         open_orders=services().runs.open_orders(g.actor),
         filters=filters, active=len(FOLDED.intersection(filters)),
         **({} if part else _around_the_history()),

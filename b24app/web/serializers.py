@@ -244,7 +244,7 @@ def undone(view: RunView) -> dict[str, Any] | None:
     by = view.undone.by
     return {
         "run_id": str(by.id), "by": {"user_id": by.created_by, "name": by.created_name}, "at": iso(happened_at(by)),
-        "pages": view.undone.pages, "is_moving": view.undone.is_moving,
+        "pages": view.undone.pages, "is_moving": view.undone.is_moving, "waits": by.state is RunState.WAITING,
         "is_whole": view.undone.pages >= view.counts[ItemState.SUCCEEDED],
     }  # fmt: skip
 
@@ -254,7 +254,10 @@ def half(view: RunView | None) -> dict[str, Any] | None:
     if view is None:
         return None
     begins = view.run.at or view.run.started_at or view.run.created_at
-    return {**run(view, with_items=False), "set_for": iso(begins), "is_return": view.run.is_return}
+    return {
+        **run(view, with_items=False), "set_for": iso(begins), "happened_at": iso(happened_at(view.run)),
+        "is_return": view.run.is_return,
+    }  # fmt: skip
 
 
 def doubt(order: Run) -> ProblemShape | None:

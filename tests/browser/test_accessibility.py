@@ -93,6 +93,18 @@ def test_the_frame_shows_no_scrollbar_at_1280(tab: Tab):
     assert excess_width(frame) == 0
 
 
+def test_the_frame_stays_as_wide_as_the_portal_has_room(tab: Tab):
+    frame = tab.open()
+    widths = []
+    for width in (1280, 1000, 1280):
+        frame.page.set_viewport_size({"width": width, "height": 720})
+        tick(frame, 1)  # the bar of what is selected changes the height, so the portal is asked anew
+        frame.page.wait_for_timeout(200)
+        widths.append(frame.evaluate("innerWidth"))
+
+    assert widths[0] == widths[2] > widths[1]
+
+
 def test_titles_with_markup_in_them_stay_text(tab: Tab, portal):
     pages = portal.pages("PAGE")[: len(PAYLOADS)]
     for page, payload in zip(pages, PAYLOADS, strict=True):

@@ -177,6 +177,9 @@ def test_a_day_without_room_is_listed_by_keyboard_and_by_touch(
     frame = open_scheduled(Tab(context.new_page(), standin))
     open_month(frame)
     more = f"[data-day='{day(9)}'] .more"
+    frame.page.set_viewport_size({"width": 1280, "height": 720})
+    seen_on_a_desk = frame.locator(more).is_visible()
+    frame.page.set_viewport_size({"width": 390, "height": 844})
 
     frame.tap(more)
     frame.wait_for_selector("dialog[open] .of-day")
@@ -189,6 +192,7 @@ def test_a_day_without_room_is_listed_by_keyboard_and_by_touch(
     frame.page.keyboard.press("Enter")
     frame.wait_for_selector("#run-title")
 
+    assert seen_on_a_desk
     assert listed == 7
     assert focused.startswith("+4 more, ")
     assert not frame.evaluate("document.querySelector('#dialog').open")

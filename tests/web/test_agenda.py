@@ -485,6 +485,19 @@ def test_taking_back_a_dragged_end_leaves_the_zone_of_both(alice: Person):
     assert {alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")} == {"America/New_York"}
 
 
+def test_an_end_that_stays_keeps_its_zone_though_the_dialog_sends_both(alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Berlin"})
+    pair = body_of(alice.unpublish(PAGE, at="2027-03-10T18:00", until="2027-03-20T08:00", zone="America/New_York"))
+
+    both = {"at": "2027-03-11T00:00", "until": "2027-03-22T13:00", "zone": "Europe/Berlin"}
+    alice.post(f"/runs/{pair['id']}/move", both)
+
+    assert wall_times(alice, pair["id"]) == (pair["at"], "2027-03-22T12:00:00Z")
+    assert [alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")] == [
+        "America/New_York", "Europe/Berlin",
+    ]  # fmt: skip
+
+
 def test_a_whole_bar_is_offered_where_all_its_ends_may_be_moved(
     alice: Person, bob: Person, clock: TurnableClock, turn: Turn, work: Work
 ):

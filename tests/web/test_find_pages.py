@@ -53,6 +53,7 @@ def test_an_address_is_known_however_it_was_copied(alice: Person, page: dict[str
     ways = [
         f"  {url}\t", url.rstrip("/"), bare, f"//{bare}", f"https://www.{bare}", f"{url}?utm_source=mail#prices",
         url.upper(), f"<{url}>", f"Price list: {url}", f"“{url}”,", f"{url}index.php",
+        f"- {bare}", f" • {bare}", f"3. {bare}",
     ]  # fmt: skip
 
     found = find(alice, *ways)

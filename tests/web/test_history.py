@@ -1,7 +1,10 @@
 """The history: who, when and what, filtered; and the weeks at a glance."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
+from urllib.parse import urlencode
 
 import pytest
 
@@ -179,6 +182,41 @@ def test_what_moves_or_waits_stands_above_and_screens_lead_through_all(
 
     assert shown == [queued, waiting, newest, old]
     assert rows(alice.fragment("GET", "/runs").text) == shown
+
+
+def test_an_older_screen_follows_though_the_last_run_shown_has_moved(portal, alice: Person, ada: Person, clock):
+    due = [run_id_of(alice.unpublish(lid, at=inside(clock, hours=9 - n))) for n, lid in enumerate(lids(portal, 4))]
+    asked = "/runs?view=history&state=scheduled&limit=2"
+    first = alice.fragment("GET", asked).text
+    ada.opened().post(f"/runs/{due[1]}/cancel")
+
+    vals = re.search(r'id="older"[^>]*hx-vals="([^"]+)"', first)
+    assert vals
+    older = json.loads(unescape(vals[1]))
+    second = alice.fragment("GET", f"{asked}&{urlencode({'after': older['after']})}").text
+
+    assert rows(first) == due[:2]
+    assert rows(second) == due[2:]
+
+
+@pytest.mark.parametrize("place", ["~~", "~2026-01-01~x", "~2026-01-01T00:00~7", "x~y", "2026-01-01T00:00:00Z~1~2~3"])
+def test_a_place_in_the_history_that_is_none_is_refused(alice: Person, place: str):
+    assert alice.get(f"/runs?view=history&after={place}").status_code == 422
+
+
+def test_an_undo_that_waits_is_told_from_one_under_way(portal, alice: Person, ada: Person, standin, work: Work):
+    run = run_id_of(alice.unpublish(*lids(portal, 3)))
+    work()
+    undo = run_id_of(ada.opened().post(f"/runs/{run}/undo"))
+    standin.fault(0, method="batch", kind="error", code="insufficient_scope", status=401, times=-1)
+    moving = row_of(run, alice.fragment("GET", "/runs").text)
+    work()
+    standin.clear_faults()
+    waits = row_of(run, alice.fragment("GET", "/runs").text)
+
+    assert "Being undone by" in moving
+    assert ada.read(f"/runs/{undo}")["state"] == "waiting"
+    assert "Undo by Maren Holt is waiting" in waits
 
 
 def test_what_is_to_come_is_counted_as_orders_that_match_and_leads_there(portal, alice: Person, ada: Person, clock):
