@@ -53,7 +53,7 @@ def test_an_offset_in_the_profile_is_a_zone_of_its_own(
 
     assert run
     assert (run["at"], run["zone"]) == (f"{day}T09:00:00Z", "+03:00")
-    assert "UTC+03:00" in alice.fragment("GET", f"/runs/{run['id']}").text
+    assert "UTC+03:00" in alice.fragment("GET", f"/runs/dialog?what=reschedule&ids={run['id']}").text
     turn(until=datetime.fromisoformat(run["at"]) + timedelta(seconds=1))
     work()
     assert not alice.portal.page(PAGE).active
