@@ -32,6 +32,7 @@ from b24app.runs.states import (
     is_undone,
     pair,
     run_of,
+    see_end,
 )
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run, RunItem
@@ -252,6 +253,9 @@ class Orders:
             end(db, run, RunState.CANCELLED, now)
             if back is not None and all(first.state.is_final for first in halves.firsts):
                 drop_idle_return(db, back, now)
+            for each in filter(None, (run, back)):
+                if each.state.is_final:
+                    see_end(each, actor.user_id)
 
     @repeated
     def move(

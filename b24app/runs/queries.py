@@ -16,7 +16,7 @@ from b24app.clock import Clock
 from b24app.domain import OPEN_STATES, UNKNOWN_SITE, Action, Actor, ItemState, Kind, RunState
 from b24app.errors import AccessDenied
 from b24app.runs.search import OfPage, Words
-from b24app.runs.states import DID_SOMETHING, IS_UNDOING, can_be_done, is_settling, is_undone, run_of
+from b24app.runs.states import DID_SOMETHING, IS_UNDOING, can_be_done, is_settling, is_undone, run_of, see_end
 from b24app.runs.windows import TO_COME
 from b24app.store.db import Store
 from b24app.store.models import Run, RunItem
@@ -395,8 +395,7 @@ class RunQueries:
     def mark_seen(self, actor: Actor, run_id: UUID) -> None:
         """The actor saw how the run ended, so it is no news to them any more."""
         with self._store.begin() as db:
-            run = run_of(db, actor, run_id, lock=True)
-            run.seen_by = sorted({*run.seen_by, actor.user_id})
+            see_end(run_of(db, actor, run_id, lock=True), actor.user_id)
 
 
 def _window(db: Session, actor: Actor, run: Run) -> tuple[Run, set[UUID]]:

@@ -37,6 +37,11 @@ def run_of(db: Session, actor: Actor, run_id: UUID, *, lock: bool = False) -> Ru
     return run
 
 
+def see_end(run: Run, user_id: int) -> None:
+    """The person saw how the run ended, or ended it: it is no news to them any more."""
+    run.seen_by = sorted({*run.seen_by, user_id})
+
+
 def hold_portal(db: Session, member_id: str) -> None:
     """Hold the portal's row: before any run, for whoever writes both. A removal does the same, so what is read of the
     portal and its runs after this stays true until the transaction ends.

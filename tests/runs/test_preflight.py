@@ -237,6 +237,15 @@ def test_a_run_that_ended_on_screen_is_news_to_nobody(ada: Person, alice: Person
     assert news(ada.opened())["ended"] == []
 
 
+def test_a_cancelled_schedule_is_news_but_to_who_cancelled_it(alice: Person, ada: Person, clock: TurnableClock):
+    own, other = scheduled(alice, clock, hours=1), scheduled(alice, clock, hours=2)
+
+    alice.post(f"/runs/{own['id']}/cancel")
+    ada.opened().post(f"/runs/{other['id']}/cancel")
+
+    assert ids(news(alice)["ended"]) == [other["id"]]
+
+
 def test_failed_pages_are_news_with_their_count(alice: Person, clock: TurnableClock, turn: Turn, work: Work):
     run = scheduled(alice, clock, hours=2)
     take_rights(alice)
