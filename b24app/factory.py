@@ -60,7 +60,7 @@ NEEDLESS = ("Content-Disposition", "ETag", "Last-Modified", "Accept-Ranges")
 FILE_POLICY = "default-src 'none'; frame-ancestors 'none'"  # a script or picture that somebody opens by itself
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestor}"
+    "form-action 'self'; base-uri 'none'; frame-ancestors {ancestor}"
 )
 
 

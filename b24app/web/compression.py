@@ -20,7 +20,7 @@ PACKED_TYPES = frozenset(
     {"text/html", "text/csv", "text/calendar", "text/plain", "application/json", "application/problem+json"}
 )
 SMALL = 1024  # bytes; below it a packet is a packet
-LEVEL = 6
+LEVEL = 9
 GZIP = 16 + zlib.MAX_WBITS
 FLUSH_BYTES = 64 * 1024  # of a stream: who waits for rows gets some
 BUILT_FORMS = (("br", ".br"), ("gzip", ".gz"))  # the build's, best first
