@@ -110,7 +110,7 @@ def test_what_is_under_way_is_seen_from_every_view_until_it_has_ended(
 
     assert (seen, on_its_own_page, frame.locator("#under-way").is_visible()) == (True, False, False)
     assert alice.read(f"/runs/{run}")["state"] == "succeeded"
-    assert frame.evaluate("document.activeElement !== document.body")
+    assert settles(frame, "document.activeElement !== document.body")
     assert audit.faults == {}
 
 
@@ -198,10 +198,10 @@ def test_rows_the_bar_and_the_dialog_are_near_by_keyboard_at_double_size(tab: Ta
     keys.press("Space")
     assert selected(frame) == "2 pages selected"
     keys.press("ArrowUp")
-    assert frame.evaluate("document.activeElement.matches('#grid tr:nth-child(2) input')")
+    assert settles(frame, "document.activeElement.matches('#grid tr:nth-child(2) input')")
 
     keys.press("F6")
-    assert frame.evaluate("document.activeElement.closest('#bulk') !== null")
+    assert settles(frame, "document.activeElement.closest('#bulk') !== null")
     assert excess_width(frame) == 0
     keys.press("Enter")
     frame.wait_for_selector("#dialog[open] #confirm")

@@ -155,7 +155,7 @@ def test_a_schedule_is_made_with_a_ready_time_and_the_zone_is_named(tab: Tab, po
     frame = tab.open()
     tick(frame, 1, 2)
     open_dialog(frame, "#bulk .btn-soft", "#at")
-    assert frame.evaluate("document.activeElement.id") == "at"
+    assert settles(frame, "document.activeElement.id === 'at'")
     assert "Europe/Riga (UTC+0" in frame.inner_text("#zone-note")
 
     frame.click("#dialog [data-preset=friday]")
