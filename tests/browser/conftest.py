@@ -28,22 +28,23 @@ LOOK_SECONDS, ALL_THE_SAME_SECONDS = 0.1, 5.0
 class CountedWriter(io.BufferedIOBase):
     """A connection's answers, counted to the byte."""
 
-    def __init__(self, wire: io.BufferedIOBase, sent: list[int]) -> None:
-        self._wire, self._sent = wire, sent
+    def __init__(self, wire: io.BufferedIOBase, handler: SilentRequestHandler) -> None:
+        self._wire, self._handler = wire, handler
 
     def write(self, part: Buffer, /) -> int:
-        self._sent.append(memoryview(part).nbytes)
+        self._handler.sent.append((self._handler.path, memoryview(part).nbytes))
         return self._wire.write(part)
 
 
 class SilentRequestHandler(WSGIRequestHandler):
     """No line for each request; how much is answered is counted."""
 
-    sent: ClassVar[list[int]] = []
+    sent: ClassVar[list[tuple[str, int]]] = []
+    path = ""  # until the request is read
 
     def setup(self) -> None:
         super().setup()
-        self.wfile = CountedWriter(self.wfile, self.sent)
+        self.wfile = CountedWriter(self.wfile, self)
 
     def log(self, type: str, message: str, *args: object) -> None:
         pass
@@ -101,8 +102,8 @@ def served_fixture(app: Flask, door: socket.socket, standin: StandIn, environmen
 
 
 @pytest.fixture(name="sent")
-def sent_fixture(served: str) -> list[int]:
-    """Sizes of what the app has sent, headers too, from now on."""
+def sent_fixture(served: str) -> list[tuple[str, int]]:
+    """What the app has sent from now on, headers too: for which path, and how many bytes."""
     SilentRequestHandler.sent.clear()
     return SilentRequestHandler.sent
 
