@@ -186,7 +186,8 @@ def _forget_names(db: Session, member_id: str) -> None:
     db.execute(delete(Notice).where(Notice.member_id == member_id))
     nameless = {"created_by": NOBODY, "created_name": "", "acting_as": NOBODY, "acting_name": "", "seen_by": []}
     keyless = {"idempotency_key": None, "order_sha256": None, "decided_by": None}
+    unsaid = {"cancelled_by": None, "cancelled_name": None}
     db.execute(
-        update(Run).where(Run.member_id == member_id).values(**nameless, **keyless),
+        update(Run).where(Run.member_id == member_id).values(**nameless, **keyless, **unsaid),
         execution_options={"synchronize_session": False},
     )

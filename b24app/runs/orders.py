@@ -251,6 +251,7 @@ class Orders:
                 for first in halves.firsts:
                     first.until = first.until_wall = None
             end(db, run, RunState.CANCELLED, now)
+            run.cancelled_by, run.cancelled_name = actor.user_id, actor.name
             if back is not None and all(first.state.is_final for first in halves.firsts):
                 drop_idle_return(db, back, now)
             for each in filter(None, (run, back)):

@@ -228,6 +228,8 @@ class Run(Base):
     worked_at: Mapped[datetime | None]  # when a batch was last recorded
     decided_by: Mapped[int | None] = mapped_column(BigInteger)  # who said that it is still wanted though late
     decided_at: Mapped[datetime | None]
+    cancelled_by: Mapped[int | None] = mapped_column(BigInteger)  # who stopped it; None also where nobody kept it
+    cancelled_name: Mapped[str | None] = mapped_column(Text)
     returns_run: Mapped[UUID | None] = mapped_column(index=True)  # the linked run that publishes again at `until`
     is_return: Mapped[bool] = mapped_column(server_default=text("false"))  # it is such a linked run, or a retry of one
     undoes: Mapped[UUID | None] = mapped_column(index=True)

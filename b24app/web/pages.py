@@ -276,6 +276,7 @@ def _view(
         folders=sorted(page_slice.folders.items(), key=lambda each: in_order(each[1])),
         filters=query.model_dump(mode="json"),
         active=sum([query.kind is not Kind.PAGE, bool(query.site), bool(query.folder), bool(query.status), query.main]),
+        narrowed=any((query.q, query.site, query.folder, query.status, query.main)),
         chosen=_selection(query),
         sizes=SIZES,
         kinds=[{"kind": kind.value, "title": _(title)} for kind, title in KINDS.items()],

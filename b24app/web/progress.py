@@ -44,6 +44,7 @@ def told(view: RunView) -> dict[str, Any]:
         "run": serializers.run(view), "settling": view.settling, "is_return": view.run.is_return,
         "left": time_left(view, services().clock()), "heal": serializers.waits_for_asker(view.run),
         "undone": serializers.undone(view), "undoes": _undoing(view), "other": serializers.half(view.other),
+        "cancelled_by": serializers.cancelled_by(view.run),
     }  # fmt: skip
 
 

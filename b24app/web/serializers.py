@@ -18,7 +18,7 @@ from b24app.runs.queries import RunView, Upcoming, happened_at
 from b24app.store.models import Run, RunItem
 from b24app.web import times
 from b24app.web.problems import facts
-from b24app.web.shapes import ItemShape, PageShape, ProblemShape, RunShape
+from b24app.web.shapes import ItemShape, PageShape, PersonShape, ProblemShape, RunShape
 from b24app.web.translation import _, named, person, when
 
 NO_RIGHT = {
@@ -232,6 +232,7 @@ def rows_in_words(
             "doubt": doubt(view.run),
             "happened_at": iso(happened_at(view.run)),
             "undone": undone(view),
+            "cancelled_by": cancelled_by(view.run),
         }
         for view in views
     ]
@@ -247,6 +248,13 @@ def undone(view: RunView) -> dict[str, Any] | None:
         "pages": view.undone.pages, "is_moving": view.undone.is_moving, "waits": by.state is RunState.WAITING,
         "is_whole": view.undone.pages >= view.counts[ItemState.SUCCEEDED],
     }  # fmt: skip
+
+
+def cancelled_by(order: Run) -> PersonShape | None:
+    """Who stopped the run; None where nobody did, or nobody kept it."""
+    if order.cancelled_by is None:
+        return None
+    return {"user_id": order.cancelled_by, "name": order.cancelled_name or ""}
 
 
 def half(view: RunView | None) -> dict[str, Any] | None:

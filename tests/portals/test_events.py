@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from werkzeug.serving import make_server
 
 from b24app.services import Services
@@ -100,6 +100,8 @@ def test_a_removal_that_keeps_data_drops_tokens_names_and_user_ids(
     alice: Person, services: Services, clock: TurnableClock, app: Flask
 ):
     alice.unpublish(PAGE, reason="campaign ended")
+    with services.store.begin() as db:
+        db.execute(update(Run).values(cancelled_by=7, cancelled_name="Ada"))
 
     assert remove(services, app, alice, clock, clean=False) == 200
 
@@ -108,6 +110,7 @@ def test_a_removal_that_keeps_data_drops_tokens_names_and_user_ids(
     with services.store.begin() as db:
         run, item = db.scalars(select(Run)).one(), db.scalars(select(RunItem)).one()
     assert (run.created_by, run.created_name, run.acting_as, run.acting_name) == (0, "", 0, "")
+    assert (run.cancelled_by, run.cancelled_name) == (None, None)
     assert (item.lid, item.title) == (PAGE, alice.portal.page(PAGE).title)
     assert "modified_by" not in (item.before or {}) | (item.after or {})
 

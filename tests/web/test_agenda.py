@@ -146,6 +146,18 @@ def test_the_calendar_shows_what_is_done_and_leaves_out_what_was_cancelled(
     assert re.search(rf'over" data-run="{done}"', shown)
 
 
+def test_a_calendar_without_anything_to_come_leads_to_what_is_next(alice: Person):
+    run_id_of(alice.unpublish(PAGE, at="2031-03-12T10:00:00Z"))
+
+    empty = alice.fragment("GET", f"{AGENDA}&view=month&day=2031-01-10").text
+    other = alice.fragment("GET", f"{AGENDA}&view=month&day=2031-01-10&q=christmas").text
+    there = alice.fragment("GET", f"{AGENDA}&view=month&day=2031-03-12").text
+
+    assert "Nothing is scheduled on these days." in empty
+    assert re.search(r"Next: Wednesday, Mar 12, 2031</button>", empty)
+    assert ["cal-next" in shown for shown in (empty, other, there)] == [True, False, False]
+
+
 # --- finding -----------------------------------------------------------------------------------------------------
 
 

@@ -285,6 +285,27 @@ def test_what_was_done_with_a_page_leaves_out_what_is_to_come(portal, alice: Per
     assert rows(alice.fragment("GET", f"/pages/{page}").text) == [done]
 
 
+# --- cancelled -----------------------------------------------------------------------------------------------------
+
+
+def test_who_cancelled_a_colleagues_order_is_named(portal, alice: Person, ada: Person, clock):
+    page, other, third = lids(portal, 3)
+    at = inside(clock, hours=1)
+    by_colleague, by_herself = (run_id_of(alice.unpublish(each, at=at)) for each in (page, other))
+    stopped = run_id_of(alice.unpublish(page, other, third))
+    ada.opened().post(f"/runs/{by_colleague}/cancel")
+    alice.post(f"/runs/{by_herself}/cancel")
+    ada.post(f"/runs/{stopped}/cancel")
+
+    shown = alice.fragment("GET", "/runs?view=history").text
+
+    ends = ("Cancelled by Maren Holt", "Stopped by Maren Holt")
+    said = [[end in row_of(run, shown) for end in ends] for run in (by_colleague, stopped, by_herself)]
+    assert said == [[True, False], [False, True], [False, False]]
+    assert re.search(r"Cancelled today at [^<]+ by Maren Holt", alice.fragment("GET", f"/runs/{by_colleague}").text)
+    assert re.search(r"Cancelled today at [^<]+ by Tom Okafor", alice.fragment("GET", f"/runs/{by_herself}").text)
+
+
 # --- undone --------------------------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,18 @@ def test_an_address_finds_its_page_whichever_way_it_was_copied(alice: Person):
         assert page["lid"] in lids(listed(alice, f"q={copied}")), copied
 
 
+@pytest.mark.parametrize(("address", "reset"), [("/pages", "reset-filters"), ("/runs", "reset-history")])
+def test_filters_that_leave_something_out_are_reset_at_once(alice: Person, address: str, reset: str):
+    alice.unpublish(351)
+    words = quote(alice.portal.page(351).title)
+
+    everything = alice.fragment("GET", address).text
+    some = alice.fragment("GET", f"{address}?q={words}").text
+    nothing = alice.fragment("GET", f"{address}?q=nothing-like-this").text
+
+    assert [shown.count(f'id="{reset}"') for shown in (everything, some, nothing)] == [0, 1, 1]
+
+
 def test_a_search_that_is_too_long_is_told_as_what_it_is(alice: Person):
     refused = alice.get("/pages?q=" + "x" * 201)
     shown = alice.fragment("GET", "/pages").text
