@@ -1,7 +1,8 @@
-"""Clocks a test can turn, and the wait for what is about to happen."""
+"""Clocks a test can turn, a gate for what comes late, and the wait for what is about to happen."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from time import monotonic, sleep
 
 
@@ -10,9 +11,14 @@ class TurnableClock:
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self.stopped: datetime | None = None
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return (self.stopped or datetime.now(UTC)) + self.ahead
+
+    def stop(self) -> None:
+        """Stand still from now on, until it is turned: nothing fills or ends while a slow machine works."""
+        self.stopped = datetime.now(UTC).replace(microsecond=0)
 
     def tick(self, **span: float) -> None:
         """Let time pass: `clock.tick(hours=2)`."""
@@ -20,14 +26,30 @@ class TurnableClock:
 
 
 class StandingClock(TurnableClock):
-    """Stands still until it is turned, so that nothing fills or ends while a slow machine works."""
+    """Stands still from its beginning."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.began = datetime.now(UTC).replace(microsecond=0)
+        self.stop()
 
-    def __call__(self) -> datetime:
-        return self.began + self.ahead
+
+class Gate:
+    """In place of the stand-in's pauses: what it does late, it does once the gate is open, however slow the machine.
+
+    asked  the portal seconds each pause was to take
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self._opened = Event()
+
+    def __call__(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        self._opened.wait(60)
+
+    def open(self) -> None:
+        """Nothing is late any more."""
+        self._opened.set()
 
 
 def until(happened: Callable[[], bool], seconds: float = 20) -> None:

@@ -27,7 +27,7 @@ from b24app.store.db import Store
 from b24app.web.current import provide, session_tokens
 from b24sandbox import StandIn
 from tests import databases
-from tests.clocks import TurnableClock
+from tests.clocks import Gate, TurnableClock
 from tests.databases import SharedDatabase
 from tests.people import Person
 from tests.prepared import KeptPeople
@@ -41,7 +41,7 @@ GROUND = {
         (name, "tests")
         for name in ("clock", "environment", "config", "services", "app", "database_url", "granted", "people")
     ),
-    *((name, "tests") for name in ("root", "turn", "work")),
+    *((name, "tests") for name in ("gate", "root", "turn", "work")),
     *((name, "") for name in ("standin", "portal", "request", "monkeypatch", "caplog", "capsys", "tmp_path")),
 }
 PEOPLE = {"ada": (0, "admin"), "alice": (0, "editor"), "bob": (0, "reader"), "charlie": (1, "editor")}
@@ -143,6 +143,15 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def clock() -> TurnableClock:
     return TurnableClock()
+
+
+@pytest.fixture
+def gate(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """What the portal does late, it does when the test opens the gate."""
+    made = Gate()
+    monkeypatch.setattr(standin.world.clock, "sleep", made)
+    yield made
+    made.open()
 
 
 @pytest.fixture

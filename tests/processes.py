@@ -24,7 +24,7 @@ from tests.forks import ROOT, Fork
 __all__ = ["ROOT"]
 START_SECONDS, END_SECONDS = 60, 20
 FIRST_PORT, RANGE, RANGES = 12_000, 4_000, 5
-rows = itertools.count()
+taken = itertools.count()
 
 
 class Process:
@@ -119,7 +119,7 @@ class Web(Process):
         """Whether it says that it lives."""
         assert self.poll() is None, self.said()
         try:
-            return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
+            return requests.get(f"{self.url}/healthz", timeout=10).status_code == 200
         except requests.RequestException:
             return False
 
@@ -146,7 +146,8 @@ def free_ports(number: int) -> int:
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % RANGES
     for _ in range(RANGE // number):
-        first = FIRST_PORT + worker * RANGE + (os.getpid() + next(rows) * number) % (RANGE - number)
+        place = min([next(taken) for _ in range(number)])
+        first = FIRST_PORT + worker * RANGE + (os.getpid() + place) % (RANGE - number)
         if all(map(is_free, range(first, first + number))):
             return first
     raise AssertionError("no free ports")
@@ -160,10 +161,8 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
+    """A port that nobody uses now, and that the kernel gives to nobody meanwhile."""
+    return free_ports(1)
 
 
 def wait_until(is_true: Callable[[], object], seconds: float = 30) -> None:

@@ -50,7 +50,7 @@ class Names:
         return socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)
 
 
-def call(addresses: Addresses, endpoint: str, seconds: float = 5) -> object:
+def call(addresses: Addresses, endpoint: str, seconds: float = 30) -> object:
     """One REST call with a token through the guarded connection."""
     return Rest(GuardedAdapter(addresses), utcnow).call(endpoint, "secret-token", "profile", {}, seconds).result
 

@@ -47,12 +47,12 @@ def rest(calls: list[Call]) -> Rest:
     return Rest(GuardedAdapter(Addresses(allow_insecure=True)), utcnow, calls.append)
 
 
-def ask(rest: Rest, *pieces: Piece, seconds: float = 5, endless: bool = False) -> Answer:
+def ask(rest: Rest, *pieces: Piece, seconds: float = 30, endless: bool = False) -> Answer:
     with Loopback(*pieces, endless=endless) as server:
         return rest.call(server.url(), TOKEN, "landing.landing.unpublic", {"lid": 5}, seconds)
 
 
-def refused(rest: Rest, *pieces: Piece, seconds: float = 5, endless: bool = False) -> PortalError:
+def refused(rest: Rest, *pieces: Piece, seconds: float = 30, endless: bool = False) -> PortalError:
     with pytest.raises(PortalError) as caught:
         ask(rest, *pieces, seconds=seconds, endless=endless)
     return caught.value
@@ -305,7 +305,7 @@ def test_a_connection_used_again_has_its_time_anew(rest: Rest):
     kept = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     with Loopback(0.3, kept, again=True) as server:
         for _ in range(3):
-            assert rest.call(server.url(), TOKEN, "profile", timeout=5).result is True
+            assert rest.call(server.url(), TOKEN, "profile", timeout=30).result is True
 
         assert server.met == 1
         assert len(server.asked) == 3

@@ -32,7 +32,7 @@ def app(environ, start):
 SETTINGS = f"""
 exec(open({str(ROOT / "gunicorn.conf.py")!r}).read())
 from b24app import server as web_server
-web_server.REQUEST_SECONDS, workers, threads, bind, graceful_timeout = {LIMIT}, 1, {THREADS}, "127.0.0.1:0", 1
+workers, threads, bind, graceful_timeout = 1, {THREADS}, "127.0.0.1:0", 1
 on_starting = lambda server: None
 """
 WHOLE = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
@@ -49,11 +49,17 @@ CUT = {
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
+def limit() -> float:
+    """How many seconds a request may take."""
+    return LIMIT
+
+
+@pytest.fixture
+def port(tmp_path: Path, limit: float) -> Iterator[int]:
     """Where a server with the project's own settings listens, with a short limit and two threads."""
     (tmp_path / "echo.py").write_text(ECHO)
     settings, log = tmp_path / "conf.py", tmp_path / "log"
-    settings.write_text(SETTINGS)
+    settings.write_text(f"{SETTINGS}web_server.REQUEST_SECONDS = {limit}\n")
     command = [sys.executable, "-m", "gunicorn", "-c", str(settings), "--chdir", str(tmp_path), "echo:app"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with log.open("wb") as out:
@@ -91,15 +97,13 @@ def test_half_open_requests_do_not_hold_the_threads(port: int, kind: str):
         assert ask(port).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("limit", [2 * SOON])  # one that was waited for would come to no end here
 @pytest.mark.parametrize("kind", CUT)
 def test_a_request_that_is_cut_ends_at_once(port: int, kind: str):
     with socket.create_connection(("127.0.0.1", port), timeout=SOON) as client:
-        began = time.monotonic()
         client.sendall(CUT[kind])
         while client.recv(4096):
             pass
-
-        assert time.monotonic() - began < LIMIT
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from b24app.cli import b24 as commands
 from b24app.domain import RunState, UserRef
@@ -519,10 +520,12 @@ def test_a_rotation_under_renewals_loses_no_pair_and_makes_nobody_wait(
 def test_a_row_that_is_locked_is_met_again(
     alice: Person, services: Services, rotated: dict[str, str], newest_only: Services
 ):
-    with Process(rotated, "-m", "flask", "--app", "app", "b24", "rotate-keys") as rotation:
+    with ExitStack() as running:
         with services.store.begin() as db:
+            db.execute(text("set local idle_in_transaction_session_timeout = 0"))  # however long the start takes
             db.get_one(UserToken, (alice.portal.member_id, alice.user_id), with_for_update=True)
-            rotation.wait_for("1 sealed anew, 1 to go")
+            rotation = Process(rotated, "-m", "flask", "--app", "app", "b24", "rotate-keys")
+            running.enter_context(rotation).wait_for("1 sealed anew, 1 to go")
         assert rotation.wait(30) == 0
 
     assert opened(newest_only, [UserRef(alice.portal.member_id, alice.user_id)])

@@ -140,6 +140,7 @@ def test_stopped_portals_and_events_that_wait_are_counted(
 
 
 def test_each_worker_is_named_with_its_silence(app: Flask, services: Services, clock: TurnableClock):
+    clock.stop()
     housekeeping = Housekeeping(services.store, services.queue, services.clock)
     housekeeping.beat("one-1")
     clock.tick(seconds=200)

@@ -1,6 +1,5 @@
 """The moment of a removal: what began before it writes nothing of people after it, and what was lost is found again."""
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
@@ -21,7 +20,7 @@ from b24app.runs.orders import Order
 from b24app.services import Services
 from b24app.store.models import ApiCall, InboxEvent, Portal, Run, RunItem, User, UserToken, VerifiedToken
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import Gate, TurnableClock, until
 from tests.conftest import Turn
 from tests.people import Person
 from tests.portals.test_events import deliver, removal, send
@@ -114,7 +113,7 @@ def test_an_open_overtaken_by_a_reinstall_belongs_to_the_new_installation(
 
 @pytest.mark.parametrize("clean", [True, False])
 def test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal(
-    alice: Person, services: Services, standin: StandIn, clean: bool
+    alice: Person, services: Services, standin: StandIn, clean: bool, gate: Gate
 ):
     """The portal has taken the pages down and is slow to say so; meanwhile the app is removed, and all is forgotten."""
     lids = [page.id for page in alice.portal.pages("PAGE") if page.active][:3]
@@ -123,11 +122,11 @@ def test_a_batch_in_flight_writes_no_ids_of_people_after_a_removal(
     standin.fault(0, "batch", kind="latency", seconds=3, times=1)
     with ThreadPoolExecutor(1) as threads:
         batch = threads.submit(services.executor.run_batch, UUID(answer.json["id"]))
-        while any(alice.portal.page(lid).active for lid in lids):
-            time.sleep(0.02)
+        until(lambda: not any(alice.portal.page(lid).active for lid in lids))
         assert services.removal.remove(alice.portal.member_id, erase=clean)
         services.removal.forget(alice.portal.member_id)
         assert not batch.done()
+        gate.open()
         batch.result()
 
     with services.store.begin() as db:
@@ -232,49 +231,57 @@ def test_an_open_while_the_portal_is_still_being_erased_waits_or_is_told(
 
 
 def test_a_removal_waits_for_no_renewal_while_it_holds_the_portal(
-    alice: Person, bob: Person, services: Services, standin: StandIn
+    alice: Person, bob: Person, services: Services, standin: StandIn, gate: Gate
 ):
-    """Bob's renewal takes four seconds and holds his token's row; the portal is closed and free at once."""
+    """Bob's renewal takes its time and holds his token's row; the portal is closed and free at once."""
     bob.portal.expire("reader")
-    standin.fault("oauth", "/oauth/token/", kind="latency", seconds=4, times=1)
+    standin.fault("oauth", "/oauth/token/", kind="latency", times=1)
     with ThreadPoolExecutor(2) as threads:
         renewing = threads.submit(bob.get, "/pages?fresh=1")
-        while not standin.oauth_asked("/oauth/token/"):
-            time.sleep(0.02)
+        until(lambda: bool(gate.asked))
         removing = threads.submit(services.removal.remove, alice.portal.member_id, erase=False)
-        closed = False
-        while not removing.done() and not closed:
-            time.sleep(0.02)
-            with services.store.begin() as db:
-                held = select(Portal).where(Portal.member_id == alice.portal.member_id)
-                portal = db.scalar(held.with_for_update(key_share=True, skip_locked=True))
-                closed = portal is not None and not portal.is_open
+        looks: list[bool] = []
+
+        def is_through() -> bool:
+            done = removing.done()
+            looks.append(is_closed_and_free(services, alice))
+            return looks[-1] or done
+
+        until(is_through)
         during = standin.calls("oauth", "/oauth/token/")[-1].end is None
+        gate.open()
         assert removing.result()
         renewing.result()
 
-    assert closed
+    assert looks[-1]
     assert during, "the portal was closed while the renewal was still under way"
     services.removal.forget(alice.portal.member_id)
     assert people_left(services) == {}
 
 
+def is_closed_and_free(services: Services, person: Person) -> bool:
+    """Whether the person's portal is closed, and nobody holds its row."""
+    with services.store.begin() as db:
+        held = select(Portal).where(Portal.member_id == person.portal.member_id)
+        portal = db.scalar(held.with_for_update(key_share=True, skip_locked=True))
+        return portal is not None and not portal.is_open
+
+
 def test_an_open_that_waits_for_a_renewal_holds_up_no_colleague(
-    alice: Person, bob: Person, services: Services, standin: StandIn
+    alice: Person, bob: Person, services: Services, standin: StandIn, gate: Gate
 ):
-    """Bob renews for four seconds and opens the app once more meanwhile; Alice orders and lists as ever."""
+    """Bob renews for a while and opens the app once more meanwhile; Alice orders and lists as ever."""
     bob.portal.expire("reader")
     post = bob.frame()
-    standin.fault("oauth", "/oauth/token/", kind="latency", seconds=4, times=1)
+    standin.fault("oauth", "/oauth/token/", kind="latency", times=1)
     with ThreadPoolExecutor(2) as threads:
         renewing = threads.submit(bob.get, "/pages?fresh=1")
-        while not standin.oauth_asked("/oauth/token/"):
-            time.sleep(0.02)
+        until(lambda: bool(gate.asked))
         opening = threads.submit(bob.post_frame, *post)
-        while not token_is_waited_for(services):
-            time.sleep(0.02)
+        until(lambda: token_is_waited_for(services))
         listed, ordered = alice.get("/pages?fresh=1"), alice.unpublish(351)
         during = not renewing.done()
+        gate.open()
         renewing.result()
         opening.result()
 

@@ -143,7 +143,7 @@ def test_a_hanging_authorization_server_does_not_hold_an_event_up(
     took = time.monotonic() - began
 
     assert refused == 403
-    assert took < 5
+    assert took < 15, "and not the twenty of the server"
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_removal_answered_while_the_database_deadlocks_is_carried_out(
 
     holder = threading.Thread(target=hold)
     holder.start()
-    answer = requests.post(f"{web.url}/events", data=form, timeout=10)
+    answer = requests.post(f"{web.url}/events", data=form, timeout=30)
     let_go.set()
     holder.join()
     work_until_idle(services)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,6 +33,7 @@ from b24app.runs.states import pair
 from b24app.services import Services
 from b24app.store.db import repeated
 from b24app.store.models import Portal, Run, RunItem, User
+from tests.processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 25
@@ -43,6 +45,10 @@ EXPECTED = (
     NotFound,
     Overtaken,
 )  # what the other one's work may rightly mean for this one
+OURS = (
+    "select count(*) from pg_stat_activity"
+    " where datname = current_database() and application_name <> '' and pid <> pg_backend_pid()"
+)
 Work = Callable[[], object]
 
 
@@ -101,10 +107,10 @@ def reopened(services: Services, member_id: str) -> None:
 
 
 def deadlocks(services: Services) -> int:
-    """As the database counts them, once the connections that met one are closed."""
+    """As the database counts them, once the connections that met one are gone: each tells of its own at its end."""
     services.close()
-    time.sleep(0.3)
-    with psycopg.connect(services.store.url) as own:
+    with psycopg.connect(services.store.url, autocommit=True) as own:
+        wait_until(lambda: own.execute(OURS).fetchone() == (0,))
         row = own.execute("select deadlocks from pg_stat_database where datname = current_database()").fetchone()
     return int(row[0]) if row else -1
 
@@ -263,6 +269,7 @@ def test_a_transaction_the_database_took_back_is_done_again(services: Services, 
     """A real deadlock, made on purpose: one of the two is chosen by the database, and does its work once more."""
     run_ids = [add_run(services, portal, RunState.SUCCEEDED) for _ in range(2)]
     tried: list[UUID] = []
+    both_hold = Barrier(2)
 
     @repeated
     def both(first: UUID, second: UUID) -> None:
@@ -270,7 +277,8 @@ def test_a_transaction_the_database_took_back_is_done_again(services: Services, 
         with services.store.begin() as db:
             db.get_one(Run, first, with_for_update={"key_share": True}).tries += 1
             db.flush()
-            time.sleep(0.3)
+            if tried.count(first) == 1:
+                both_hold.wait(10)
             db.get_one(Run, second, with_for_update={"key_share": True}).tries += 1
 
     with ThreadPoolExecutor(2) as threads:

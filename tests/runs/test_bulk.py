@@ -15,7 +15,7 @@ from b24app.runs.throttle import BEGIN, FIRST
 from b24app.services import Services
 from b24app.store.models import RunItem
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import Gate, TurnableClock
 from tests.people import Person, run_id_of
 from tests.processes import wait_until
 from tests.worker import work, work_until_idle
@@ -52,8 +52,10 @@ def working(services: Services) -> Iterator[None]:
     """A worker beside the test, until it has nothing to do."""
     beside = threading.Thread(target=work, args=(services,))
     beside.start()
-    yield
-    beside.join(60)
+    try:
+        yield
+    finally:
+        beside.join(60)
 
 
 # --- one order -----------------------------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ def test_requests_shrink_after_lost_answers_and_grow_after_good_ones(
 
 
 def test_stop_lets_at_most_the_batch_in_flight_land(
-    alice: Person, services: Services, standin: StandIn, lids: list[int]
+    alice: Person, services: Services, standin: StandIn, lids: list[int], gate: Gate
 ):
     standin.fault(0, ACT, kind="latency", seconds=0.1, times=-1)
     run = run_id_of(alice.unpublish(*lids))
@@ -183,6 +185,7 @@ def test_stop_lets_at_most_the_batch_in_flight_land(
     with working(services):
         wait_until(lambda: any(not alice.portal.page(lid).active for lid in lids))
         stopped = alice.post(f"/runs/{run}/cancel")
+        gate.open()
     work_until_idle(services)
 
     assert stopped.status_code == 200

@@ -19,7 +19,7 @@ import requests
 from b24app.runs.throttle import BEGIN, FIRST
 from b24app.services import Services
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import Gate, TurnableClock
 from tests.people import Person, run_id_of
 from tests.processes import Process, Web, Worker, wait_until
 from tests.runs.interrupted import (
@@ -160,7 +160,7 @@ def test_a_worker_killed_between_our_commit_and_the_engines_blocks_nothing(
 def test_a_worker_told_to_stop_finishes_its_batch_and_the_next_goes_on(
     alice: Person, standin: StandIn, services: Services, environment: dict[str, str], lids, slowly
 ):
-    slowly(0.2)
+    slowly(0.8)  # so that it is told within the first batch
     with Worker(environment) as old:
         run = run_id_of(alice.unpublish(*lids))
         in_flight(alice, lids)
@@ -222,8 +222,9 @@ def test_a_frozen_worker_is_passed_by_and_thaws_into_work_again(
 
 @pytest.mark.process
 def test_a_worker_finishes_the_run_of_a_web_process_killed_in_a_request(
-    alice: Person, standin: StandIn, services: Services, environment: dict[str, str], clock: TurnableClock, lids, slowly
-):
+    alice: Person, standin: StandIn, services: Services, environment: dict[str, str], clock: TurnableClock, lids,
+    slowly, gate: Gate,
+):  # fmt: skip
     slowly(2.0)
     order: dict[str, Any] = {"action": "unpublish", "lids": lids[:1]}
     with Web(environment) as web:
@@ -234,6 +235,7 @@ def test_a_worker_finishes_the_run_of_a_web_process_killed_in_a_request(
         for process in [*psutil.Process(web.pid).children(recursive=True), psutil.Process(web.pid)]:
             os.kill(process.pid, signal.SIGKILL)
         waiting.join(PATIENCE_SECONDS)
+    gate.open()
     wait_until(lambda: down(alice, lids) == 1)
     standin.clear_faults()
 

@@ -10,7 +10,7 @@ from b24app.runs.throttle import BEGIN
 from b24app.services import Services
 from b24app.store.models import MethodThrottle, Portal, Run
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import Gate, TurnableClock
 from tests.people import Person
 from tests.processes import wait_until
 from tests.worker import work, work_until_idle
@@ -224,7 +224,7 @@ def test_a_cut_request_is_looked_after_and_the_next_one_is_smaller(
 
 
 def test_what_a_stopped_runs_lost_batch_did_is_looked_at(
-    alice: Person, services: Services, standin: StandIn, many: list[int], clock: TurnableClock
+    alice: Person, services: Services, standin: StandIn, many: list[int], clock: TurnableClock, gate: Gate
 ):
     """Stopped while the batch was under way, and its answer was lost."""
     standin.fault(0, method=ACT, kind="latency", seconds=1.0, times=2)
@@ -234,6 +234,7 @@ def test_what_a_stopped_runs_lost_batch_did_is_looked_at(
     at_work.start()
     wait_until(lambda: seen(alice, run)["counts"]["running"] == BEGIN)
     alice.post(f"/runs/{run}/cancel")
+    gate.open()
     at_work.join(30)
 
     work_until_idle(services)

@@ -10,6 +10,7 @@ from b24app.errors import NotFound
 from b24app.runs.states import discard, pair
 from b24app.services import Services
 from b24sandbox import PortalHandle, StandIn
+from tests.clocks import Gate
 from tests.people import Person, body_of
 from tests.processes import wait_until
 from tests.worker import work
@@ -360,7 +361,7 @@ def test_the_history_names_a_runs_only_page_to_readers_of_its_site(alice: Person
 
 
 def test_an_undo_waits_until_the_last_batch_of_a_stopped_run_is_known(
-    alice: Person, services: Services, standin: StandIn, portal: PortalHandle
+    alice: Person, services: Services, standin: StandIn, portal: PortalHandle, gate: Gate
 ):
     lids = [page.id for page in portal.pages("PAGE") if page.active][:2]
     path = alice.unpublish(*lids).headers["Location"]
@@ -370,6 +371,7 @@ def test_an_undo_waits_until_the_last_batch_of_a_stopped_run_is_known(
     wait_until(lambda: body_of(alice.get(path))["counts"]["running"] == 2)
     stopped = body_of(alice.post(f"{path}/cancel"))
     too_early = alice.post(f"{path}/undo")
+    gate.open()
     at_work.join(30)
     known = body_of(alice.get(path))
 

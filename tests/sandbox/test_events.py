@@ -128,14 +128,16 @@ def test_held_events_come_in_the_order_that_is_asked_for(handler, portal, standi
     assert handler.events == list(reversed(EVENTS))
 
 
-def test_a_late_event_comes_late(handler, portal, standin):
+def test_a_late_event_comes_late(handler, portal, standin, gate):
     standin.world.event_queue.delay = 0.2
     portal.send("ONAPPINSTALL")
 
     assert standin.wait_for_events(0.05) is False
     assert handler.forms == []
+    gate.open()
     assert standin.wait_for_events()
     assert len(handler.forms) == 1
+    assert gate.asked == [0.2]
 
 
 def test_a_handler_that_is_not_there_is_written_down(portal, standin, admin):

@@ -6,17 +6,16 @@ import json
 import re
 import signal
 import subprocess
-import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.processes import free_ports
+from tests.processes import START_SECONDS, free_ports, wait_until
 from tests.sandbox.packaging import ROOT, SURROUNDINGS, empty_environment, wheel
 
 pytestmark = pytest.mark.process
@@ -50,14 +49,13 @@ def running(command: str, folder: Path, **more: str) -> Iterator[subprocess.Pope
             process.send_signal(signal.SIGTERM)
 
 
-def wait_for(url: str) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        with suppress(requests.ConnectionError):
-            requests.get(url, timeout=5)
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"nothing at {url}")
+def answers(url: str) -> bool:
+    """Whether anybody is there."""
+    try:
+        requests.get(url, timeout=30)
+    except requests.ConnectionError:
+        return False
+    return True
 
 
 def test_the_wheel_has_everything_and_nothing_of_others(made):
@@ -98,10 +96,14 @@ def test_the_readmes_app_runs_as_it_stands(python, tmp_path):
         command = command.replace("CLIENT_ID=…", f"CLIENT_ID={line['client_id']}")
         command = command.replace("CLIENT_SECRET=…", f"CLIENT_SECRET={line['client_secret']}")
         with running(command, tmp_path, PATH=path):
-            wait_for(f"http://127.0.0.1:{first + 7}/app")
+            wait_until(lambda: answers(f"http://127.0.0.1:{first + 7}/app"), START_SECONDS)
 
             def ask(route: str, **body: object) -> Any:
                 return requests.post(f"{control}{route}", json=body, timeout=10).json()
+
+            def sent() -> list[dict[str, Any]]:
+                told: list[dict[str, Any]] = requests.get(f"{control}/truth", timeout=10).json()["events"]
+                return told
 
             opened = ask("/open", user="admin", install=True)
             installer = requests.post(opened["url"], data=opened["form"], timeout=30)
@@ -110,13 +112,13 @@ def test_the_readmes_app_runs_as_it_stands(python, tmp_path):
             opened = ask("/open", user="editor")
             ask("/expire")
             page = requests.post(opened["url"], data=opened["form"], timeout=30)
-            time.sleep(0.5)
-            truth = requests.get(f"{control}/truth", timeout=10).json()
+            wait_until(lambda: len([each for each in sent() if each["status"] or each["problem"]]) == 2)
+            events = sent()
 
     assert line["oauth"] == f"http://127.0.0.1:{first + 1}"
     assert "setInstallFinish" in installer.text
     assert page.text == "Good day, Tom"  # after a renewal: the token had expired
-    assert sorted((each["event"], each["status"]) for each in truth["events"]) == [
+    assert sorted((each["event"], each["status"]) for each in events) == [
         ("ONAPPUSERREADY", 200),
         ("ONCRMDEALADD", 200),
     ]

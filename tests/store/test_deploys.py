@@ -194,8 +194,8 @@ def test_new_code_on_old_tables_answers_what_it_can_and_recovers_by_itself(alice
 
         execute(environment["DATABASE_URL"], "alter table runs rename column not_there_yet to reason")
         assert forks.run(environment, *UPGRADE).returncode == 0
-        wait_until(lambda: requests.get(f"{web.url}/readyz", timeout=10).status_code == 200)
-        wait_until(lambda: not alice.portal.page(351).active)
+        wait_until(lambda: requests.get(f"{web.url}/readyz", timeout=30).status_code == 200, 60)
+        wait_until(lambda: not alice.portal.page(351).active, 60)
 
     assert (ready.status_code, ready.json()["status"]) == (503, "not_migrated")
     assert "alembic upgrade head" in ready.json()["detail"]

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from b24app.store import embedded
 from b24app.store.programs import EmbeddedError, program
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -55,14 +55,6 @@ def postmaster(folder: Path) -> int:
 def gone(pid: int) -> bool:
     """No such process, or a dead one that nobody has buried: some containers have no init that would."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def wait_for_the_end_of(pid: int) -> None:
-    for _ in range(100):
-        if gone(pid):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{pid} still lives")
 
 
 def test_it_starts_answers_in_utf8_and_utc_and_stops(folder: Path) -> None:
@@ -116,7 +108,7 @@ def test_a_server_that_was_killed_is_started_again_for_its_holder(folder: Path) 
         assert not server.restart_if_dead()
         victim = postmaster(folder)
         os.kill(victim, signal.SIGQUIT)
-        wait_for_the_end_of(victim)
+        wait_until(lambda: gone(victim))
 
         assert server.restart_if_dead()
 

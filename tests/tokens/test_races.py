@@ -21,6 +21,7 @@ from b24app.store.db import POOL, Store
 from b24app.store.models import User, UserToken
 from b24app.tokens.user_tokens import RENEWALS_AT_ONCE
 from b24sandbox import StandIn
+from tests.clocks import Gate
 from tests.conftest import make_config
 from tests.people import Person
 from tests.processes import Process, Web, Worker, wait_until
@@ -206,24 +207,25 @@ def test_with_one_connection_in_all_everything_still_works(
 
 @contextmanager
 def renewing(
-    environment: dict[str, str], standin: StandIn, user: UserRef, *idle: str, **fault: object
+    environment: dict[str, str], standin: StandIn, gate: Gate, user: UserRef, *idle: str, kind: str
 ) -> Iterator[Process]:
     """A process that holds the row and waits for the authorization server's answer; `idle` is how long it may."""
     with Process(environment, "-c", CALLER, *idle) as caller:
         caller.wait_for("ready")
-        standin.fault("oauth", method=TOKEN, **fault)  # type: ignore[arg-type]
+        standin.fault("oauth", method=TOKEN, kind=kind)
         standin.portals[0].expire(user.user_id)
         caller.tell(f"{user.member_id} {user.user_id}")
-        wait_until(lambda: standin.calls("oauth", TOKEN))
+        wait_until(lambda: gate.asked)
         yield caller
+    gate.open()
     wait_until(lambda: all(call.end is not None for call in standin.calls("oauth", TOKEN)))
 
 
 @pytest.mark.process
 def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
-    alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
+    alice: Person, standin: StandIn, services: Services, environment: dict[str, str], gate: Gate
 ):
-    with renewing(environment, standin, who(alice), kind="hang", seconds=6.0) as caller:
+    with renewing(environment, standin, gate, who(alice), kind="hang") as caller:
         caller.send(signal.SIGKILL)
 
         assert services.tokens.call(who(alice), "profile").result
@@ -234,9 +236,9 @@ def test_a_renewer_killed_before_the_server_saw_it_hands_over_at_once(
 
 @pytest.mark.process
 def test_a_renewer_killed_after_the_server_rotated_costs_one_reopening(
-    alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
+    alice: Person, standin: StandIn, services: Services, environment: dict[str, str], gate: Gate
 ):
-    with renewing(environment, standin, who(alice), kind="latency", seconds=6.0) as caller:
+    with renewing(environment, standin, gate, who(alice), kind="latency") as caller:
         caller.send(signal.SIGKILL)
 
         answer = alice.unpublish(351)
@@ -249,10 +251,11 @@ def test_a_renewer_killed_after_the_server_rotated_costs_one_reopening(
 
 @pytest.mark.process
 def test_a_renewer_frozen_while_it_holds_the_row_is_overtaken_and_recovers(
-    alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
+    alice: Person, standin: StandIn, services: Services, environment: dict[str, str], gate: Gate
 ):
-    with renewing(environment, standin, who(alice), kind="hang", seconds=2.0) as caller:
+    with renewing(environment, standin, gate, who(alice), kind="hang") as caller:
         caller.send(signal.SIGSTOP)
+        gate.open()
         started = time.monotonic()
 
         assert services.tokens.call(who(alice), "profile").result
@@ -266,10 +269,11 @@ def test_a_renewer_frozen_while_it_holds_the_row_is_overtaken_and_recovers(
 
 @pytest.mark.process
 def test_a_renewer_frozen_after_the_server_rotated_still_stores_its_pair(
-    alice: Person, standin: StandIn, services: Services, environment: dict[str, str]
+    alice: Person, standin: StandIn, services: Services, environment: dict[str, str], gate: Gate
 ):
-    with renewing(environment, standin, who(alice), "4s", kind="latency", seconds=2.0) as caller:
+    with renewing(environment, standin, gate, who(alice), "4s", kind="latency") as caller:
         caller.send(signal.SIGSTOP)
+        gate.open()
         with pytest.raises(SignInAgain):
             services.tokens.call(who(alice), "profile")
         assert token_row(services, who(alice)).dead_code == "invalid_grant"

@@ -25,7 +25,7 @@ from b24app.tokens.exchange import USER_CHANGED
 from b24app.tokens.keep_alive import MOST_AT_ONCE, KeepAlive
 from b24app.tokens.user_tokens import place
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock, until
+from tests.clocks import Gate, TurnableClock, until
 from tests.conftest import make_config
 from tests.people import Person
 from tests.worker import work_until_idle
@@ -628,14 +628,14 @@ def test_a_run_whose_askers_token_died_waits_until_they_are_back(alice: Person, 
 
 
 def test_a_renewed_pair_that_cannot_be_written_is_kept_until_it_can(
-    alice: Person, services: Services, standin: StandIn
+    alice: Person, services: Services, standin: StandIn, gate: Gate
 ):
     """The lock is lost while the server is asked, and somebody else holds the row when the pair comes."""
-    standin.fault("oauth", TOKEN, kind="latency", seconds=1.0)
+    standin.fault("oauth", TOKEN, kind="latency")
     spent = services.tokens.load(who(alice)).token
 
     def renewed() -> Credentials:
-        with within(2.5):
+        with within(5.0):  # two of them are kept for the server's answer
             return services.tokens.renew(who(alice), spent)
 
     with (
@@ -644,13 +644,14 @@ def test_a_renewed_pair_that_cannot_be_written_is_kept_until_it_can(
         psycopg.connect(services.store.url, autocommit=True) as operator,
     ):
         renewing = threads.submit(renewed)
-        until(lambda: bool(standin.calls("oauth", TOKEN)))
+        until(lambda: bool(gate.asked))
         holding = threads.submit(other.execute, "select 1 from user_tokens for no key update")
         until(lambda: operator.execute(WAITS_FOR_A_LOCK).fetchone() is not None)
         operator.execute(END_THE_HOLDER)
         holding.result()
+        gate.open()
         kept = renewing.result()
-        with within(2.5):
+        with within(1.0):
             again = services.tokens.renew(who(alice), spent)
 
         assert services.tokens.load(who(alice)).token == spent, "it could not be written yet"

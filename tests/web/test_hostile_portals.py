@@ -221,7 +221,7 @@ def test_a_deadline_is_the_smaller_of_what_is_left_and_a_calls_own(alice: Person
     began = time.monotonic()
     with within(1.0), pytest.raises(Unavailable) as late:
         services.tokens.call(alice_ref(alice), "profile")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15, "and its own are thirty"
     assert late.value.code == "portal_timeout"
 
     with within(0.0), pytest.raises(Unavailable) as never:

@@ -179,7 +179,7 @@ class StandIn:
         """How often the authorization servers were asked for `/oauth/token/` or `app.info`."""
         return len(self.calls("oauth", path))
 
-    def wait_for_events(self, seconds: float = 5.0) -> bool:
+    def wait_for_events(self, seconds: float = 30.0) -> bool:
         """Wait until no event is under way; False when some still are after that many real seconds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
