@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.tab import Tab
+from tests.browser.tab import Tab, settles
 
 pytestmark = pytest.mark.browser
 
+CONNECTED = "document.documentElement.dataset.portal === 'connected'"  # the last bundle has come
 COLD_BYTES, WARM_BYTES = 110 * 1024, 12 * 1024
 
 
 def test_the_first_opening_is_small_and_the_next_ones_are_smaller(tab: Tab, sent: list[int]):
     tab.standin.portals[0].add_pages(200)
-    tab.open()
+    assert settles(tab.open(), CONNECTED)
     tab.page.wait_for_load_state("networkidle")
     cold = sum(sent)
     sent.clear()
 
-    tab.open()
+    assert settles(tab.open(), CONNECTED)
     tab.page.wait_for_load_state("networkidle")
 
     warm = sum(sent)
