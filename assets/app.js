@@ -1,5 +1,5 @@
 // The app in the frame. htmx requests and swaps; each module below adds one behaviour.
-import 'htmx.org'
+import htmx from 'htmx.org'
 import './js/links.js'
 import './js/session-refresh.js'
 import './js/orders.js'
@@ -14,5 +14,6 @@ import { loadLater } from './js/commands.js'
 import { painted } from './js/portal.js'
 import { refresh } from './js/views.js'
 
+htmx.config.defaultSettleDelay = 0 // what is swapped in is listened to at once
 refresh()
 painted().then(loadLater)

@@ -3,6 +3,7 @@
 const handlers = new Map()
 
 export const command = (name, handler) => handlers.set(name, handler)
+export const carryOut = (name, button) => handlers.get(name)?.(button)
 export const loadLater = () => import('./later.js')
 
 document.addEventListener('click', async (event) => {
@@ -10,5 +11,5 @@ document.addEventListener('click', async (event) => {
   if (!button) return
   const name = button.dataset.do
   if (!handlers.has(name)) await loadLater()
-  handlers.get(name)?.(button)
+  carryOut(name, button)
 })

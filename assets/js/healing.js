@@ -2,6 +2,7 @@
 // once, without a word, and the view is shown again. What the view says meanwhile is the way by hand.
 import { find } from './dom.js'
 import { refreshSession } from './session-refresh.js'
+import { isPending } from './stale-answers.js'
 import { showAgain } from './steps.js'
 
 const tried = new Set()
@@ -10,5 +11,5 @@ export async function healWhatWaits() {
   const waiting = find('#view [data-heal]')?.dataset.heal
   if (!waiting || tried.has(waiting)) return
   tried.add(waiting)
-  if (await refreshSession()) showAgain()
+  if ((await refreshSession()) && !isPending()) showAgain()
 }

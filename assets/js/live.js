@@ -5,6 +5,7 @@
 import htmx from 'htmx.org'
 import { find, findAll } from './dom.js'
 import { sendWithRefresh } from './session-refresh.js'
+import { isPending } from './stale-answers.js'
 import { showAgain } from './steps.js'
 
 const LONGEST_PAUSE = 60
@@ -118,16 +119,18 @@ function showUnderWay(html) {
   if (isOver && !find('#news details[open]')) htmx.trigger('#news', 'repeat')
 }
 
-// A view that lists what is to come is shown anew, once nobody is in the middle of something there.
-function refreshList(version) {
+// A view that lists what is to come is shown anew, once nobody is in the middle of something there. What was asked for
+// before it was shown may be older than it.
+function refreshList(version, view) {
   const isNew = toCome !== null && version !== toCome && find('#view > [data-tab=scheduled]:not(#run)')
-  const isBusy = isNew && find(BUSY)
+  const isBusy = isNew && (isNew !== view || isPending() || find(BUSY))
   if (isBusy) return marks.delete(PULSE) // told again at the next look
   toCome = version
   if (isNew) showAgain()
 }
 
 async function lookAtLists() {
+  const view = find('#view > [data-tab]')
   const rows = moving().slice(0, 100)
   const query = new URLSearchParams({ rows: rows.map(({ id, dataset }) => `${id.slice(4)}.${dataset.moves}`) })
   if (rows[0]?.closest('[data-alone]')) query.set('alone', '1')
@@ -141,7 +144,7 @@ async function lookAtLists() {
     if (row) replace(row, html)
   }
   showUnderWay(news.under_way)
-  refreshList(news.version)
+  refreshList(news.version, view)
   return news
 }
 

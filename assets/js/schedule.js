@@ -82,11 +82,14 @@ function mark(place, said) {
   field.setAttribute('aria-invalid', String(Boolean(said)))
 }
 
-document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
-  if (ctx.target?.id !== 'time-note') return
-  for (const place of findAll('.wrong', ctx.target.closest('form'))) {
-    mark(place, find(`[data-wrong=${place.id.replace('-wrong', '')}]`, ctx.target))
+function markAll(note) {
+  for (const place of findAll('.wrong', note.closest('form'))) {
+    mark(place, find(`[data-wrong=${place.id.replace('-wrong', '')}]`, note))
   }
+}
+
+document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
+  if (ctx.target?.id === 'time-note') markAll(ctx.target)
 })
 
 document.addEventListener('input', ({ target }) => {
@@ -97,3 +100,5 @@ document.addEventListener('input', ({ target }) => {
 document.addEventListener('change', ({ target }) => {
   if (target.name === 'at') hidePassed(target.form)
 })
+
+findAll('#time-note:has([data-wrong])').forEach(markAll) // an answer that was quicker than this bundle

@@ -18,6 +18,9 @@ export function isStale(ctx) {
 export const isViewPending = (except) =>
   [...requests].some(([ctx, { place, shown }]) => ctx !== except && place === 'view' && !shown)
 
+// Whether the person waits for a view or a dialog: what comes by itself does not get in between.
+export const isPending = () => [...requests.values()].some(({ shown }) => !shown)
+
 document.addEventListener('htmx:before:request', ({ detail: { ctx } }) => {
   const place = placeOf(ctx)
   if (place) requests.set(ctx, { number: ++issued, place, shown: false })

@@ -1,10 +1,16 @@
-// The zone in which times are chosen. What the fields themselves need comes with the first form that has some.
+// The zone in which times are chosen. What the fields themselves need comes with the first form that has some; a button
+// pressed before waits for it.
+import { carryOut, command } from './commands.js'
 import { find } from './dom.js'
 import { sendWithRefresh } from './session-refresh.js'
 
+const schedule = () => import('./schedule.js')
+
 export async function offerPresets(root) {
-  if (find('.times, .shift', root)) (await import('./schedule.js')).offerPresets(root)
+  if (find('.times, .shift', root)) (await schedule()).offerPresets(root)
 }
+
+for (const name of ['preset', 'use-time']) command(name, (button) => schedule().then(() => carryOut(name, button)))
 
 // The browser's zone, for people whose portal names none: stored for them, and used at once.
 const storedZone = document.body.dataset.zone

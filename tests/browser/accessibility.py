@@ -110,7 +110,7 @@ class Audit:
         frame.page.wait_for_timeout(200)  # dimmed parts come back, and the portal gives the frame its height
         excess = excess_width(frame)
         wide = [f"{excess} px wider than its window"] if excess else []
-        if width >= DESK_WIDTH and not settles(frame, NO_SCROLLBAR, seconds=5):
+        if width >= DESK_WIDTH and not settles(frame, NO_SCROLLBAR):
             wide.append("a scrollbar in the frame")
         return wide
 

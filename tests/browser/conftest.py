@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from typing_extensions import Buffer
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -19,10 +19,11 @@ from b24app import factory
 from b24app.services import Services
 from b24sandbox import StandIn
 from dev.chromium import FLAGS, find_chromium
-from tests.browser.tab import Tab
+from tests.browser.tab import PATIENCE_SECONDS, Tab
 from tests.worker import is_due, work
 
 LOOK_SECONDS, ALL_THE_SAME_SECONDS = 0.1, 5.0
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 class CountedWriter(io.BufferedIOBase):
@@ -66,7 +67,7 @@ def chromium_fixture() -> Iterator[Browser]:
 def context_fixture(chromium: Browser) -> Iterator[BrowserContext]:
     # Nothing moves, as for people who ask for that: drawing each frame of each motion costs more than the tests.
     made = chromium.new_context(viewport={"width": 1280, "height": 720}, reduced_motion="reduce")
-    made.set_default_timeout(10_000)
+    made.set_default_timeout(PATIENCE_SECONDS * 1000)
     yield made
     made.close()
 

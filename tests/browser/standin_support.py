@@ -23,10 +23,10 @@ SDK = ROOT / "node_modules" / "@bitrix24" / "b24jssdk" / "dist" / "umd" / "index
 APP_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Probe</title><link rel="icon" href="data:,">
 <body style="margin:0"><main style="height:1234px">An app</main>
 <script src="/sdk.js"></script><script src="/probe.js"></script>"""
-# `b24` is the SDK's frame; `raw` posts a text (or an object) as it is and tells what came back within a while, or null.
+# `b24` is the SDK's frame; `raw` posts a text (or an object) as it is and tells what came back, or null after a while.
 PROBE = """
 window.ready = B24Js.initializeB24Frame().then((b24) => { window.b24 = b24; return true })
-window.raw = (message, callback, wait = 700) => new Promise((resolve) => {
+window.raw = (message, callback, wait = 20000) => new Promise((resolve) => {
   const listen = ({ data }) => { if (String(data).startsWith(callback + ':')) done(data.slice(callback.length + 1)) }
   const done = (answer) => { clearTimeout(timer); removeEventListener('message', listen); resolve(answer) }
   const timer = setTimeout(done, wait, null)

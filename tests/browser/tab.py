@@ -9,6 +9,8 @@ from playwright.sync_api import ConsoleMessage, Frame, Page, Route
 from b24sandbox import StandIn
 
 PATIENCE_SECONDS = 30.0  # a busy machine is slow; a page that works does not wait
+PAUSE_MS = 100
+TRIES = int(PATIENCE_SECONDS * 1000 / PAUSE_MS)
 # A browser writes each refused request into its console by itself; that is the honest status, not a fault of ours.
 HONEST = re.compile(r"Failed to load resource")
 REPORT_VIOLATIONS = """
@@ -17,6 +19,21 @@ const report = ({ violatedDirective, blockedURI }) => violations.push(`${violate
 addEventListener('securitypolicyviolation', report)
 """
 UNPUBLISH = "#bulk .btn-primary:not([hidden])"
+# A press that counts: on what is in the page now and can be pressed.
+PRESS = "button => button.isConnected && !button.disabled && (button.click(), true)"
+HAS_RUN = """async name => {
+  const bundle = performance.getEntriesByType('resource').find((entry) => entry.name.includes(`/${name}-`))
+  if (!bundle) return false
+  await import(bundle.name)
+  return true
+}"""
+HAS_TIMES = "document.querySelector('#dialog :is(.times, .shift)') !== null"
+# The first ready-made time that is left was filled in, and what was asked about it is answered.
+TIMES_ARE_READY = """() => {
+  const isLeft = document.querySelector('#dialog [data-preset][data-field=at]:not([hidden])') !== null
+  const isEmpty = document.querySelector('#dialog #at:required')?.value === ''
+  return !(isLeft && isEmpty) && !document.querySelector('#dialog .htmx-request')
+}"""
 
 
 class WatchedPage:
@@ -56,6 +73,7 @@ class Tab(WatchedPage):
         frame = self.frame()
         frame.wait_for_selector(ready)
         frame.wait_for_selector("#tabs a[href]", state="attached")  # the script listens
+        assert has_run(frame, "later")
         if settled:
             frame.wait_for_selector("#view:not([aria-busy])", state="attached")
         return frame
@@ -74,6 +92,14 @@ class Tab(WatchedPage):
         self.page.route(pattern, lambda route: held.append(route))
         return held
 
+    def first(self, held: list[Route]) -> Route:
+        """The first request that is held: the browser tells of it by another way than of what its page shows."""
+        for _ in range(TRIES):
+            if held:
+                return held[0]
+            self.page.wait_for_timeout(PAUSE_MS)
+        raise AssertionError("nothing was asked for")
+
 
 def tick(frame: Frame, *rows: int) -> None:
     """Tick boxes by their place among those that can be ticked, wherever the portal has scrolled to."""
@@ -84,22 +110,36 @@ def tick(frame: Frame, *rows: int) -> None:
 
 def press(frame: Frame, selector: str) -> None:
     """Press a button, wherever the portal has scrolled to."""
-    frame.locator(selector).first.evaluate("button => button.click()")
+    for _ in range(TRIES):
+        if frame.locator(selector).first.evaluate(PRESS):
+            return
+        frame.page.wait_for_timeout(PAUSE_MS)
+    raise AssertionError(f"{selector} cannot be pressed")
 
 
 def open_dialog(frame: Frame, button: str = UNPUBLISH, ready: str = "#dialog[open]") -> None:
-    """Press a button that opens the dialog."""
+    """Press a button that opens the dialog. Where times are chosen in it, they are ready to be."""
     press(frame, button)
     frame.wait_for_selector(ready)
+    if frame.evaluate(HAS_TIMES):
+        assert has_run(frame, "schedule")
+        assert settles(frame, TIMES_ARE_READY)
 
 
-def settles(frame: Frame, condition: str, seconds: float = PATIENCE_SECONDS) -> bool:
-    """Whether the expression becomes true; asked from outside, since the page's policy forbids eval."""
-    for _ in range(int(seconds * 10)):
-        if frame.evaluate(condition):
+def settles(frame: Frame, condition: str, seconds: float = PATIENCE_SECONDS, about: object = None) -> bool:
+    """Whether the expression becomes true, or what the function says `about` something; asked from outside, since the
+    page's policy forbids eval.
+    """
+    for _ in range(int(seconds * 1000 / PAUSE_MS)):
+        if frame.evaluate(condition, about):
             return True
-        frame.page.wait_for_timeout(100)
+        frame.page.wait_for_timeout(PAUSE_MS)
     return False
+
+
+def has_run(frame: Frame, bundle: str) -> bool:
+    """Whether a bundle comes that is fetched once it is needed: what it listens to is heard from then on."""
+    return settles(frame, HAS_RUN, about=bundle)
 
 
 def tab_to(frame: Frame, selector: str, most: int = 120) -> None:

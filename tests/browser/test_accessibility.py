@@ -12,6 +12,7 @@ from tests.browser.tab import Tab, open_dialog, press, settles, tick
 pytestmark = pytest.mark.browser
 
 WIDTHS = (320, 360, 390, 480, 600, 760, 761, 900, 1024, 1280)
+AS_TALL_AS_ITS_CONTENT = "innerHeight === Math.ceil(document.querySelector('#app').getBoundingClientRect().height)"
 PAYLOADS = (
     "<script>alert(1)</script>", "</script><script>alert(2)</script>", '"><img src=x onerror=alert(3)>', "{{7*7}}",
     "${7*7}", "<svg onload=alert(4)>", "javascript:alert(5)", "' onmouseover='alert(6)", "<b>bold</b> & more",
@@ -99,7 +100,7 @@ def test_the_frame_stays_as_wide_as_the_portal_has_room(tab: Tab):
     for width in (1280, 1000, 1280):
         frame.page.set_viewport_size({"width": width, "height": 720})
         tick(frame, 1)  # the bar of what is selected changes the height, so the portal is asked anew
-        frame.page.wait_for_timeout(200)
+        assert settles(frame, AS_TALL_AS_ITS_CONTENT)  # the portal has answered
         widths.append(frame.evaluate("innerWidth"))
 
     assert widths[0] == widths[2] > widths[1]

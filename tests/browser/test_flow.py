@@ -175,7 +175,7 @@ def test_preferences_apply_at_once(tab: Tab, alice: Person, width: int, theme: s
     with tab.page.expect_response("**/preferences") as kept:
         frame.check("#dialog [name=theme][value=system]")
     assert kept.value.status == 204
-    assert frame.evaluate("document.documentElement.dataset.theme") == "system"
+    assert settles(frame, "document.documentElement.dataset.theme === 'system'")
     audit = Audit()
     audit.check(frame, "preferences")
     assert audit.faults == {}

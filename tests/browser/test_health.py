@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.accessibility import Audit
-from tests.browser.tab import Tab
+from tests.browser.tab import Tab, press
 
 pytestmark = pytest.mark.browser
 
@@ -17,17 +17,17 @@ def test_an_administrator_looks_repairs_and_reads_the_requests(tab: Tab):
     frame.click("#tabs >> text=Health")
     frame.wait_for_selector("#tabs [aria-current] >> text=Health")
     audit.check(frame, "health")
-    frame.click("#repair")
+    press(frame, "#repair")
     frame.wait_for_selector("#view .banner >> text=What was done")
     audit.check(frame, "repaired")
-    frame.click("#log")
+    press(frame, "#log")
     frame.wait_for_selector("#calls tbody tr")
     audit.check(frame, "requests")
     frame.select_option("#by-method", "batch")
     frame.wait_for_selector("#calls:not(.htmx-request)")
     with tab.page.expect_download() as saving:
-        frame.click("#log-csv")
-    frame.click("#to-health")
+        press(frame, "#log-csv")
+    press(frame, "#to-health")
     frame.wait_for_selector("#repair")
 
     assert audit.faults == {}

@@ -17,7 +17,10 @@ def test_pages_are_taken_down_and_put_back(tab: Tab, portal: PortalHandle):
 
     tab_to(frame, "#q")
     keys.type(pages[1].title)
-    assert settles(frame, "document.querySelector('#grid').dataset.total === '1'")
+    assert settles(
+        frame, "title => document.querySelector('#grid').dataset.search.includes(title)", about=pages[1].title
+    )
+    assert frame.get_attribute("#grid", "data-total") == "1"
     tab_to(frame, "#grid input[name=lids]")
     keys.press("Space")
     tab_to(frame, "#bulk .btn-primary")

@@ -44,8 +44,7 @@ def test_a_click_before_the_script_is_there_does_no_harm(tab: Tab):
     history = shell.locator("#tabs [data-for=history]")
     history.evaluate("link => { link.click(); document.querySelector('#theme').click() }")
 
-    for route in script:
-        route.continue_()
+    tab.first(script).continue_()
     frame = tab.frame()
     frame.wait_for_selector("#grid tbody tr")
     frame.evaluate(CLICK_A_NEW_LINK)
@@ -255,11 +254,13 @@ def test_banners_of_different_causes_stand_together(tab: Tab, standin):
 
 
 def test_one_banner_for_two_requests_stays_until_both_succeed(tab: Tab):
+    late = tab.hold("**/news")
     tab.page.route("**/pages", lambda route: route.abort())
-    tab.page.route("**/news", lambda route: route.abort())
     frame = tab.open(ready="#notices .banner")
-    assert settles(frame, "document.querySelectorAll('#notices .banner').length === 1")
     frame.wait_for_selector("#view [data-failed]")
+    with tab.page.expect_event("requestfailed"):
+        tab.first(late).abort()
+    assert settles(frame, "document.querySelectorAll('#notices .banner').length === 1")
 
     tab.page.unroute("**/pages")
     press(frame, "#view [data-do=repeat]")
@@ -330,7 +331,7 @@ def test_a_late_failure_is_not_told_over_the_view_opened_meanwhile(tab: Tab):
     press(frame, "#theme")
     assert settles(frame, "document.querySelector('#theme.htmx-request') !== null")
 
-    assert len(unanswered) == 1
+    assert tab.first(unanswered).request.method == "PUT"
     assert frame.locator("#view > [data-tab=history]").count() == 1
     assert frame.locator("#notices .banner").count() == 0
 

@@ -81,7 +81,7 @@ def test_refresh_auth_of_a_dismissed_person_shows_an_error_and_no_answer(page, p
     frame = opened(page, portal, "?user=7")
     portal.forget_user("editor")
 
-    answer = frame.evaluate("raw(`refreshAuth::cb1:${sid}`, 'cb1')")
+    answer = frame.evaluate("raw(`refreshAuth::cb1:${sid}`, 'cb1', 700)")
 
     assert answer is None
     expect(page.locator("dialog")).to_contain_text("Unable to get new token")
@@ -148,7 +148,7 @@ def test_only_an_administrator_is_answered_about_an_option_of_the_app(page, port
     message = "`setAppOption:${JSON.stringify({ name: 'a:b', value: 'c:d' })}:cb2:${sid}`"
 
     admin = opened(page, portal).evaluate(f"raw({message}, 'cb2')")
-    editor = opened(page, portal, "?user=7").evaluate(f"raw({message}, 'cb2')")
+    editor = opened(page, portal, "?user=7").evaluate(f"raw({message}, 'cb2', 700)")
 
     assert json.loads(admin) == {"result": True}
     assert editor is None
@@ -189,7 +189,7 @@ def test_the_app_in_a_slider_closes_it(page, portal, probe):
 def test_open_path_refuses_sites_and_answers_for_crm_when_it_closes(page, portal, probe):
     frame = opened(page, portal)
     sites = frame.evaluate("raw(`openPath:${JSON.stringify({ path: '/sites/site/3/' })}:cb3:${sid}`, 'cb3')")
-    deal = "raw(`openPath:${JSON.stringify({ path: '/crm/deal/details/1/' })}:cb4:${sid}`, 'cb4', 5000)"
+    deal = "raw(`openPath:${JSON.stringify({ path: '/crm/deal/details/1/' })}:cb4:${sid}`, 'cb4')"
     frame.evaluate(f"void {deal}.then((answer) => {{ window.answer = answer }})")
 
     page.get_by_role("button", name="Close", exact=True).click()
@@ -261,7 +261,7 @@ FORMS = [
 def test_what_a_portal_does_not_understand_stays_unanswered(page, portal, probe):
     frame = opened(page, portal)
 
-    posts = ", ".join(f"raw({message}, 'cb')" for message in SILENT)
+    posts = ", ".join(f"raw({message}, 'cb', 700)" for message in SILENT)
     answers = frame.evaluate(f"Promise.all([{posts}])")
 
     assert answers == [None] * len(SILENT)
@@ -314,4 +314,4 @@ def test_an_app_that_does_not_run_is_told_from_one_that_is_silent(page, standin:
 
     page.goto(f"{portal.url}/")
 
-    expect(page.locator(".app-place")).to_contain_text("does not answer", timeout=15_000)
+    expect(page.locator(".app-place")).to_contain_text("does not answer")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.tab import Tab
+from tests.browser.tab import Tab, settles
 
 pytestmark = pytest.mark.browser
 
+CONNECTED = "document.documentElement.dataset.portal === 'connected'"  # the last bundle has come
 COLD_BYTES, WARM_BYTES = 110 * 1024, 12 * 1024
 
 
@@ -22,12 +23,12 @@ def of_the_opening(sent: Sent) -> int:
 
 def test_the_first_opening_is_small_and_the_next_ones_are_smaller(tab: Tab, sent: Sent):
     tab.standin.portals[0].add_pages(200)
-    tab.open()
+    assert settles(tab.open(), CONNECTED)
     tab.page.wait_for_load_state("networkidle")
     cold = of_the_opening(sent)
     sent.clear()
 
-    tab.open()
+    assert settles(tab.open(), CONNECTED)
     tab.page.wait_for_load_state("networkidle")
 
     warm = of_the_opening(sent)
