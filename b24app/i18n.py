@@ -29,6 +29,7 @@ from b24app import zones
 CATALOGS = Path(__file__).parent / "translations"
 DEFAULT = "en"
 MOST_LANGUAGES = 64
+MOST_ZONE_CHOICES = 4096  # the zones in eight languages
 # Bitrix24's LANG codes that are not the code of a locale (portal language list)
 LOCALES = {
     "la": "es",
@@ -158,6 +159,13 @@ def city(zone_name: str | None, lang: str) -> str | None:
         return str(get_timezone_location(known, locale=locale(lang), return_city=True))
     except LookupError:
         return None
+
+
+@lru_cache(MOST_ZONE_CHOICES)
+def zone_choice(zone_name: str, lang: str) -> str:
+    """A zone to choose: its name, and its city where people of that language write it otherwise."""
+    local = city(zone_name, lang)
+    return zone_name if local is None or local in zone_name.replace("_", " ") else f"{zone_name} ({local})"
 
 
 def first_week_day(lang: str) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from b24app import i18n
+from b24app.web import translation
 
 NOW = datetime(2026, 11, 28, 22, 30, tzinfo=UTC)  # 00:30 of the next day in Riga
 
@@ -38,6 +39,31 @@ def test_numbers_have_the_separators_of_the_language(lang, written):
 )
 def test_a_zone_is_named_with_its_distance_from_utc(zone, offset):
     assert i18n.offset(zone, NOW) == offset
+
+
+@pytest.mark.parametrize(
+    ("lang", "choice"),
+    [("en", "Europe/Lisbon"), ("de", "Europe/Lisbon (Lissabon)"), ("qqq", "Europe/Lisbon")],
+)
+def test_a_zone_is_found_by_its_city_in_the_readers_language(lang, choice):
+    assert i18n.zone_choice("Europe/Lisbon", lang) == choice
+
+
+def test_a_zone_without_a_city_is_its_name():
+    assert [i18n.zone_choice(name, "de") for name in ("UTC", "+03:00", "America/New_York")] == [
+        "UTC", "+03:00", "America/New_York",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("11/29/2025 02:31:57 pm", "11/29/2025 02:31 pm"), ("29.11.2025 14:31:57", "29.11.2025 14:31"),
+        ("29.11.2025 14:31", "29.11.2025 14:31"), ("2025-11-29", "2025-11-29"),
+    ],
+)  # fmt: skip
+def test_a_time_of_the_portal_is_shown_without_seconds(said, shown):
+    assert translation.without_seconds(said) == shown
 
 
 @pytest.mark.parametrize(("posted", "kept"), [
