@@ -38,7 +38,11 @@ class QuietLogger(Logger):
 
 
 def on_starting(server: Any) -> None:
-    """A setting that is wrong ends the start here, with its line. Later, gunicorn would start workers for ever."""
+    """A setting that is wrong ends the start here, with its line. Later, gunicorn would start workers for ever.
+
+    The counts are this start's own, even where its process was forked from one that has the app already.
+    """
+    answers.begin()
     settings = load()
     if settings.database_url is None:
         return

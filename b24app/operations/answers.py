@@ -16,8 +16,12 @@ class AnswerCounts:
     """Numbers of answers, in memory that forked processes share."""
 
     def __init__(self) -> None:
-        self._numbers = memoryview(mmap.mmap(-1, ROWS * len(KINDS) * NUMBER_BYTES)).cast("Q")
         self._lock = threading.Lock()
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from nothing, in memory of this process and of those it will fork."""
+        self._numbers = memoryview(mmap.mmap(-1, ROWS * len(KINDS) * NUMBER_BYTES)).cast("Q")
         self._row = 0
 
     def use_row(self, number: int) -> None:

@@ -208,6 +208,16 @@ def test_answers_are_counted_by_status_and_none_is_lost():
     assert counts.total() == {"2xx": 2, "3xx": 1, "4xx": 1, "500": 1, "502": 0, "503": 1, "504": 0, "5xx": 2}
 
 
+def test_a_start_counts_from_nothing():
+    counts = AnswerCounts()
+    counts.use_row(4)
+    counts.count(200)
+    counts.begin()
+    counts.count(404)
+
+    assert +counts.total() == {"4xx": 1}
+
+
 @pytest.mark.process
 def test_the_processes_of_a_start_count_together_and_outlive_each_other(environment: dict[str, str]):
     with Web(environment | {"GUNICORN_CMD_ARGS": "--workers 2"}) as web:
