@@ -1,5 +1,7 @@
 """The history: who, when and what, filtered; and the weeks at a glance."""
 
+import csv
+import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -299,9 +301,13 @@ def test_who_cancelled_a_colleagues_order_is_named(portal, alice: Person, ada: P
 
     shown = alice.fragment("GET", "/runs?view=history").text
 
+    lines = csv.DictReader(io.StringIO(alice.get("/runs.csv?format=raw").text.removeprefix("\ufeff")))
+    filed = {line["id"]: line["cancelled_by"] for line in lines}
+
     ends = ("Cancelled by Maren Holt", "Stopped by Maren Holt")
     said = [[end in row_of(run, shown) for end in ends] for run in (by_colleague, stopped, by_herself)]
     assert said == [[True, False], [False, True], [False, False]]
+    assert filed == {by_colleague: "Maren Holt", stopped: "Maren Holt", by_herself: "Tom Okafor"}
     assert re.search(r"Cancelled today at [^<]+ by Maren Holt", alice.fragment("GET", f"/runs/{by_colleague}").text)
     assert re.search(r"Cancelled today at [^<]+ by Tom Okafor", alice.fragment("GET", f"/runs/{by_herself}").text)
 
