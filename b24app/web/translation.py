@@ -1,6 +1,5 @@
 """The language of this request, for Python and for templates."""
 
-import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -12,7 +11,6 @@ from b24app.domain import N_, Actor
 from b24app.services import Services
 
 WEEK_DAYS, EVENING = 7, 18
-SECONDS = re.compile(r"(?<=\d:\d\d):\d\d\b")
 
 
 def lang() -> str:
@@ -188,11 +186,6 @@ def zone_choice(name: str) -> str:
     return i18n.zone_choice(name, lang())
 
 
-def without_seconds(text: str) -> str:
-    """The portal's own text of a time, in whichever form it writes, without its seconds."""
-    return SECONDS.sub("", text)
-
-
 def register(app: Flask) -> None:
     """Give templates their words."""
     app.jinja_env.globals.update(
@@ -213,5 +206,4 @@ def register(app: Flask) -> None:
         number=number,
         offset=offset,
         zone_choice=zone_choice,
-        without_seconds=without_seconds,
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from b24app import i18n
-from b24app.web import translation
 
 NOW = datetime(2026, 11, 28, 22, 30, tzinfo=UTC)  # 00:30 of the next day in Riga
 
@@ -53,17 +52,6 @@ def test_a_zone_without_a_city_is_its_name():
     assert [i18n.zone_choice(name, "de") for name in ("UTC", "+03:00", "America/New_York")] == [
         "UTC", "+03:00", "America/New_York",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        ("11/29/2025 02:31:57 pm", "11/29/2025 02:31 pm"), ("29.11.2025 14:31:57", "29.11.2025 14:31"),
-        ("29.11.2025 14:31", "29.11.2025 14:31"), ("2025-11-29", "2025-11-29"),
-    ],
-)  # fmt: skip
-def test_a_time_of_the_portal_is_shown_without_seconds(said, shown):
-    assert translation.without_seconds(said) == shown
 
 
 @pytest.mark.parametrize(("posted", "kept"), [
