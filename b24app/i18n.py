@@ -163,9 +163,12 @@ def city(zone_name: str | None, lang: str) -> str | None:
 
 @lru_cache(MOST_ZONE_CHOICES)
 def zone_choice(zone_name: str, lang: str) -> str:
-    """A zone to choose: its name, and its city where people of that language write it otherwise."""
-    local = city(zone_name, lang)
-    return zone_name if local is None or local in zone_name.replace("_", " ") else f"{zone_name} ({local})"
+    """A zone to choose: its name, and its city where people of that language write it otherwise.
+
+    An old name that stands for another city's zone stays alone.
+    """
+    own, local = zone_name.rpartition("/")[2].replace("_", " "), city(zone_name, lang)
+    return f"{zone_name} ({local})" if local and local != own and own == city(zone_name, DEFAULT) else zone_name
 
 
 def first_week_day(lang: str) -> int:

@@ -65,7 +65,7 @@ LIES: tuple[dict[str, Any], ...] = (
 OF_PEOPLE = ("users", "user_tokens", "system_tokens", "proofs", "api_calls")
 OF_RUNS = """
     select count(*) from runs where member_id = %(member)s and (created_by <> 0 or acting_as <> 0 or created_name <> ''
-    or acting_name <> '' or idempotency_key is not null or cancelled_name is not null)"""
+    or acting_name <> '' or idempotency_key is not null or cancelled_by is not null)"""
 OF_ITEMS = """
     select count(*) from run_items join runs on runs.id = run_id where runs.member_id = %(member)s
     and (before ? 'modified_by' or after ? 'modified_by' or expected ? 'modified_by')"""

@@ -11,5 +11,7 @@ export async function healWhatWaits() {
   const waiting = find('#view [data-heal]')?.dataset.heal
   if (!waiting || tried.has(waiting)) return
   tried.add(waiting)
-  if ((await refreshSession()) && !isPending()) showAgain()
+  if (!(await refreshSession())) return
+  if (isPending()) tried.delete(waiting) // what is on its way is looked at when it has come
+  else showAgain()
 }

@@ -63,8 +63,8 @@ export function offerPresets(root) {
 }
 
 command('preset', (button) => {
-  const field = fieldOf(button)
-  fill(field, asValue(presetTime(button)))
+  const [field, time] = [fieldOf(button), presetTime(button)]
+  if (time) fill(field, asValue(time))
   field.focus()
 })
 

@@ -10,7 +10,9 @@ export async function offerPresets(root) {
   if (find('.times, .shift', root)) (await schedule()).offerPresets(root)
 }
 
-for (const name of ['preset', 'use-time']) command(name, (button) => schedule().then(() => carryOut(name, button)))
+for (const name of ['preset', 'use-time']) {
+  command(name, (button) => schedule().then(() => button.isConnected && carryOut(name, button)))
+}
 
 // The browser's zone, for people whose portal names none: stored for them, and used at once.
 const storedZone = document.body.dataset.zone

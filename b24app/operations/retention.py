@@ -89,8 +89,11 @@ class Retention:
         ordered = select(Run.id).where(Run.member_id == User.member_id, Run.created_by == User.user_id)
         acts = select(Run.id).where(Run.member_id == User.member_id, Run.acting_as == User.user_id)
         decided = select(Run.id).where(Run.member_id == User.member_id, Run.decided_by == User.user_id)
+        stopped = select(Run.id).where(Run.member_id == User.member_id, Run.cancelled_by == User.user_id)
         absent = or_(User.opened_at < self.kept_since, unseen)
-        return select(User.member_id, User.user_id).where(absent, *(~run.exists() for run in (ordered, acts, decided)))
+        return select(User.member_id, User.user_id).where(
+            absent, *(~run.exists() for run in (ordered, acts, decided, stopped))
+        )
 
     def _dead_tokens(self) -> Select[*tuple[Any, ...]]:
         """Whose pair is older than any that can be renewed."""

@@ -32,6 +32,8 @@ WITHOUT_PEOPLE = text(
     "expected = expected - 'modified_by' where run_id = any(:runs)"
 )
 
+UNSAID = {"cancelled_by": None, "cancelled_name": None}
+
 
 class Removal:
     """Ends an installation and forgets what is not to be kept."""
@@ -112,6 +114,7 @@ class Removal:
             runs = db.scalars(rest.order_by(Run.id).limit(PORTION)).all()
             if runs:
                 db.execute(WITHOUT_PEOPLE, {"runs": list(runs)})
+                db.execute(update(Run).where(Run.id.in_(runs)).values(UNSAID))  # code before 0016 left it
                 return runs[-1]
             db.execute(update(Portal).where(Portal.member_id == member_id).values(to_be_forgotten=False))
             return None
@@ -186,8 +189,7 @@ def _forget_names(db: Session, member_id: str) -> None:
     db.execute(delete(Notice).where(Notice.member_id == member_id))
     nameless = {"created_by": NOBODY, "created_name": "", "acting_as": NOBODY, "acting_name": "", "seen_by": []}
     keyless = {"idempotency_key": None, "order_sha256": None, "decided_by": None}
-    unsaid = {"cancelled_by": None, "cancelled_name": None}
     db.execute(
-        update(Run).where(Run.member_id == member_id).values(**nameless, **keyless, **unsaid),
+        update(Run).where(Run.member_id == member_id).values(**nameless, **keyless, **UNSAID),
         execution_options={"synchronize_session": False},
     )

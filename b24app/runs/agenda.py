@@ -113,6 +113,12 @@ class Agenda:
             entries.sort(key=lambda each: (each.begins or each.next_at, str(each.lead.id)))
             return self._looked_at(db, actor, entries)
 
+    def next_after(self, actor: Actor, wanted: Wanted, moment: datetime) -> datetime | None:
+        """When the first schedule from a moment on begins or ends; None where none does."""
+        query = _found(actor, wanted).where(Run.state == RunState.SCHEDULED, Run.at >= moment, Run.retries.is_(None))
+        with self._store.begin() as db:
+            return db.scalar(query.with_only_columns(func.min(Run.at)))
+
     def of(self, actor: Actor, run_ids: Iterable[UUID]) -> list[Entry]:
         """The entries of these runs of the actor's portal, the soonest first; an entry once, by whichever half."""
         with self._store.begin() as db:

@@ -187,17 +187,18 @@ def _calendar(query: AgendaQuery) -> dict[str, Any]:
     for week in weeks:
         _lay_out(week, entries, LANES[query.view])
     return {
-        "elsewhere": _next_day(query) if all(entry["is_over"] for entry in entries) else None,
+        "elsewhere": _next_day(query, last) if all(entry["is_over"] for entry in entries) else None,
         "weeks": weeks, "anchor": anchor, "any": bool(entries), "can_steer": _can_steer(entries),
         "heading": translation.month(anchor) if query.view == MONTH else translation.days(first, last),
         "before": _step(query.view, anchor, -1), "after": _step(query.view, anchor, 1),
     }  # fmt: skip
 
 
-def _next_day(query: AgendaQuery) -> date | None:
-    """When something is next to happen; None where nothing is to come."""
-    entries, _total = services().agenda.to_come(g.actor, _wanted(query), 0, 1)
-    return _local(entries[0].next_at).date() if entries else None  # type: ignore[union-attr]
+def _next_day(query: AgendaQuery, after: date) -> date | None:
+    """When something is next to happen behind these days, from today on; None where nothing is."""
+    _begin, end = _span(after, max(after, _today() - timedelta(days=1)))
+    at = services().agenda.next_after(g.actor, _wanted(query), end)
+    return at and at.astimezone(i18n.zone(g.actor.zone)).date()
 
 
 def in_words(entries: Sequence[Entry]) -> list[dict[str, Any]]:

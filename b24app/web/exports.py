@@ -88,6 +88,7 @@ RUN_COLUMNS: tuple[Column[RunLine], ...] = (
     Column("acting_as", N_("Acting as"), lambda line: line.run.acting_name),
     Column("acting_as_id", None, lambda line: line.run.acting_as),
     Column("cancelled_by", N_("Cancelled by"), lambda line: line.run.cancelled_name),
+    Column("cancelled_by_id", None, lambda line: line.run.cancelled_by),
     Column("created_at", N_("Started"), lambda line: line.run.created_at, is_time=True),
     Column("finished_at", N_("Finished"), lambda line: line.run.finished_at, is_time=True),
     Column("problem", N_("Problem"), lambda line: line.problem and line.problem["code"],

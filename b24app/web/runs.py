@@ -28,6 +28,7 @@ from b24app.web.translation import _
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 HISTORY, FOLDED = "history", frozenset({"state", "user_id", "happened_from", "happened_to"})
+PLACE = frozenset({"after", "limit"})  # of a query: which rows of those it finds
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
@@ -284,7 +285,7 @@ def _history(query: ListQuery) -> Response:
         runs=progress.rows(views, sight.sight(views)), next=following and str(following),
         left_out=left_out,
         open_orders=services().runs.open_orders(g.actor),
-        filters=filters, active=len(FOLDED.intersection(filters)),
+        filters=filters, active=len(FOLDED.intersection(filters)), narrowed=bool(filters.keys() - PLACE),
         **({} if part else _around_the_history()),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Frame
 
 from b24sandbox import StandIn
-from tests.browser.accessibility import Audit
+from tests.browser.accessibility import Audit, excess_width
 from tests.browser.tab import Tab, has_run, open_dialog, press, settles, tick
 from tests.people import Person, body_of, run_id_of
 
@@ -354,6 +354,21 @@ def test_campaign_and_reason_are_in_view_at_720_pixels(tab: Tab, lang: str):
         " return document.elementFromPoint(b.x + 9, b.y + 9).id })"
     )
     assert reached == ["name", "reason"]
+
+
+def test_an_empty_month_leads_to_the_next_schedule_on_a_narrow_phone(tab: Tab, alice: Person):
+    alice.unpublish(OTHER, at="2031-11-27T12:00:00Z")
+    tab.page.set_viewport_size({"width": 320, "height": 640})
+    frame = tab.open(query="&lang=de")
+    press(frame, "#tabs [data-for=scheduled]")
+    press(frame, "#view-month")
+
+    frame.wait_for_selector("#cal-next >> text=Nächster Termin: Donnerstag, 27. Nov. 2031")
+    too_wide = excess_width(frame)
+    press(frame, "#cal-next")
+
+    assert settles(frame, "document.querySelector(\"[data-day='2031-11-27']\") !== null")
+    assert too_wide == 0
 
 
 def test_a_calendar_file_is_saved_with_the_session(tab: Tab, campaign: list[dict[str, Any]]):

@@ -232,6 +232,17 @@ def test_a_title_opens_the_page_with_its_way_to_the_editor(tab: Tab, alice: Pers
     assert frame.get_attribute("#editor", "rel") == "noopener noreferrer"
 
 
+def test_filters_that_find_something_are_reset_by_one_press(tab: Tab):
+    frame = tab.open()
+    everything = frame.inner_text("#total")
+    frame.select_option("#status", "unpublished")
+
+    press(frame, "#reset-filters")
+
+    assert settles(frame, "wanted => document.querySelector('#total').textContent.trim() === wanted", about=everything)
+    assert frame.input_value("#status") == ""
+
+
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_status_and_times_are_never_cut(tab: Tab, alice: Person, portal: PortalHandle, width: int):
     lids = [page["lid"] for page in alice.read("/pages")["pages"] if page["may"]][:3]

@@ -17,6 +17,20 @@ def test_by_chance():
         seen.touch()
         raise AssertionError
 """
+LEAKS = """
+import gc, socket
+def test_leaky(): socket.socket()
+def test_neighbour(): gc.collect()
+"""
+FAILS_AROUND = """
+import pytest
+@pytest.fixture
+def broken_after():
+    yield
+    raise AssertionError
+def test_well(broken_after): pass
+"""
+STRICT = "[pytest]\nfilterwarnings = error\n"
 pytestmark = pytest.mark.process
 
 
@@ -29,6 +43,7 @@ def outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def run(*tests: str) -> int:
         (tmp_path / "test_these.py").write_text("".join(tests))
+        (tmp_path / "pytest.ini").write_text(STRICT)
         return check.run_tests(["-n1", "test_these.py"])
 
     return run
@@ -48,6 +63,12 @@ def test_what_fails_again_is_broken(outcome):
 
 def test_many_failures_are_no_chance(outcome, capfd: pytest.CaptureFixture[str]):
     assert outcome(*(FAILS_ONCE.replace("chance", f"chance_{n}").replace(".seen", f".seen{n}") for n in range(4))) == 1
+    assert "UNSTEADY" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("fault", [LEAKS, FAILS_AROUND])
+def test_what_another_test_left_behind_is_no_chance(outcome, fault: str, capfd: pytest.CaptureFixture[str]):
+    assert outcome(fault) == 1
     assert "UNSTEADY" not in capfd.readouterr().out
 
 

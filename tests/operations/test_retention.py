@@ -90,6 +90,19 @@ def test_people_go_with_their_last_run_and_never_while_they_use_the_app(
     assert alice.opened().unpublish(353).status_code == 201
 
 
+def test_who_cancelled_a_run_stays_as_long_as_it_does(
+    alice: Person, ada: Person, bob: Person, services: Services, retention: Retention, clock: TurnableClock
+):
+    run = run_id_of(alice.unpublish(351, at=(clock() + timedelta(hours=1)).isoformat(timespec="seconds")))
+    assert ada.opened().post(f"/runs/{run}/cancel").status_code == 200
+    with services.store.begin() as db:
+        db.execute(update(User).values(opened_at=clock() - LONG))
+
+    retention.carry_out()
+
+    assert people(services) == {alice.user_id, ada.user_id}
+
+
 def test_a_token_goes_when_it_is_older_than_any_that_lives(
     alice: Person, services: Services, retention: Retention, clock: TurnableClock
 ):

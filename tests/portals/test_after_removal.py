@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from b24app.domain import Action, ItemState, Kind, UserRef
 from b24app.errors import SessionExpired
@@ -177,12 +177,15 @@ def test_a_removal_whose_job_was_lost_is_finished_all_the_same(
     with services.store.begin() as db:
         services.install_events.work(db.scalars(select(InboxEvent.id)).one())
         db.execute(text("delete from procrastinate_jobs"))
+        db.execute(update(Run).values(cancelled_by=1, cancelled_name="Ada"))  # code older than the column leaves it
 
     assert services.removal.forget_due() == 1
 
     with services.store.begin() as db:
         portal = db.get(Portal, alice.portal.member_id)
         states = [each or {} for item in db.scalars(select(RunItem)) for each in (item.before, item.after)]
+        cancelled = [(run.cancelled_by, run.cancelled_name) for run in db.scalars(select(Run))]
+    assert cancelled == [] if clean else cancelled == [(None, None)]
     assert portal is None if clean else portal is not None and not portal.to_be_forgotten
     assert not any("modified_by" in state for state in states)
     assert people_left(services) == {}

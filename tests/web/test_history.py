@@ -312,6 +312,18 @@ def test_who_cancelled_a_colleagues_order_is_named(portal, alice: Person, ada: P
     assert re.search(r"Cancelled today at [^<]+ by Tom Okafor", alice.fragment("GET", f"/runs/{by_herself}").text)
 
 
+def test_pages_a_run_left_as_they_were_are_counted(portal, alice: Person, work: Work):
+    page, other, third = lids(portal, 3)
+    alice.unpublish(page)
+    run = run_id_of(alice.unpublish(page, other, third))
+    work()
+
+    shown = row_of(run, alice.fragment("GET", "/runs?view=history").text)
+
+    assert "3 of 3 done" in shown
+    assert "1 page left as it was" in shown
+
+
 # --- undone --------------------------------------------------------------------------------------------------------
 
 

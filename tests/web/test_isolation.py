@@ -20,6 +20,7 @@ from tests.people import Person
 from tests.processes import Web, wait_until
 
 pytestmark = pytest.mark.process
+PROMISED_SECONDS = 1.0
 HEALTHY_SECONDS = 4.0  # less than the five for which who is held up waits; a busy machine takes one or two itself
 HALF_OPEN = 24
 PORTAL_THREADS = 3  # of eight
@@ -120,6 +121,7 @@ def test_a_hanging_portal_and_half_open_posts_hold_up_nobody_else(
         asked = [platform_asks(web, standin, session) for _ in range(5)]
         meanwhile = median(lists())
 
+    assert max(median(times[what] for times in asked) for what in asked[0]) < PROMISED_SECONDS, asked
     assert max(max(times.values()) for times in asked) < HEALTHY_SECONDS, asked
     assert given_up_before == [], "a list elsewhere waited until the crowd's threads were free"
     assert meanwhile < before + 1.0
@@ -141,7 +143,7 @@ def test_who_finds_no_place_is_told_in_words_and_when_to_come_again(web: Web, st
     assert refused.json()["code"] == "portal_busy"
     assert int(refused.headers["Retry-After"]) > 0
     assert "not sent" in refused.json()["detail"]
-    assert waited > 4
+    assert 4 < waited < 12
     assert before <= {503}, "it was told so while the threads of its portal were still held"
 
 
@@ -174,8 +176,9 @@ def test_a_hanging_authorization_server_delays_nobody_with_a_living_token(
             for _ in range(5)
         ]
 
+    assert max(median(times[what] for times in asked) for what in asked[0]) < PROMISED_SECONDS, asked
     assert max(max(times.values()) for times in asked) < HEALTHY_SECONDS, asked
-    assert median(theirs) < HEALTHY_SECONDS
+    assert median(theirs) < PROMISED_SECONDS
     assert {done.result() for done in opening} <= {502, 503, 504}
 
 

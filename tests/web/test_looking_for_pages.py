@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
@@ -85,6 +86,19 @@ def test_filters_that_leave_something_out_are_reset_at_once(alice: Person, addre
     nothing = alice.fragment("GET", f"{address}?q=nothing-like-this").text
 
     assert [shown.count(f'id="{reset}"') for shown in (everything, some, nothing)] == [0, 1, 1]
+
+
+def test_an_older_screen_of_the_history_is_not_taken_for_filtered(alice: Person):
+    alice.unpublish(351)
+    alice.publish(351)
+    newest = alice.fragment("GET", "/runs?limit=1").text
+    after = re.search(r"&#34;after&#34;: &#34;([^&]+)&#34;", newest)
+    assert after
+
+    older = alice.fragment("GET", f"/runs?limit=1&after={quote(after[1])}").text
+
+    assert "<tr id=" in older
+    assert "reset-history" not in older
 
 
 def test_a_search_that_is_too_long_is_told_as_what_it_is(alice: Person):
