@@ -167,6 +167,8 @@ def zone_choice(zone_name: str, lang: str) -> str:
 
     An old name that stands for another city's zone stays alone.
     """
+    if lang == DEFAULT:
+        return zone_name
     own, local = zone_name.rpartition("/")[2].replace("_", " "), city(zone_name, lang)
     return f"{zone_name} ({local})" if local and local != own and own == city(zone_name, DEFAULT) else zone_name
 

@@ -7,21 +7,16 @@ on a busy machine, too.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
 from playwright.sync_api import Browser, Frame, sync_playwright
 
-from b24app.store import embedded
-from dev.chromium import FLAGS, find_chromium
+from dev.apart import ROOT, started
+from dev.chromium import FLAGS, chromium
 
-ROOT = Path(__file__).resolve().parent.parent
 FIRST_PORT, PORTS_EACH = 8260, 10
 EDITOR = 7
 ROUNDS = 12
@@ -51,8 +46,9 @@ def main() -> None:
     """Both in turns; figures of each and their ratio."""
     folders = [ROOT, *(Path(folder).resolve() for folder in sys.argv[1:2])]
     with ExitStack() as running, sync_playwright() as driver:
-        portals = [running.enter_context(started(folder, number)) for number, folder in enumerate(folders)]
-        browser = driver.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        ports = range(FIRST_PORT, FIRST_PORT + PORTS_EACH * len(folders), PORTS_EACH)
+        portals = [running.enter_context(started(*each))[0] for each in zip(ports, folders, strict=True)]
+        browser = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
         for portal in portals:
             look(browser, portal, user=1)  # the installer, and all that is done once
         looks = [[look(browser, portal) for portal in portals] for _ in range(ROUNDS)]
@@ -61,23 +57,6 @@ def main() -> None:
         here, *there = (median(each[number][what] for each in looks) for number in range(len(portals)))
         beside = f"  there {there[0]:6.0f} ms  {here / there[0]:.2f} x" if there else ""
         print(f"{what:30} {here:6.0f} ms{beside}")
-
-
-@contextmanager
-def started(folder: Path, number: int) -> Iterator[str]:
-    """The address of a portal with the app of this checkout in it."""
-    with tempfile.TemporaryDirectory() as instance:
-        port = FIRST_PORT + number * PORTS_EACH
-        command = [str(folder / ".venv/bin/python"), "-m", "dev.run", "--port", str(port), "--instance", instance]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment)
-        try:
-            lines = (line for line in process.stdout or () if line.startswith("Open "))
-            yield next(lines).removeprefix("Open ").strip().rstrip("/")
-        finally:
-            process.terminate()
-            process.wait(60)
-            embedded.remove(Path(instance) / "postgres")
 
 
 def look(browser: Browser, portal: str, user: int = EDITOR) -> dict[str, float]:
@@ -100,7 +79,7 @@ def look(browser: Browser, portal: str, user: int = EDITOR) -> dict[str, float]:
 
 
 def select_something(frame: Frame) -> None:
-    """Two pages, where the list is shown and none is selected."""
+    """Two more pages, where the list is shown."""
     for box in frame.query_selector_all("#grid input[name=lids]:not(:disabled):not(:checked)")[:2]:
         box.evaluate("box => box.click()")
 

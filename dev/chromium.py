@@ -27,3 +27,11 @@ FLAGS = [
 def find_chromium() -> str | None:
     """The program's path; None where this machine has none."""
     return next(filter(None, map(shutil.which, CHROMIUMS)), None)
+
+
+def chromium() -> str:
+    """The program's path. Ends with words where this machine has none."""
+    found = find_chromium()
+    if found is None:
+        raise SystemExit("no Chromium on this machine: make setup says how to get one")
+    return found

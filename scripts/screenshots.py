@@ -7,9 +7,7 @@ would, and stops everything again. `--at URL --control URL` drives one that is a
 import argparse
 import itertools
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +18,8 @@ from playwright.sync_api import Browser, Frame, Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from b24app.store import embedded  # noqa: E402  # the checkout is no installed package
-from dev.chromium import FLAGS, find_chromium  # noqa: E402
+from dev.apart import started  # noqa: E402  # the checkout is no installed package
+from dev.chromium import FLAGS, chromium  # noqa: E402
 
 README_PICTURE = ROOT / "docs" / "screenshot.png"
 SIZES = {"desk": (1280, 720), "phone": (390, 844)}
@@ -58,34 +56,8 @@ def running(at: str | None, control: str | None) -> Iterator[tuple[str, str]]:
     if at and control:
         yield at.rstrip("/"), control.rstrip("/")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "dev.run", "--port", str(FIRST_PORT), "--instance", folder]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        try:
-            yield listen(process)
-        finally:
-            process.terminate()
-            process.wait(60)
-            embedded.remove(Path(folder) / "postgres")
-
-
-def listen(process: "subprocess.Popen[str]") -> tuple[str, str]:
-    """Wait for the line that names the portal; the control API stands in the line before."""
-    control = ""
-    for line in process.stdout or ():
-        if "control API at " in line:
-            control = line.split("control API at ", 1)[1].strip()
-        if line.startswith("Open "):
-            return line.removeprefix("Open ").strip().rstrip("/"), control
-    raise SystemExit("screenshots: Sundown did not start; try `make run`")
-
-
-def chromium() -> str:
-    """The machine's Chromium. Ends with words where there is none."""
-    found = find_chromium()
-    if found is None:
-        raise SystemExit("screenshots: no Chromium on this machine")
-    return found
+    with started(FIRST_PORT) as addresses:
+        yield addresses
 
 
 def install(browser: Browser, portal: str) -> None:

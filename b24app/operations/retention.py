@@ -86,14 +86,10 @@ class Retention:
         """In no run, and not seen since; of whom that is not known, only those without a token, which says more."""
         token = and_(UserToken.member_id == User.member_id, UserToken.user_id == User.user_id)
         unseen = and_(User.opened_at.is_(None), ~select(UserToken.user_id).where(token).exists())
-        ordered = select(Run.id).where(Run.member_id == User.member_id, Run.created_by == User.user_id)
-        acts = select(Run.id).where(Run.member_id == User.member_id, Run.acting_as == User.user_id)
-        decided = select(Run.id).where(Run.member_id == User.member_id, Run.decided_by == User.user_id)
-        stopped = select(Run.id).where(Run.member_id == User.member_id, Run.cancelled_by == User.user_id)
+        roles = (Run.created_by, Run.acting_as, Run.decided_by, Run.cancelled_by)
+        runs = [select(Run.id).where(Run.member_id == User.member_id, role == User.user_id) for role in roles]
         absent = or_(User.opened_at < self.kept_since, unseen)
-        return select(User.member_id, User.user_id).where(
-            absent, *(~run.exists() for run in (ordered, acts, decided, stopped))
-        )
+        return select(User.member_id, User.user_id).where(absent, *(~run.exists() for run in runs))
 
     def _dead_tokens(self) -> Select[*tuple[Any, ...]]:
         """Whose pair is older than any that can be renewed."""

@@ -31,7 +31,6 @@ WITHOUT_PEOPLE = text(
     "update run_items set before = before - 'modified_by', after = after - 'modified_by', "
     "expected = expected - 'modified_by' where run_id = any(:runs)"
 )
-
 UNSAID = {"cancelled_by": None, "cancelled_name": None}
 
 
@@ -114,7 +113,8 @@ class Removal:
             runs = db.scalars(rest.order_by(Run.id).limit(PORTION)).all()
             if runs:
                 db.execute(WITHOUT_PEOPLE, {"runs": list(runs)})
-                db.execute(update(Run).where(Run.id.in_(runs)).values(UNSAID))  # code before 0016 left it
+                left = Run.id.in_(runs) & Run.cancelled_by.is_not(None)  # by code before 0016
+                db.execute(update(Run).where(left).values(UNSAID))
                 return runs[-1]
             db.execute(update(Portal).where(Portal.member_id == member_id).values(to_be_forgotten=False))
             return None

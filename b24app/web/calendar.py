@@ -196,9 +196,10 @@ def _calendar(query: AgendaQuery) -> dict[str, Any]:
 
 def _next_day(query: AgendaQuery, after: date) -> date | None:
     """When something is next to happen behind these days, from today on; None where nothing is."""
-    _begin, end = _span(after, max(after, _today() - timedelta(days=1)))
-    at = services().agenda.next_after(g.actor, _wanted(query), end)
-    return at and at.astimezone(i18n.zone(g.actor.zone)).date()
+    first = max(after + timedelta(days=1), _today())
+    begin, _end = _span(first, first)
+    at = _local(services().agenda.next_after(g.actor, _wanted(query), begin))
+    return at and at.date()
 
 
 def in_words(entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -263,6 +263,7 @@ def _view(
     query: Query, page_slice: PageSlice, shown: list[dict[str, object]], refused: AccessDenied | None = None,
     **told: Any,
 ) -> Response:  # fmt: skip
+    narrowing = (query.site, query.folder, query.status, query.main)
     template = "pages/grid.html" if request.headers.get("HX-Target", "").endswith("grid") else "pages/view.html"
     return responses.html(
         template,
@@ -275,8 +276,8 @@ def _view(
         many_sites=len(page_slice.sites) > MANY_SITES,
         folders=sorted(page_slice.folders.items(), key=lambda each: in_order(each[1])),
         filters=query.model_dump(mode="json"),
-        active=sum([query.kind is not Kind.PAGE, bool(query.site), bool(query.folder), bool(query.status), query.main]),
-        narrowed=any((query.q, query.site, query.folder, query.status, query.main)),
+        active=(query.kind is not Kind.PAGE) + sum(map(bool, narrowing)),
+        narrowed=bool(query.q) or any(narrowing),
         chosen=_selection(query),
         sizes=SIZES,
         kinds=[{"kind": kind.value, "title": _(title)} for kind, title in KINDS.items()],

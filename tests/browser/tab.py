@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from playwright.sync_api import ConsoleMessage, Frame, Page, Route
 
@@ -94,11 +95,8 @@ class Tab(WatchedPage):
 
     def first(self, held: list[Route]) -> Route:
         """The first request that is held: the browser tells of it by another way than of what its page shows."""
-        for _ in range(TRIES):
-            if held:
-                return held[0]
-            self.page.wait_for_timeout(PAUSE_MS)
-        raise AssertionError("nothing was asked for")
+        assert comes_true(self.page, lambda: bool(held)), "nothing was asked for"
+        return held[0]
 
 
 def tick(frame: Frame, *rows: int) -> None:
@@ -110,11 +108,8 @@ def tick(frame: Frame, *rows: int) -> None:
 
 def press(frame: Frame, selector: str) -> None:
     """Press a button, wherever the portal has scrolled to."""
-    for _ in range(TRIES):
-        if frame.locator(selector).first.evaluate(PRESS):
-            return
-        frame.page.wait_for_timeout(PAUSE_MS)
-    raise AssertionError(f"{selector} cannot be pressed")
+    button = frame.locator(selector).first
+    assert comes_true(frame.page, lambda: bool(button.evaluate(PRESS))), f"{selector} cannot be pressed"
 
 
 def open_dialog(frame: Frame, button: str = UNPUBLISH, ready: str = "#dialog[open]") -> None:
@@ -126,15 +121,20 @@ def open_dialog(frame: Frame, button: str = UNPUBLISH, ready: str = "#dialog[ope
         assert settles(frame, TIMES_ARE_READY)
 
 
-def settles(frame: Frame, condition: str, seconds: float = PATIENCE_SECONDS, about: object = None) -> bool:
+def comes_true(page: Page, is_true: Callable[[], bool]) -> bool:
+    """Whether it does so in time; the page goes on meanwhile."""
+    for _ in range(TRIES):
+        if is_true():
+            return True
+        page.wait_for_timeout(PAUSE_MS)
+    return False
+
+
+def settles(frame: Frame, condition: str, about: object = None) -> bool:
     """Whether the expression becomes true, or what the function says `about` something; asked from outside, since the
     page's policy forbids eval.
     """
-    for _ in range(int(seconds * 1000 / PAUSE_MS)):
-        if frame.evaluate(condition, about):
-            return True
-        frame.page.wait_for_timeout(PAUSE_MS)
-    return False
+    return comes_true(frame.page, lambda: bool(frame.evaluate(condition, about)))
 
 
 def has_run(frame: Frame, bundle: str) -> bool:

@@ -1,6 +1,5 @@
 """What `make test` makes of tests that fail."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,6 @@ def outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The exit code for a file of these tests, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(check.ROOT))
-    monkeypatch.setattr(check, "PYTHON", sys.executable)
 
     def run(*tests: str) -> int:
         (tmp_path / "test_these.py").write_text("".join(tests))
