@@ -5,6 +5,7 @@ gunicorn forks.
 """
 
 import random
+import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ from typing import ParamSpec, TypeVar
 
 import psycopg
 import structlog
-from sqlalchemy import Engine, QueuePool, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, QueuePool, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from b24app.deadline import remaining
 from b24app.store.connections import LOCK_SECONDS, Place
@@ -30,6 +32,8 @@ DIALECT = "postgresql+psycopg://"  # the address itself is psycopg's to read, so
 POOL, OVERFLOW = 6, 2
 QUEUE_POOL = 3  # the worker's engine asks little; a small host gives 20 connections in all
 POOL_WAIT_SECONDS = 10
+IDLE_SECONDS = 5.0  # a connection that rested longer is asked whether it still works
+RESTING_SINCE = "resting_since"
 HELD = {"key_share": True}  # FOR NO KEY UPDATE: does not stop rows elsewhere that only name this one
 DatabaseFailure = DBAPIError
 NoConnection = PoolTimeout  # none of the pool was free in time: neither a DBAPIError nor Python's TimeoutError
@@ -75,16 +79,18 @@ class Store:
     @cached_property
     def engine(self) -> Engine:
         """The pool, made at first use."""
-        return create_engine(
+        engine = create_engine(
             DIALECT,
             creator=self.place.connect,
             poolclass=HurriedPool,
             pool_size=self._pool,
             max_overflow=OVERFLOW,
             pool_timeout=POOL_WAIT_SECONDS,
-            pool_pre_ping=True,
             hide_parameters=True,
         )
+        event.listen(engine, "checkin", _rest)
+        event.listen(engine, "checkout", _refuse_dead)
+        return engine
 
     @cached_property
     def _kept_by_sessions(self) -> bool:
@@ -120,6 +126,34 @@ class Store:
     def close(self) -> None:
         """Give the connections back; the next use opens new ones."""
         self.engine.dispose()
+
+
+def _rest(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info[RESTING_SINCE] = time.monotonic()
+
+
+def _refuse_dead(connection: psycopg.Connection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+    """Have the pool make a new connection in place of one that died while it rested. Raises DisconnectionError.
+
+    An end the server told of, by its own words or by closing the socket, waits there to be read, which takes no round
+    trip to see. A network that forgot the connection tells nobody, but not within seconds: so after those it is asked.
+    """
+    since = entry.info.get(RESTING_SINCE)
+    if since is None:  # just made
+        return
+    try:
+        if _has_word(connection) or time.monotonic() - since >= IDLE_SECONDS:
+            connection.execute("")
+            connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error
+
+
+def _has_word(connection: psycopg.Connection) -> bool:
+    """Whether something came from the server unasked."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def repeated(work: Callable[P, T]) -> Callable[P, T]:

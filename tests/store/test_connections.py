@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from b24app import jobs
 from b24app.services import Services
+from b24app.store import db as stores
 from b24app.store.connections import KEEPALIVE
 from b24app.store.db import OVERFLOW, POOL, QUEUE_POOL
 from b24sandbox import StandIn
@@ -107,8 +108,18 @@ def test_connections_lost_to_a_restart_of_the_database_are_replaced_unseen(
         assert alice.get("/runs").status_code == 200
 
 
+def test_a_connection_that_ended_without_a_word_is_found_after_a_rest(
+    alice: Person, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stores, "_has_word", lambda _connection: False)  # as where a network forgets a connection
+    monkeypatch.setattr(stores, "IDLE_SECONDS", 0.0)
+    services_lose_everything(services)
+
+    assert alice.get("/runs").status_code == 200
+
+
 def services_lose_everything(services: Services) -> None:
-    """The server ends every connection of the app, as it does when it restarts."""
+    """The server ends every connection of the app, as it does when it restarts; they are gone when this returns."""
     whom = "datname = current_database() and pid <> pg_backend_pid()"
     with psycopg.connect(services.store.url, autocommit=True) as other:
-        other.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {whom}")
+        other.execute(f"select pg_terminate_backend(pid, 5000) from pg_stat_activity where {whom}")
