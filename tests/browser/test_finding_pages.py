@@ -294,6 +294,13 @@ def test_a_phone_shows_the_whole_name_of_what_was_done(tab: Tab, alice: Person, 
     assert max(hidden) <= 1
 
 
+def test_who_may_only_look_reads_why_before_the_list(alice: Person, bob: Person):
+    only_looks, mixed = (each.fragment("GET", "/pages?limit=100").text for each in (bob, alice))
+
+    assert 0 < only_looks.index('id="why-locked"') < only_looks.index("<table")
+    assert 0 < mixed.index("<table") < mixed.index('id="why-locked"')
+
+
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_status_and_times_are_never_cut(tab: Tab, alice: Person, portal: PortalHandle, width: int):
     lids = [page["lid"] for page in alice.read("/pages")["pages"] if page["may"]][:3]
