@@ -513,6 +513,7 @@ class Unavailable(PortalError):
     code, status, fixable_by, transient = "portal_unavailable", 502, BITRIX24, True
     title = N_("Bitrix24 is not responding")
     detail = N_("The portal could not be reached or gave no usable answer. See History for what was done.")
+    detail_of_a_look = N_("The portal could not be reached or gave no usable answer. Nothing was changed.")
     remedy = N_("Try again in a minute.")
 
     @classmethod

@@ -18,6 +18,7 @@ from b24app.errors import (
     PortalMoved,
     Problem,
     SessionExpired,
+    Unavailable,
     Unexpected,
     UserGone,
 )
@@ -40,7 +41,7 @@ def facts(problem: Problem) -> ProblemShape:
         "type": "about:blank",
         "title": _(problem.title),
         "status": problem.status,
-        "detail": _(problem.detail),
+        "detail": _(_detail(problem)),
         "code": problem.code,
         "remedy": _(_remedy(problem)),
         "who": problem.fixable_by,
@@ -51,6 +52,12 @@ def facts(problem: Problem) -> ProblemShape:
     if problem.suggestion is not None:
         known["suggestion"] = problem.suggestion
     return known
+
+
+def _detail(problem: Problem) -> str:
+    """What happened. Who only looked has done nothing that History could tell of."""
+    only_looked = request.method == "GET" and problem.detail == Unavailable.detail
+    return Unavailable.detail_of_a_look if only_looked else problem.detail
 
 
 def _remedy(problem: Problem) -> str:

@@ -18,13 +18,10 @@ from b24app.web.translation import _, ahead, at_clock, named, offset, span, when
 
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
 STILL_TO_COME = {
-    Action.UNPUBLISH: N_("It has its own schedule and will be unpublished: %(time)s (by %(name)s)."),
-    Action.PUBLISH: N_("It has its own schedule and will be published again: %(time)s (by %(name)s)."),
+    Action.UNPUBLISH: N_("Goes down: %(time)s (by %(name)s)."),
+    Action.PUBLISH: N_("Comes back: %(time)s (by %(name)s)."),
 }
-KEPT = {
-    Action.UNPUBLISH: N_("It keeps its schedule and will be unpublished: %(time)s."),
-    Action.PUBLISH: N_("It keeps its schedule and will be published again: %(time)s."),
-}
+KEPT = {Action.UNPUBLISH: N_("Goes down: %(time)s."), Action.PUBLISH: N_("Comes back: %(time)s.")}
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,13 @@ def there(order: Run) -> str | None:
 def own(upcoming: Sequence[Upcoming]) -> str | None:
     """What is still to happen to a page by other orders; None when there is nothing."""
     said = [_(STILL_TO_COME[each.action], time=when(each.at), name=named(each.by)) for each in upcoming]
-    return " ".join(said) or None
+    return " ".join([_(N_("It has its own schedule.")), *said]) if said else None
 
 
 def kept(upcoming: Sequence[Upcoming]) -> str | None:
     """After something was done to a page: what is to come stays."""
-    return " ".join(_(KEPT[each.action], time=when(each.at)) for each in upcoming) or None
+    said = [_(KEPT[each.action], time=when(each.at)) for each in upcoming]
+    return " ".join([_(N_("It keeps its schedule.")), *said]) if said else None
 
 
 def of_order(order: Order) -> list[Told]:

@@ -243,6 +243,64 @@ def test_filters_that_find_something_are_reset_by_one_press(tab: Tab):
     assert frame.input_value("#status") == ""
 
 
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_the_first_filter_moves_neither_list_nor_search(tab: Tab, alice: Person, lang: str):
+    alice.unpublish(351)
+    place = "(s) => { const box = document.querySelector(s).getBoundingClientRect(); return [box.top, box.width] }"
+    frame = tab.open(query=f"&lang={lang}")
+
+    pages = [frame.evaluate(place, part) for part in ("#grid", ".search")]
+    frame.select_option("#status", "unpublished")
+    frame.wait_for_selector("#reset-filters")
+    pages_after = [frame.evaluate(place, part) for part in ("#grid", ".search")]
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("#history .runs")
+    history = [frame.evaluate(place, part) for part in ("#history", ".search")]
+    frame.select_option("#by-state", "succeeded")
+    frame.wait_for_selector("#reset-history")
+
+    assert (pages_after, [frame.evaluate(place, part) for part in ("#history", ".search")]) == (pages, history)
+    assert min(pages[1][1], history[1][1]) >= 250
+
+
+def test_no_result_that_history_can_be_asked_for_is_cut(tab: Tab, alice: Person):
+    alice.unpublish(351)
+    frame = tab.open(query="&lang=de")
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("#by-state")
+
+    wide, needed = frame.evaluate(
+        "() => { const field = document.querySelector('#by-state'); const wide = field.offsetWidth;"
+        "field.style.cssText = 'max-width: none; width: max-content'; return [wide, field.offsetWidth] }"
+    )
+
+    assert wide >= needed
+
+
+def test_a_phone_shows_the_whole_name_of_what_was_done(tab: Tab, alice: Person, portal: PortalHandle):
+    portal.change_page(351, title="Winter opening hours of the showroom and the workshop")
+    alice.unpublish(351)
+    tab.page.set_viewport_size({"width": 390, "height": 844})
+    frame = tab.open(query="&lang=de")
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("#history .title")
+
+    hidden = frame.evaluate(
+        "() => { const name = document.querySelector('#history .title'); return [name.scrollWidth - name.clientWidth,"
+        "name.scrollHeight - name.clientHeight] }"
+    )
+
+    assert frame.inner_text("#history .title").endswith("workshop offline nehmen")
+    assert max(hidden) <= 1
+
+
+def test_who_may_only_look_reads_why_before_the_list(alice: Person, bob: Person):
+    only_looks, mixed = (each.fragment("GET", "/pages?limit=100").text for each in (bob, alice))
+
+    assert 0 < only_looks.index('id="why-locked"') < only_looks.index("<table")
+    assert 0 < mixed.index("<table") < mixed.index('id="why-locked"')
+
+
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_status_and_times_are_never_cut(tab: Tab, alice: Person, portal: PortalHandle, width: int):
     lids = [page["lid"] for page in alice.read("/pages")["pages"] if page["may"]][:3]

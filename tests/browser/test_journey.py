@@ -118,7 +118,7 @@ def test_what_failed_is_shown_alone_and_tried_again(tab: Tab, standin: StandIn):
     assert frame.locator(".weeks").count() == 0, "one bar says nothing"
     if not frame.is_visible("#by-state"):
         press(frame, "#history-filters summary")
-    frame.select_option("#by-state", "partial")
+    frame.select_option("#by-state", "partial,failed")
     assert settles(frame, "document.querySelectorAll('#history tbody tr').length === 1")
 
 

@@ -59,7 +59,7 @@ def test_every_view_of_what_happened_is_accessible_and_fits_in_german_too(tab: T
     audit.check(frame, "an undo")
     press(frame, "#tabs [data-for=history]")
     frame.wait_for_selector("#by-state")
-    frame.select_option("#by-state", "partial")
+    frame.select_option("#by-state", "partial,failed")
     frame.wait_for_selector("#history tbody tr:only-child")
     press(frame, "#history .title")
     frame.wait_for_selector("#items-failed")

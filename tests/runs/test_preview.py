@@ -98,7 +98,8 @@ def test_the_preview_names_every_schedule_of_the_page_and_its_asker(alice: Perso
     (item,) = preview(alice, PAGE)["items"]
 
     assert item["will"] == "unpublish"
-    assert item["why"].count("own schedule") == 2
+    assert item["why"].count("own schedule") == 1
+    assert item["why"].count("Goes down: ") == 2
     assert alice.portal.user(alice.user_id).full_name in item["why"]
 
 

@@ -188,6 +188,29 @@ def test_who_cancels_a_half_is_told_what_becomes_of_the_other(alice: Person, hal
     assert [words in shown for words in said.values()] == [half == which for which in said]
 
 
+def test_the_question_before_a_cancel_names_schedule_time_and_person(alice: Person, ada: Person):
+    named = run_id_of(alice.unpublish(351, at="2030-06-01T10:00:00Z", until="2030-06-02T10:00:00Z", name="Christmas"))
+    counted = run_id_of(alice.unpublish(352, 353, at="2030-06-03T10:00:00Z"))
+
+    ada.opened()
+    first, second = (ada.fragment("GET", f"/runs/{run}/confirm?what=cancel").text for run in (named, counted))
+
+    assert "Cancel the schedule of “Christmas”?" in first
+    assert "Cancel the schedule of “Unpublish 2 pages”?" in second
+    assert re.search(r"Set for Jun 1, 2030[^<]* by Tom Okafor", first)
+
+
+def test_what_a_colleague_cancelled_is_not_told_as_finished(alice: Person, ada: Person):
+    run = run_id_of(alice.unpublish(351, at="2030-06-01T10:00:00Z"))
+    ada.opened().post(f"/runs/{run}/cancel")
+
+    news = alice.fragment("GET", "/news").text
+
+    assert "1 stopped or cancelled" in news
+    assert "Cancelled by Maren Holt" in news
+    assert "inished" not in news
+
+
 def test_what_one_may_not_do_is_not_asked_either(alice: Person, bob: Person):
     run = run_id_of(alice.unpublish(351, at="2030-06-01T10:00:00Z"))
 
