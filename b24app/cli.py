@@ -25,10 +25,9 @@ from b24app import config
 from b24app.domain import RunState
 from b24app.operations.admin import Admin, EventLine, PortalLine, RunLine, UnknownPortal
 from b24app.operations.retention import Retention
-from b24app.store import embedded
+from b24app.services import database_url_of_environment
 from b24app.store.connections import TransactionPooling
 from b24app.store.db import Store
-from b24app.store.programs import EmbeddedError
 
 MARKS = {"ok": "ok", "note": "note", "wrong": "WRONG"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
@@ -101,7 +100,7 @@ def worker() -> None:
 def _store() -> Iterator[Store]:
     """The database of the environment; its failures become one line."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was asked
-    store = Store(_database_url(), pool=1)
+    store = Store(database_url_of_environment(kept=True), pool=1)
     try:
         with _in_words():
             yield store
@@ -128,16 +127,6 @@ def _in_words() -> Iterator[None]:
         reason = type(error.orig).__name__
         words = f"DATABASE_URL: the database cannot be used ({reason}); check the address and that PostgreSQL runs"
         raise click.ClickException(words) from None
-
-
-def _database_url() -> str:
-    """DATABASE_URL; on a machine for development the embedded database, where there is one."""
-    if os.environ.get("DATABASE_URL") or not embedded.DEFAULT.exists():
-        return config.database_url()
-    try:
-        return embedded.start().url
-    except EmbeddedError as error:
-        raise config.ConfigError(f"DATABASE_URL: not set, and the embedded database does not start: {error}") from None
 
 
 @b24.command()
@@ -268,7 +257,7 @@ def rotate_keys() -> None:
     from b24app.store.vault import Vault
     from b24app.tokens.key_rotation import Progress, Rotation
 
-    store = Store(_database_url(), pool=1)
+    store = Store(database_url_of_environment(kept=True), pool=1)
     settings = config.load_keys()
     progress = Progress()
     with _in_words():

@@ -1,9 +1,11 @@
 """Where the parts meet: everything a request or a job needs, built once a process. No Flask in here."""
 
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from b24app import config as settings
 from b24app.bitrix.address import Addresses
 from b24app.bitrix.connect import GuardedAdapter
 from b24app.bitrix.oauth import AuthorizationServers
@@ -39,6 +41,7 @@ from b24app.runs.statistics import Statistics
 from b24app.runs.waiting import Recovery, WaitingRuns
 from b24app.store import embedded
 from b24app.store.db import Store
+from b24app.store.programs import EmbeddedError
 from b24app.store.queue import Queue
 from b24app.store.vault import Vault
 from b24app.tokens.keep_alive import KeepAlive
@@ -171,3 +174,22 @@ def database_url(config: Config) -> str:
     if config.database_url is not None:
         return config.database_url.get_secret_value()
     return embedded.start().url
+
+
+def database_url_of_environment(kept: bool = False) -> str:
+    """The same for commands and migrations, which need nothing else of the environment. Raises ConfigError.
+
+    kept  the embedded database counts, too, where it is there from before, whatever else is missing
+    """
+    problems = [] if os.environ.get("DATABASE_URL") else settings.problems()
+    for_itself = next((problem for problem in problems if problem.startswith("DATABASE_URL: ")), None)
+    if for_itself:
+        raise settings.ConfigError(for_itself)
+    if os.environ.get("DATABASE_URL") or (problems and not (kept and embedded.DEFAULT.exists())):
+        return settings.database_url()
+    try:
+        return embedded.start().url
+    except EmbeddedError as error:
+        raise settings.ConfigError(
+            f"DATABASE_URL: not set, and the embedded database does not start: {error}"
+        ) from None

@@ -15,7 +15,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from b24app.config import ConfigError, database_url
+from b24app.config import ConfigError
+from b24app.services import database_url_of_environment
 from b24app.store.connections import DatabaseError, Place, TransactionPooling
 from b24app.store.db import DIALECT
 from b24app.store.models import Base
@@ -37,7 +38,7 @@ def is_ours(name: str | None, kind: NameFilterType, parents: NameFilterParentNam
 
 def migrate() -> None:
     """Run the migrations on one connection, each in its own transaction."""
-    place = Place.of(context.config.attributes.get("url") or database_url(), "sundown migrations")
+    place = Place.of(context.config.attributes.get("url") or database_url_of_environment(), "sundown migrations")
     try:
         place.refuse_transaction_pooling()
     except TransactionPooling as pooled:

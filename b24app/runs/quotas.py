@@ -20,6 +20,7 @@ SIZE = func.coalesce(Run.pages, select(func.count()).where(RunItem.run_id == Run
 LOOK_AGAIN_SECONDS = 600  # some order may have ended by then
 TOO_MANY_OPEN = N_("Your portal has 1,000 unfinished actions, which is the maximum. Nothing was done.")
 TOO_MANY_PAGES = N_("Your portal can change at most 100,000 pages within 24 hours. Nothing was done.")
+LATER = N_("Try again later: actions started more than 24 hours ago no longer count.")  # cancelling frees nothing
 
 
 def check(db: Session, member_id: str, pages: int, now: datetime) -> None:
@@ -36,9 +37,8 @@ def check_pages(db: Session, member_id: str, pages: int, now: datetime) -> None:
     over = (db.scalar(select(func.sum(recent.c.pages))) or 0) + pages - PAGES
     if over > 0:
         freed = _when_freed(db, recent, over) or now
-        raise TooManyOrders(
-            detail=TOO_MANY_PAGES, retry_after=max(1, math.ceil((freed + WINDOW - now).total_seconds()))
-        )
+        seconds = max(1, math.ceil((freed + WINDOW - now).total_seconds()))
+        raise TooManyOrders(detail=TOO_MANY_PAGES, remedy=LATER, retry_after=seconds)
 
 
 def count_added(run: Run, pages: int, now: datetime) -> None:

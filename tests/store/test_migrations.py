@@ -1,5 +1,6 @@
 """The migrations as the operator runs them: the command line, with nothing but DATABASE_URL in the environment."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -8,11 +9,24 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from b24app.store import embedded
 from b24app.store.schema import newest
 
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).resolve().parents[2]
+UNADDRESSED = {
+    "PATH": os.environ["PATH"], "B24_CLIENT_ID": "app.1", "B24_CLIENT_SECRET": "s3cret-of-the-app",
+    "SECRET_KEY": "k" * 40, "TOKEN_KEYS": base64.urlsafe_b64encode(b"v" * 32).decode(),
+}  # fmt: skip
+IN_FOLDER = """
+import sys
+from pathlib import Path
+from b24app.store import embedded
+embedded.DEFAULT = Path(sys.argv[1])
+"""
+RELEASE = f"{IN_FOLDER}from alembic.config import main\nmain(['upgrade', 'head'])"
+PORTALS = f"{IN_FOLDER}from b24app.cli import b24\nb24(['portals'])"
 LEFT_BEHIND = """
 select relname from pg_class where relnamespace = 'public'::regnamespace and relname not like 'alembic_version%'
 union all select proname from pg_proc where pronamespace = 'public'::regnamespace
@@ -120,3 +134,28 @@ def test_a_wrong_database_address_is_one_line_naming_the_variable(address: str) 
     assert answer.stderr.strip().startswith("DATABASE_URL:")
     assert "canary" not in answer.stderr
     assert len(answer.stderr.strip().split("\n")) == 1
+
+
+def on_a_new_machine(script: str, folder: Path, app_url: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, str(folder)]
+    environment = UNADDRESSED | {"APP_URL": app_url}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+
+def test_with_no_address_the_release_makes_an_embedded_database(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+
+    released, told = (on_a_new_machine(script, folder, "http://127.0.0.1:8100") for script in (RELEASE, PORTALS))
+    embedded.remove(folder)
+
+    assert (released.returncode, released.stderr) == (0, "")
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_a_public_app_with_no_address_is_refused_and_gets_none(tmp_path: Path) -> None:
+    for script in (RELEASE, PORTALS):
+        answer = on_a_new_machine(script, tmp_path / "postgres", "https://sundown.example.com")
+
+        assert answer.returncode != 0
+        assert answer.stderr.strip() == "DATABASE_URL: required when APP_URL is public; give a PostgreSQL address"
+    assert not (tmp_path / "postgres").exists()
