@@ -429,10 +429,13 @@ class Installs:
         return user.opened_at is None or user.opened_at < self._clock() - PROFILE_AGE
 
     def _lacks_bindings(self, opening: Opening) -> bool:
+        if not opening.has_scope:
+            return False
+        known = select(User.is_admin, Portal.bound_to).join(Portal, Portal.member_id == User.member_id)
+        mine = (User.member_id == opening.user.member_id, User.user_id == opening.user.user_id)
         with self._store.begin() as db:
-            portal = db.get_one(Portal, opening.user.member_id)
-            user = db.get_one(User, (opening.user.member_id, opening.user.user_id))
-            return user.is_admin and opening.has_scope and portal.bound_to != self._app_url
+            is_admin, bound_to = db.execute(known.where(*mine)).one()
+        return is_admin and bound_to != self._app_url
 
 
 def matches_application_token(portal: Portal, application_token: str) -> bool:
