@@ -371,7 +371,7 @@ def _answer(run_id: UUID, status: int) -> Response:
     if view.run.state.is_final and concerned:
         services().runs.mark_seen(g.actor, run_id)
     if view.run.state.is_final or view.run.state is RunState.WAITING or view.run.doubt is not None:
-        services().notices.seen(g.actor, run_id)
+        services().notice_rows.seen(g.actor, run_id)
     as_json = responses.wants_json()
     reply = responses.json(serializers.run(view), status) if as_json else _run_page(view, status, query)
     if status == 201:
