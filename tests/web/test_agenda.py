@@ -457,6 +457,19 @@ def test_who_may_steer_nothing_is_offered_no_choice_of_schedules(alice: Person, 
         assert [words in bob.fragment("GET", view).text for words in offers] == [False] * len(offers)
 
 
+def test_a_name_with_signs_of_markup_is_told_as_it_is(alice: Person, clock: TurnableClock):
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1), name="Shoes & <hats>"))
+    asked = [
+        alice.fragment("GET", f"/runs/dialog?what={what}&ids={run}") for what in ("reschedule", "change", "cancel")
+    ]
+
+    shown = [answer.text for answer in (*asked, alice.fragment("GET", AGENDA))]
+    moved = alice.fragment("POST", "/runs/reschedule", ids=[run], days=7, **FORM).text
+
+    assert all("Shoes &amp; &lt;hats&gt;" in each for each in (*shown, moved))
+    assert not any("&amp;amp;" in each or "&amp;lt;" in each for each in (*shown, moved))
+
+
 def test_a_change_is_told(alice: Person, clock: TurnableClock):
     run = run_id_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=1), name="Spring"))
 
