@@ -143,11 +143,10 @@ def shown(query: AgendaQuery, said: dict[str, Any] | None = None, status: int = 
     return view
 
 
-def answered(*, moved: Sequence[Entry] = (), changed: UUID | None = None) -> Response | None:
+def answered(said: dict[str, Any] | None = None) -> Response | None:
     """The view again for who came from it, with what has just been done; None for everybody else."""
     if responses.wants_json() or request.form.get("to") != "scheduled":
         return None
-    said = _said_of_move(moved) if moved else {"changed": _entry_in_words(changed), "refused": []} if changed else None
     return shown(_from_form(), said)
 
 
@@ -487,13 +486,31 @@ def _foreseen(entries: Sequence[Entry], days: int | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _said_of_move(before: Sequence[Entry]) -> dict[str, Any]:
-    """What has just been rescheduled, and how to take that back: those ends alone, in the zone they were said in."""
-    old, new = before[0], services().agenda.of(g.actor, [before[0].lead.id])[0]
+def said_of_move(run_id: UUID, before: Sequence[Entry]) -> dict[str, Any] | None:
+    """What has just been rescheduled, and how to take that back: those ends alone, in the zone they were said in.
+
+    run_id  the half it was asked by
+    before  its entry as it was
+    """
+    if responses.wants_json():
+        return None
+    old, new = before[0], services().agenda.of(g.actor, [run_id])[0]
     ends = {"at": (old.first, new.first), "until": (old.back, new.back)}
     moved = {name: half for name, (half, now) in ends.items() if half and half.at and now and half.at != now.at}
     said_in = {half.zone for half in moved.values()}
     zone = zones.understood(said_in.pop() if len(said_in) == 1 else None) or g.actor.zone or "UTC"
     undo = {name: _iso_local(half.at.astimezone(i18n.zone(zone))) for name, half in moved.items() if half.at}
-    back = {"url": f"/runs/{old.lead.id}/move", "values": undo | {"zone": zone}} if undo else None
+    back = {"url": f"/runs/{run_id}/move", "values": undo | {"zone": zone}} if undo else None
     return {"moved": in_words([new])[0], "undo_move": back, "refused": []}
+
+
+def said_of_change(run_id: UUID, before: Sequence[Entry], *, pages: bool) -> dict[str, Any] | None:
+    """What has just been saved of an entry: its name, its reason, its pages; as `said_of_move`.
+
+    pages  some were asked to come or to go
+    """
+    if responses.wants_json():
+        return None
+    old, new = in_words(before)[0], _entry_in_words(run_id)
+    words = {name: new[name] or "" for name in ("name", "reason") if (old[name] or "") != (new[name] or "")}
+    return {"changed": old, "texts": words, "pages": new["run"]["counts"]["total"] if pages else None, "refused": []}

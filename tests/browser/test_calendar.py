@@ -277,6 +277,19 @@ def test_a_schedule_is_edited_from_the_agenda(tab: Tab, alice: Person, campaign:
     assert (changed["name"], [item["lid"] for item in changed["items"]]) == ("New Year", [OTHER, IN_SHOP])
 
 
+def test_what_is_edited_on_the_page_of_a_run_is_said_there(tab: Tab, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    frame.click(f"#entry-{campaign[1]['id']} a.title")
+
+    open_dialog(frame, "#run-edit", "#dialog[open] #find-pages")
+    frame.fill("#reason", "Sold out")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run .said >> text=Its reason is now “Sold out”.")
+
+    assert settles(frame, "document.querySelector('#live').textContent.includes('Its reason is now “Sold out”.')")
+    assert settles(frame, "document.activeElement.id === 'run-title'")
+
+
 def test_who_took_a_page_down_is_found_in_the_history(tab: Tab, alice: Person):
     alice.unpublish(PAGE, reason="Wrong prices")
     alice.unpublish(OTHER)

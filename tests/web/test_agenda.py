@@ -475,8 +475,29 @@ def test_a_change_is_told(alice: Person, clock: TurnableClock):
 
     shown = alice.fragment("POST", f"/runs/{run}/change", remove=[str(OTHER)], name="Spring", **FORM).text
 
-    assert "“Spring” is changed." in shown
-    assert "It now has 1 page." in shown
+    assert "“Spring” is changed. It now has 1 page.</span>" in shown
+
+
+@pytest.mark.parametrize("form", [FORM, {}], ids=["in the agenda", "on the run's page"])
+def test_what_was_saved_of_a_schedule_is_told_where_it_was_edited(
+    alice: Person, clock: TurnableClock, form: dict[str, str]
+):
+    run = run_id_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=1), name="Spring", reason="Sold out"))
+    saves: list[tuple[dict[str, Any], str]] = [
+        ({"name": "Spring", "reason": "Sold out"}, "“Spring” stays as it was."),
+        ({"name": "Summer", "reason": "Sold out"}, "“Spring” is changed. Its campaign is now “Summer”."),
+        ({"name": "Summer", "reason": ""}, "“Summer” is changed. The reason was removed."),
+        ({"name": "", "reason": "<New>"}, "“Summer” is changed. It no longer belongs to a campaign. "
+                                          "Its reason is now “<New>”."),
+        ({"name": "", "reason": "<New>", "remove": [str(OTHER)]}, "“Unpublish %s” is changed. It now has 1 page."),
+    ]  # fmt: skip
+
+    told = [unescape(alice.fragment("POST", f"/runs/{run}/change", **said, **form).text) for said, _words in saves]
+
+    for shown, (_said, words) in zip(told, saves, strict=True):
+        lead = words.partition("%s")[2] or words
+        assert re.search(rf'data-announce="[^"]*{re.escape(lead)}"', shown), "the script has it read aloud"
+        assert f"{lead}</span></p>" in shown
 
 
 @pytest.mark.parametrize("form", [{"days": 7}, {"ids": "x", "days": 7}, {"days": 0}, {"days": 400}, {"days": "1.5"}])

@@ -119,6 +119,8 @@ def test_a_half_is_rescheduled_in_a_dialog_with_both_ends(alice: Person, pair: d
     assert f'name="at" type="datetime-local" value="{pair["at"][:16]}"' in asked
     assert f'name="until" type="datetime-local" value="{pair["until"][:16]}"' in asked
     assert f'data-live="/runs/{pair[half]}/live' in answer, "who looks at a half goes on to look at it"
+    assert "“Spring &lt;sale&gt;” is rescheduled." in answer
+    assert re.search(rf'hx-post="/runs/{pair[half]}/move"[^>]*id="undo-move"', answer)
     assert alice.read(f"/runs/{pair['id']}")["until"] == "2030-06-01T08:00:00Z"
 
 
