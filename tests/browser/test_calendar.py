@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Frame
 
 from b24sandbox import StandIn
 from tests.browser.accessibility import Audit, excess_width
-from tests.browser.tab import Tab, has_run, open_dialog, press, settles, tick
+from tests.browser.tab import UNPUBLISH, Tab, has_run, open_dialog, press, settles, tick
 from tests.people import Person, body_of, run_id_of
 
 pytestmark = pytest.mark.browser
@@ -329,6 +329,44 @@ def test_publishing_is_scheduled_from_the_bulk_bar_and_said_in_one_line(tab: Tab
     assert run["until"] > run["at"]
 
 
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_the_bar_of_a_mixed_selection_has_one_line_on_a_desk(tab: Tab, alice: Person, lang: str):
+    alice.portal.add_pages(1200)
+    alice.unpublish(PAGE)
+    frame = tab.open(query=f"&lang={lang}")
+    frame.locator(f"#p{PAGE}").evaluate("box => box.click()")
+    press(frame, "#select-all")
+    frame.wait_for_selector("#bulk-all:not([hidden])")
+
+    height, button = (frame.evaluate(f"document.querySelector('{each}').offsetHeight") for each in ("#bulk", UNPUBLISH))
+    tab.page.set_viewport_size({"width": 390, "height": 720})
+    fits = settles(frame, "document.querySelector('#bulk').scrollWidth <= innerWidth && innerWidth < 400")
+
+    assert button <= height < 2 * button
+    assert fits
+    assert excess_width(frame) == 0
+
+
+def test_of_a_mixed_selection_either_way_can_be_scheduled(tab: Tab, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    alice.unpublish(PAGE)
+    frame = tab.open()
+    for lid in (PAGE, OTHER):
+        frame.locator(f"#p{lid}").evaluate("box => box.click()")
+
+    open_dialog(frame, DOWN_LATER, "#at")
+    offered = frame.inner_text("#dialog .switch"), frame.get_attribute("#way-unpublish", "aria-pressed")
+    open_dialog(frame, "#way-publish", "#way-publish[aria-pressed=true]")
+    press(frame, "[data-preset=week][data-field=at]")
+    frame.wait_for_selector(".in-words >> text=Online ")
+    frame.click("#confirm")
+    frame.wait_for_selector("#run-title")
+
+    placed = next(each for each in alice.read("/runs")["runs"] if each["state"] == "scheduled")
+    assert [*offered[0].split(), offered[1]] == ["Unpublish", "Publish", "true"]
+    assert (placed["action"], placed["counts"]["total"]) == ("publish", 2)
+
+
 def test_a_wrong_end_is_marked_beside_its_field_and_holds_the_order(tab: Tab, alice: Person):
     frame = tab.open()
     tick(frame, 1)
@@ -351,9 +389,10 @@ def test_a_wrong_end_is_marked_beside_its_field_and_holds_the_order(tab: Tab, al
 
 
 @pytest.mark.parametrize("lang", ["en", "de"])
-def test_campaign_and_reason_are_in_view_at_720_pixels(tab: Tab, lang: str):
+def test_campaign_and_reason_are_in_view_at_720_pixels(tab: Tab, alice: Person, lang: str):
+    alice.unpublish(PAGE)  # so that the dialog also asks which way
     frame = tab.open(query=f"&lang={lang}")
-    tick(frame, 1, 2, 3, 4)
+    press(frame, "#select-all")
     open_dialog(frame, DOWN_LATER, "#at")
     frame.click("[data-preset=week]")
     frame.wait_for_selector(".in-words")
