@@ -165,13 +165,14 @@ def _wanted(query: AgendaQuery) -> Wanted:
 
 
 def _agenda(query: AgendaQuery) -> dict[str, Any]:
-    entries, total = services().agenda.to_come(g.actor, _wanted(query), query.skip, ON_ONE_SCREEN)
+    found, total = services().agenda.to_come(g.actor, _wanted(query), query.skip, ON_ONE_SCREEN)
+    entries = in_words(found)
     groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in in_words(entries):
+    for entry in entries:
         groups.setdefault(entry["day"], []).append(entry)
     behind = query.skip + len(entries)
     return {
-        "groups": groups, "can_steer": _can_steer(*groups.values()),
+        "groups": groups, "can_steer": _can_steer(entries), "view_only": _view_only(entries),
         "total": total, "first": query.skip + 1, "last": behind,
         "next": behind if behind < total else None,
         "previous": max(0, query.skip - ON_ONE_SCREEN) if query.skip else None,
@@ -187,7 +188,8 @@ def _calendar(query: AgendaQuery) -> dict[str, Any]:
         _lay_out(week, entries, LANES[query.view])
     return {
         "elsewhere": _next_day(query, last) if all(entry["is_over"] for entry in entries) else None,
-        "weeks": weeks, "anchor": anchor, "any": bool(entries), "can_steer": _can_steer(entries),
+        "weeks": weeks, "anchor": anchor, "any": bool(entries),
+        "can_steer": _can_steer(entries), "view_only": _view_only(entries),
         "heading": translation.month(anchor) if query.view == MONTH else translation.days(first, last),
         "before": _step(query.view, anchor, -1), "after": _step(query.view, anchor, 1),
     }  # fmt: skip
@@ -227,9 +229,14 @@ def _in_words(entry: Entry, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _can_steer(*entries: list[dict[str, Any]]) -> bool:
+def _can_steer(entries: Sequence[dict[str, Any]]) -> bool:
     """Whether the person may cancel, and so reschedule, at least one of these."""
-    return any("cancel" in entry["can"] for some in entries for entry in some)
+    return any("cancel" in entry["can"] for entry in entries)
+
+
+def _view_only(entries: Sequence[dict[str, Any]]) -> bool:
+    """Whether at least one that is not over can only be looked at."""
+    return any("cancel" not in entry["can"] and not entry["is_over"] for entry in entries)
 
 
 def _day_of(entry: Entry) -> str:

@@ -457,6 +457,28 @@ def test_who_may_steer_nothing_is_offered_no_choice_of_schedules(alice: Person, 
         assert [words in bob.fragment("GET", view).text for words in offers] == [False] * len(offers)
 
 
+def test_who_may_only_look_at_schedules_is_told_so_once(alice: Person, bob: Person, clock: TurnableClock):
+    for hours in (1, 2):
+        run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=hours)))
+    for view in (AGENDA, f"{AGENDA}&view=week"):
+        texts = [person.fragment("GET", view).text for person in (alice, bob)]
+
+        assert [text.count('id="view-only"') for text in texts] == [0, 1], view
+        assert "View only. Whoever ordered a schedule, an administrator, or someone with the Publish right" in texts[1]
+
+
+def test_schedules_without_buttons_among_others_are_explained(alice: Person, bob: Person, clock: TurnableClock):
+    at = inside(clock, hours=1)
+    run_id_of(alice.unpublish(PAGE, at=at))
+    alice.portal.rights(bob.user_id, alice.portal.page(IN_SHOP).site_id, ["read", "public"])
+    run_id_of(bob.unpublish(IN_SHOP, at=at))
+
+    shown = bob.fragment("GET", AGENDA).text
+
+    assert shown.count('name="ids"') == 1
+    assert "Schedules without buttons are view only." in shown
+
+
 def test_a_name_with_signs_of_markup_is_told_as_it_is(alice: Person, clock: TurnableClock):
     run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1), name="Shoes & <hats>"))
     asked = [
