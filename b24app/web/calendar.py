@@ -188,7 +188,7 @@ def _calendar(query: AgendaQuery) -> dict[str, Any]:
         _lay_out(week, entries, LANES[query.view])
     return {
         "elsewhere": _next_day(query, last) if all(entry["is_over"] for entry in entries) else None,
-        "weeks": weeks, "anchor": anchor, "any": bool(entries),
+        "weeks": weeks, "anchor": anchor, "any": bool(entries), "entries": entries,
         "can_steer": _can_steer(entries), "view_only": _view_only(entries),
         "heading": translation.month(anchor) if query.view == MONTH else translation.days(first, last),
         "before": _step(query.view, anchor, -1), "after": _step(query.view, anchor, 1),

@@ -70,6 +70,20 @@ def open_month(frame: Frame) -> None:
     frame.wait_for_selector(f"[data-day='{day(14)}']")
 
 
+def open_week(frame: Frame) -> None:
+    """The week of most of the campaign."""
+    open_month(frame)
+    press(frame, "#view-week")
+    frame.wait_for_selector(".cal.week")
+    for _ in range(6):
+        if frame.locator(f"[data-day='{day(9)}']").count():
+            return
+        shown = frame.inner_text("#cal-title")
+        press(frame, "#cal-after")
+        assert settles(frame, "shown => document.querySelector('#cal-title').innerText !== shown", shown)
+    raise AssertionError("no week has that day")
+
+
 def drag(frame: Frame, handle: str, to: date, held_at: date | None = None) -> None:
     """Take a bar or an end of it to a day, as a hand does; a bar where it lies over the day `held_at`."""
     hold(frame, handle, to, held_at)
@@ -327,6 +341,34 @@ def test_publishing_is_scheduled_from_the_bulk_bar_and_said_in_one_line(tab: Tab
     assert ", down again " in line
     assert (run["action"], run["state"], run["counts"]["total"]) == ("publish", "scheduled", 1)
     assert run["until"] > run["at"]
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_on_phones_a_week_says_below_its_bars_what_they_are(tab: Tab, campaign: list[dict[str, Any]], lang: str):
+    frame = tab.open(query=f"&lang={lang}")
+    press(frame, SCHEDULED)
+    frame.wait_for_selector("#entries")
+    open_week(frame)
+    on_a_desk = frame.locator(".cal ~ .listing").is_visible()
+    audit = Audit(widths=(320, 390))
+
+    audit.check(frame, "a week")
+    tab.page.set_viewport_size({"width": 320, "height": 720})
+    frame.wait_for_selector(".cal ~ .listing")
+    uncut = frame.evaluate(
+        "[...document.querySelectorAll('.cal.week ~ .listing a')].every(a => a.scrollWidth <= a.offsetWidth)"
+    )
+    cut = frame.evaluate(
+        "[...document.querySelectorAll('.cal :is(.number, .bar-line) span:not(.sr)')]"
+        ".filter(each => each.offsetWidth && each.scrollWidth > each.offsetWidth).length"
+    )
+    listed = frame.inner_text(".cal ~ .listing")
+
+    assert not on_a_desk
+    assert uncut
+    assert cut == 0
+    assert [listed.count(words) for words in ("Christmas", "18:00" if lang == "de" else "6:00\u00a0PM")] == [2, 1]
+    assert audit.faults == {}
 
 
 @pytest.mark.parametrize("lang", ["en", "de"])
