@@ -236,9 +236,12 @@ def test_filters_that_find_something_are_reset_by_one_press(tab: Tab):
     frame = tab.open()
     everything = frame.inner_text("#total")
     frame.select_option("#status", "unpublished")
+    frame.wait_for_selector("#reset-filters")
+    read_aloud = frame.locator("[role=status]:has(#reset-filters), [aria-live]:has(#reset-filters)").count()
 
     press(frame, "#reset-filters")
 
+    assert read_aloud == 0, "only their number is"
     assert settles(frame, "wanted => document.querySelector('#total').textContent.trim() === wanted", about=everything)
     assert frame.input_value("#status") == ""
 
