@@ -10,6 +10,7 @@ from playwright.sync_api import Frame
 from b24sandbox import PortalHandle, StandIn
 from tests.browser.accessibility import Audit
 from tests.browser.tab import Tab, open_dialog, press, settles, tab_to, tick
+from tests.clocks import YEAR
 from tests.people import Person
 
 pytestmark = pytest.mark.browser
@@ -250,7 +251,7 @@ def test_filters_that_find_something_are_reset_by_one_press(tab: Tab):
 def test_status_and_times_are_never_cut(tab: Tab, alice: Person, portal: PortalHandle, width: int):
     lids = [page["lid"] for page in alice.read("/pages")["pages"] if page["may"]][:3]
     portal.change_page(lids[1], title="A title that is much longer than any table is wide " * 4)
-    alice.unpublish(*lids, at="2027-09-28T22:30:00Z", until="2027-12-30T22:30:00Z")
+    alice.unpublish(*lids, at=f"{YEAR}-09-28T22:30:00Z", until=f"{YEAR}-12-30T22:30:00Z")
     tab.page.set_viewport_size({"width": width, "height": 760})
 
     frame = tab.open()
