@@ -45,7 +45,7 @@ const framePost = (auth, more = {}) => ({
 export async function freshTokens() {
   const b24 = await portal()
   const auth = b24 && (await b24.auth.refreshAuth().catch(() => null))
-  return auth ? framePost(auth) : null
+  return auth ? framePost(auth, { LANG: b24.getLang() }) : null
 }
 
 // Opens the app in this frame as the portal itself would, with the tokens it passed at the start.

@@ -118,9 +118,11 @@ class Installs:
 
     # --- the four ways in ------------------------------------------------------------------------------------------
 
-    def open(self, post: FramePost, lang: str, address: str) -> Opening:
+    def open(self, post: FramePost, lang: str | None, address: str) -> Opening:
         """Prove a frame post and remember who came. Calls made: none for a known token, one for a fresh one, and one
         more at a person's first open of the day.
+
+        lang  of what is told the person without a session; None: as it was
 
         Raises Forged (or NotGenuine) for what is not ours, AuthorizationUnavailable when nobody can vouch for it,
         AppNotAllowed and UserGone for whom Bitrix24 does not let in, NotInstalled where an administrator is to come
@@ -177,7 +179,7 @@ class Installs:
             remedy=N_("Try again in a minute."),
         )
 
-    def _open(self, post: FramePost, lang: str, address: str, *, installing: bool) -> Opening:
+    def _open(self, post: FramePost, lang: str | None, address: str, *, installing: bool) -> Opening:
         grant = Grant(post.auth_id, post.refresh_token, post.application_token, lang)
         known = self._known(post, grant)
         if known is None:
@@ -209,7 +211,8 @@ class Installs:
             if user.is_admin and _brings_another_secret(portal, grant):
                 return None
             mine = (User.member_id == user.member_id, User.user_id == user.user_id)
-            db.execute(update(User).where(*mine).values(language=grant.lang))
+            if grant.lang:
+                db.execute(update(User).where(*mine).values(language=grant.lang))
             return _opening(portal, user)
 
     # --- a person, proven a moment ago -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from flask import Flask, current_app, g, has_request_context
+from markupsafe import Markup, escape
 
 from b24app import i18n, zones
 from b24app.domain import N_, Actor
@@ -26,13 +27,19 @@ def lang() -> str:
 def _(words: str, **values: Any) -> str:
     """The words in the asker's language, with %(name)s filled in."""
     said = i18n.catalog(lang()).gettext(words)
-    return said % values if values else said
+    return _filled_in(said, values) if values else said
 
 
 def ngettext(one: str, many: str, number: int, **values: Any) -> str:
     """The right plural; %(num)s is the number as the language writes it."""
     said = i18n.catalog(lang()).ngettext(one, many, number)
-    return said % {"num": i18n.number(number, lang()), **values}
+    return _filled_in(said, {"num": i18n.number(number, lang()), **values})
+
+
+def _filled_in(said: str, values: Mapping[str, Any]) -> str:
+    """A macro's words are markup already: the sentence around them becomes markup, too, or they were escaped twice."""
+    is_markup = any(isinstance(value, Markup) for value in values.values())
+    return (escape(said) if is_markup else said) % values
 
 
 def number(value: int) -> str:
