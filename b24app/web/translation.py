@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from html import escape
 from typing import Any
 
 from flask import Flask, current_app, g, has_request_context
