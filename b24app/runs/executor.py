@@ -213,7 +213,8 @@ class Executor:
         except PortalError as error:
             refused = () if error.maybe_done else claimed.unsent(rest)
             acted = Batch((), error, sent=len(rest), refused=refused, seen=looked or {})
-        return replace(acted, results=[*done, *acted.results])
+        met = {each.lid: looked[each.lid] for each in done if looked and each.lid in looked}
+        return replace(acted, results=[*done, *acted.results], seen={**met, **acted.seen})
 
     def _permitted(self, run: Run, results: list[Result]) -> list[Result]:
         """Where a page is already as wanted nothing is sent, so nothing asks for the right; but who has none in its
@@ -383,7 +384,7 @@ class Executor:
             if row.created_by != NOBODY:
                 windows.record(db, run, batch.results)
             self._observe(db, run, batch)
-            tell_lists(db, run, batch.results, now)
+            tell_lists(db, run, batch, now)
             self._continue(db, claimed, batch, now)
 
     def _accepted(self, db: Session, run: Run, batch: Batch, *, is_over: bool) -> Batch:
@@ -395,7 +396,8 @@ class Executor:
         lids = set() if is_over else windows.contested(db, run, batch.results)
         results = [each for each in batch.results if each.lid not in lids]
         contested = [each.position for each in batch.results if each.lid in lids]
-        return replace(batch, results=results, refused=[*batch.refused, *contested], contested=contested)
+        seen = {lid: state for lid, state in batch.seen.items() if lid not in lids}
+        return replace(batch, results=results, refused=[*batch.refused, *contested], contested=contested, seen=seen)
 
     def _continue(self, db: Session, claimed: NextBatch, batch: Batch, now: datetime) -> None:
         """The run after its batch: interrupted, looked at again soon, or on to the next one."""
