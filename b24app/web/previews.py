@@ -20,6 +20,7 @@ from b24app.web.current import services
 from b24app.web.shapes import PreviewItemShape, PreviewShape
 from b24app.web.translation import _, named, when
 
+IS_SO = {Action.UNPUBLISH: N_("It is already unpublished."), Action.PUBLISH: N_("It is already published.")}
 BY_THEN = {
     Action.UNPUBLISH: N_("It will already be unpublished by then."),
     Action.PUBLISH: N_("It will already be published by then."),
@@ -131,7 +132,7 @@ def foresee(order: Order, lid: int, page: Page | None, upcoming: Sequence[Upcomi
         return PagePreview(lid, page, may, order.action, stays, None)
     if _will_be_so(order, page, upcoming, later):
         is_so = page.published == (order.action is Action.PUBLISH)
-        return PagePreview(lid, page, may, "skip", _((serializers.ALREADY if is_so else BY_THEN)[order.action]), own)
+        return PagePreview(lid, page, may, "skip", _((IS_SO if is_so else BY_THEN)[order.action]), own)
     if not may:
         return PagePreview(lid, page, may, "skip", _(serializers.NO_RIGHT[order.action], site=page.site), own)
     return PagePreview(lid, page, may, order.action, _warning(order, page), own)
