@@ -526,7 +526,7 @@ class Unavailable(PortalError):
     key = "unavailable"
     code, status, fixable_by, transient = "portal_unavailable", 502, BITRIX24, True
     title = N_("Bitrix24 is not responding")
-    detail = N_("The portal could not be reached or gave no usable answer. See History for what was done.")
+    detail = N_("The portal could not be reached or gave no usable answer.")
     remedy = N_("Try again in a minute.")
 
     @classmethod

@@ -26,7 +26,7 @@ from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.clock import Clock
 from b24app.deadline import is_over, within
-from b24app.domain import ItemState, RunState
+from b24app.domain import N_, ItemState, RunState
 from b24app.errors import (
     AccessDenied,
     AppNotAllowed,
@@ -62,6 +62,7 @@ LONGEST_PAUSE = timedelta(minutes=15)  # one that ends later was written by a cl
 OPERATING = "OPERATION_TIME_LIMIT"
 OPEN = (ItemState.PENDING, ItemState.RUNNING)
 OF_THE_PERSON = (ExpiredToken, UserGone, AppNotAllowed)  # refuse everything this person's token would do
+LEFT_ALONE = N_("The portal could not be reached or gave no usable answer. The page was not changed.")
 MOVING = (RunState.QUEUED, RunState.RUNNING)
 
 
@@ -136,8 +137,10 @@ class Executor:
             self._record(claimed, batch)
 
     def _take_back(self, run: Run, error: PortalError) -> None:
-        """Raises `error`, unless a worker has recorded the run meanwhile."""
+        """Raises `error`, unless a worker has recorded the run meanwhile. By now it is sure that nothing was done."""
         if self._discard(run):
+            if error.detail == Unavailable.detail:
+                error.detail = LEFT_ALONE
             raise error
 
     @repeated

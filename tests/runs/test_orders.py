@@ -234,8 +234,18 @@ def test_a_request_that_never_arrived_changed_nothing_and_says_so(alice: Person,
     answer = alice.unpublish(PAGE)
 
     assert answer.status_code == 502
+    assert body_of(answer)["detail"].endswith("The page was not changed.")
     assert alice.portal.page(PAGE).active
     assert body_of(alice.get("/runs"))["runs"] == []
+
+
+def test_a_list_that_could_not_be_read_sends_nobody_to_the_history(alice: Person, standin: StandIn):
+    standin.fault(0, method="batch", kind="reset_before", times=-1)
+
+    answer = alice.get("/pages")
+
+    assert answer.status_code == 502
+    assert "History" not in answer.text
 
 
 def test_the_same_key_and_order_make_one_run(alice: Person):
