@@ -15,7 +15,7 @@ from b24app.services import Services
 from b24app.store.models import Portal
 from b24sandbox import StandIn
 from tests.clocks import TurnableClock, until
-from tests.people import Person, run_id_of
+from tests.people import Person, body_of, run_id_of
 from tests.worker import pump
 
 MEMBERS = {
@@ -441,7 +441,7 @@ def test_a_page_that_was_found_down_shows_so_at_once(alice: Person, bob: Person)
     listed(bob)
     alice.portal.change_page(351, active=False, public=False)
 
-    done = alice.unpublish(351).json
+    done = body_of(alice.unpublish(351))
 
     assert done["items"][0]["state"] == "skipped"
     assert not next(page for page in listed(bob)["pages"] if page["lid"] == 351)["published"]

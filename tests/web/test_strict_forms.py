@@ -17,7 +17,7 @@ from b24app.domain import whole_number
 from b24app.services import Services
 from b24app.store.models import Run
 from b24sandbox import StandIn
-from tests.people import Person, run_id_of
+from tests.people import Person, body_of, run_id_of
 
 LATER = "2030-06-01T10:00:00Z"
 IN_CHUNKS = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}  # as a server says it
@@ -285,9 +285,9 @@ def test_what_passes_a_limit_is_told_the_limit(
     banner = alice.client.open(path, method=method, json=body, headers=alice.headers() | PAGE)
 
     assert answer.status_code == 422
-    assert f"“{field}”" in answer.json["detail"]
-    assert limit in answer.json["detail"]
-    assert answer.json["detail"] in html.unescape(banner.text)
+    assert f"“{field}”" in body_of(answer)["detail"]
+    assert limit in body_of(answer)["detail"]
+    assert body_of(answer)["detail"] in html.unescape(banner.text)
 
 
 @pytest.mark.parametrize(("method", "path", "sent", "field"), [
@@ -301,11 +301,11 @@ def test_a_refusal_names_the_field_as_it_was_sent(alice: Person, method: str, pa
     answer = alice.client.open(path, method=method, json=sent, headers=alice.headers())
 
     assert answer.status_code == 422
-    assert answer.json["detail"] == f"The field “{field}” is missing or not filled in correctly. Nothing was done."
+    assert body_of(answer)["detail"] == f"The field “{field}” is missing or not filled in correctly. Nothing was done."
 
 
 def test_more_pages_than_fields_may_come_are_told_the_limit(alice: Person):
     answer = alice.order("unpublish", *range(1, 6001))
 
     assert answer.status_code == 413
-    assert "More than 5,000 pages" in answer.json["detail"]
+    assert "More than 5,000 pages" in body_of(answer)["detail"]
