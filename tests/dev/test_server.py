@@ -230,3 +230,12 @@ def test_a_wrong_setting_ends_the_start_with_one_line_and_no_worker(name: str, v
     assert said[0].startswith(f"{name}: ")
     assert "Traceback" not in done.stderr
     assert "Booting worker" not in done.stderr
+
+
+@pytest.mark.parametrize(("line", "header", "status"), [(4000, 8000, 200), (4200, 0, 414), (0, 8300, 431)])
+def test_lines_of_a_request_are_as_long_as_the_contract_says(port: int, line: int, header: int, status: int):
+    with socket.create_connection(("127.0.0.1", port), timeout=SOON) as client:
+        client.sendall(b"GET /%s HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n" % (b"a" * line, b"b" * header))
+        answer = client.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
