@@ -22,6 +22,7 @@ DEFAULT_OAUTH_URLS = "https://oauth.bitrix.info,https://oauth.bitrix24.tech"
 Network = IPv4Network | IPv6Network
 DATABASE_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 DATABASE_HINT = "give a PostgreSQL address, like postgresql://user:password@host/name"
+WIDEST = {4: 8, 6: 7}  # as wide as the private networks there are: 10.0.0.0/8, fc00::/7
 KEY_HINT = "make keys with `flask b24 keys`"
 PLAIN_BASE64 = str.maketrans("-_", "+/")
 
@@ -132,9 +133,14 @@ class Config(Keys, RetentionSettings, WebServer):
         if not isinstance(value, str):
             return value
         try:
-            return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+            networks = tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
         except ValueError:
             raise ValueError("give networks like 10.1.0.0/16, separated by commas") from None
+        if any(network.prefixlen < WIDEST[network.version] for network in networks):
+            raise ValueError(
+                "too wide a network: give only those in which portals live, like 10.1.0.0/16; at most a /8"
+            )
+        return networks
 
     @model_validator(mode="after")
     def _public_is_strict(self) -> "Config":

@@ -8,6 +8,7 @@
     │   ├── Forged               403                  a post to /install, /app or /events that proves nothing
     │   │   ├── NotGenuine                            the authorization server refused the posted token
     │   │   └── SignInRefused                         a state that is not this browser's, over or spent
+    │   ├── SignInDeclined       403                  the person, or their portal, said no to a sign-in
     │   ├── NotFound             404
     │   ├── NotPossibleNow       409
     │   ├── IdempotencyKeyReused            422                  an Idempotency-Key with another body
@@ -163,6 +164,19 @@ class SignInRefused(Forged):
         "It was begun in another browser, was finished already, or took longer than ten minutes. Nothing was stored."
     )
     remedy = N_("Open the app from the menu of your Bitrix24, or begin the sign-in again.")
+
+
+class SignInDeclined(Problem):
+    """The portal sent the browser back from a sign-in without a code: `error=access_denied` (RFC 6749, 4.1.2.1)."""
+
+    key = "sign_in_declined"
+    code, status, fixable_by = "access_denied", 403, YOU
+    title = N_("The sign-in was declined")
+    detail = N_("You, or your portal, did not let Sundown sign you in. Nothing was stored and nothing was done.")
+    remedy = N_(
+        "To try again, open the app from the menu of your Bitrix24. If your portal does not let you, ask an "
+        "administrator to add you to the app's users in Market → Installed."
+    )
 
 
 class NotFound(Problem):
@@ -512,8 +526,7 @@ class Unavailable(PortalError):
     key = "unavailable"
     code, status, fixable_by, transient = "portal_unavailable", 502, BITRIX24, True
     title = N_("Bitrix24 is not responding")
-    detail = N_("The portal could not be reached or gave no usable answer. See History for what was done.")
-    detail_of_a_look = N_("The portal could not be reached or gave no usable answer. Nothing was changed.")
+    detail = N_("The portal could not be reached or gave no usable answer.")
     remedy = N_("Try again in a minute.")
 
     @classmethod

@@ -388,10 +388,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     def _is_kept(fs: "Future[Any]") -> bool:
         return not fs.cancelled() and fs.exception() is None and bool(fs.result())
 
-    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
-        """Nobody waits for the rest of a request that was refused before its end."""
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        """Answer it. Nobody waits for the rest of one that was refused before its end, and the answer says so: a client
+        that thought the connection was kept would lose its next request.
+        """
         if isinstance(conn.sock, ClientSocket) and conn.sock.request.is_cut:
-            return False
+            req.force_close()
+        kept: bool = super().handle_request(req, conn)
+        return kept
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        """What the app left unread is all here, so it is thrown away whole: gunicorn would give up at 64 KiB, and close
+        where the answer had said otherwise.
+        """
+        if keepalive and isinstance(conn.sock, ClientSocket):
+            conn.parser.finish_body()
         kept: bool = super()._keepalive_after(conn, keepalive)
         return kept
 

@@ -2,7 +2,8 @@
 
 A start of Python with the app computes for a second, nearly all of it imports, and tests start a hundred programs. A
 fork has an environment, a folder, standard streams and a number of its own, and lives and dies as any process. What it
-does not show is how the interpreter starts; tests of that start one.
+does not show is how the interpreter starts; tests of that start one. And it finds no database in the checkout, where
+`make run` leaves one.
 """
 
 import multiprocessing
@@ -17,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
+
+from b24app.store import embedded
 
 ROOT = Path(__file__).parents[1]
 RUN_SECONDS = 90
@@ -96,6 +99,7 @@ def _become(environment: dict[str, str], command: Sequence[str], reads: Connecti
     os.environ.update(environment)
     time.tzset()
     os.chdir(ROOT)
+    embedded.DEFAULT = Path(f"{out}.postgres")
     os.dup2(reads.fileno(), 0)
     reads.close()
     sys.stdin = open(0, closefd=False)  # noqa: SIM115  for as long as the process lives

@@ -26,7 +26,7 @@ from b24app.bitrix import landing
 from b24app.bitrix.landing import PageState
 from b24app.clock import Clock
 from b24app.deadline import is_over, within
-from b24app.domain import ItemState, RunState
+from b24app.domain import N_, ItemState, RunState
 from b24app.errors import (
     AccessDenied,
     AppNotAllowed,
@@ -62,6 +62,7 @@ LONGEST_PAUSE = timedelta(minutes=15)  # one that ends later was written by a cl
 OPERATING = "OPERATION_TIME_LIMIT"
 OPEN = (ItemState.PENDING, ItemState.RUNNING)
 OF_THE_PERSON = (ExpiredToken, UserGone, AppNotAllowed)  # refuse everything this person's token would do
+LEFT_ALONE = N_("The portal could not be reached or gave no usable answer. The page was not changed.")
 MOVING = (RunState.QUEUED, RunState.RUNNING)
 
 
@@ -136,8 +137,10 @@ class Executor:
             self._record(claimed, batch)
 
     def _take_back(self, run: Run, error: PortalError) -> None:
-        """Raises `error`, unless a worker has recorded the run meanwhile."""
+        """Raises `error`, unless a worker has recorded the run meanwhile. By now it is sure that nothing was done."""
         if self._discard(run):
+            if error.detail == Unavailable.detail:
+                error.detail = LEFT_ALONE
             raise error
 
     @repeated
@@ -213,7 +216,8 @@ class Executor:
         except PortalError as error:
             refused = () if error.maybe_done else claimed.unsent(rest)
             acted = Batch((), error, sent=len(rest), refused=refused, seen=looked or {})
-        return replace(acted, results=[*done, *acted.results])
+        met = {each.lid: looked[each.lid] for each in done if looked and each.lid in looked}
+        return replace(acted, results=[*done, *acted.results], seen={**met, **acted.seen})
 
     def _permitted(self, run: Run, results: list[Result]) -> list[Result]:
         """Where a page is already as wanted nothing is sent, so nothing asks for the right; but who has none in its
@@ -383,7 +387,7 @@ class Executor:
             if row.created_by != NOBODY:
                 windows.record(db, run, batch.results)
             self._observe(db, run, batch)
-            tell_lists(db, run, batch.results, now)
+            tell_lists(db, run, batch, now)
             self._continue(db, claimed, batch, now)
 
     def _accepted(self, db: Session, run: Run, batch: Batch, *, is_over: bool) -> Batch:
@@ -395,7 +399,8 @@ class Executor:
         lids = set() if is_over else windows.contested(db, run, batch.results)
         results = [each for each in batch.results if each.lid not in lids]
         contested = [each.position for each in batch.results if each.lid in lids]
-        return replace(batch, results=results, refused=[*batch.refused, *contested], contested=contested)
+        seen = {lid: state for lid, state in batch.seen.items() if lid not in lids}
+        return replace(batch, results=results, refused=[*batch.refused, *contested], contested=contested, seen=seen)
 
     def _continue(self, db: Session, claimed: NextBatch, batch: Batch, now: datetime) -> None:
         """The run after its batch: interrupted, looked at again soon, or on to the next one."""

@@ -14,7 +14,8 @@ from sqlalchemy import delete, insert, text, update
 from sqlalchemy.orm import Session
 
 from b24app.domain import Action, ItemState
-from b24app.runs.outcomes import UNKNOWN, Result
+from b24app.runs.batches import Batch
+from b24app.runs.outcomes import UNKNOWN, Result, kept
 from b24app.store.models import PageChange, Portal, Run
 
 SWEPT_EVERY = 8  # changes of a portal
@@ -54,12 +55,13 @@ def set_state(db: Session, run_id: UUID, positions: Iterable[int], state: ItemSt
     db.execute(STATES, {"run": run_id, "positions": list(positions), "state": state.value})
 
 
-def tell_lists(db: Session, run: Run, results: Iterable[Result], now: datetime) -> None:
-    """Let lists of the portal's pages, wherever they are kept, follow what the run did (`pages.Pages.kept`). Where
-    nobody knows what it did, they are read anew.
+def tell_lists(db: Session, run: Run, batch: Batch, now: datetime) -> None:
+    """Let lists of the portal's pages, wherever they are kept, follow what the run did (`pages.Pages.kept`), and what
+    somebody else had done already, as far as the batch read it. Where nobody knows what it did, they are read anew.
     """
-    changed = [each for each in results if each.state is ItemState.SUCCEEDED or each.code == UNKNOWN]
-    if not changed:
+    changed = [each for each in batch.results if each.state is ItemState.SUCCEEDED or each.code == UNKNOWN]
+    found = _found_so(run, batch)
+    if not changed and not found:
         return
     portal = update(Portal).where(Portal.member_id == run.member_id).values(pages_version=Portal.pages_version + 1)
     version = db.execute(portal.returning(Portal.pages_version)).scalar_one()
@@ -68,13 +70,24 @@ def tell_lists(db: Session, run: Run, results: Iterable[Result], now: datetime) 
     if version % SWEPT_EVERY == 0:
         old = PageChange.at < now - CHANGES_KEPT
         db.execute(delete(PageChange).where(PageChange.member_id == run.member_id, old))
-    pages = {str(each.lid): _change(run, each) for each in changed}
+    pages = found | {str(each.lid): _change(run, each) for each in changed}
     db.execute(insert(PageChange).values(member_id=run.member_id, version=version, at=now, pages=pages))
 
 
+def _found_so(run: Run, batch: Batch) -> dict[str, Any]:
+    """Pages of this batch and of the next one that were read a moment ago to be as wanted: the run leaves them alone,
+    and a list may not know it.
+    """
+    wanted = run.action is Action.PUBLISH
+    return {str(lid): _shown(kept(state) or {}) for lid, state in batch.seen.items() if state.active is wanted}
+
+
+def _shown(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: state.get(name) for name in ("active", "public", "published_text")}
+
+
 def _change(run: Run, done: Result) -> dict[str, Any]:
-    after = done.after or {}
-    shown: dict[str, Any] = {name: after.get(name) for name in ("active", "public", "published_text")}
+    shown = _shown(done.after or {})
     if run.action is Action.PUBLISH:
         shown["site_id"] = done.site_id  # a site that was down comes back with its page
     return shown

@@ -23,6 +23,7 @@ from b24app.runs.executor import Executor
 from b24app.runs.local_time import ScheduledTime, days_on, sure
 from b24app.runs.queries import counts_of
 from b24app.runs.states import (
+    ALREADY_UNDONE,
     OPPOSITE,
     Halves,
     drop_idle_return,
@@ -30,6 +31,7 @@ from b24app.runs.states import (
     is_past_its_end,
     is_settling,
     is_undone,
+    moved_on,
     pair,
     run_of,
     see_end,
@@ -41,6 +43,8 @@ from b24app.store.queue import Queue
 SAFETY = timedelta(seconds=60)  # when a worker looks after a run that a web process took on
 MOST_PAGES = 5000
 KEY_TRIES = 5
+NOTHING_TO_UNDO = N_("It changed no page, so there is nothing to undo.")
+NOTHING_TO_RETRY = N_("No page of it failed, so there is nothing to retry.")
 
 
 @dataclass(frozen=True)
@@ -245,7 +249,7 @@ class Orders:
             halves = pair(db, run_of(db, actor, run_id).id)
             run, back = halves.run, halves.back
             if run.state.is_final:
-                raise NotPossibleNow()
+                raise moved_on(run)
             if back is not None and halves.is_return:
                 windows.keep_without_end(db, halves.first, back)
                 for first in halves.firsts:
@@ -282,7 +286,7 @@ class Orders:
             at = shifted(halves.first, days, actor.zone)
             until = None if halves.back is None else shifted(halves.back, days, actor.zone)
             if halves.is_joined or (at is None and until is None):
-                raise NotPossibleNow()
+                raise moved_on(halves.run)
             for when in filter(None, (at, until)):
                 sure(when, self._clock())
             self._set_ends(db, halves, at, until, None)
@@ -293,10 +297,9 @@ class Orders:
         first, back = halves.first, halves.back
         if until is not None and back is None:
             raise BadForm(detail=N_("These pages have no time to come back. Nothing was rescheduled."))
-        if (at and first.state is not RunState.SCHEDULED) or (
-            until and back is not None and back.state is not RunState.SCHEDULED
-        ):
-            raise NotPossibleNow()
+        for half, wanted in ((first, at), (back, until)):
+            if wanted and half is not None and half.state is not RunState.SCHEDULED:
+                raise moved_on(half)
         # An end that stays keeps the zone it was set in.
         at = None if at and at.instant == first.at else at
         until = None if until and back is not None and until.instant == back.at else until
@@ -330,7 +333,7 @@ class Orders:
             halves = pair(db, run_of(db, actor, run_id).id)
             first = halves.first
             if halves.run.state is not RunState.SCHEDULED:
-                raise NotPossibleNow()
+                raise moved_on(halves.run)
             if wanted.is_about_pages:
                 if first.state is not RunState.SCHEDULED or not all(r.state is RunState.SCHEDULED for r in halves.open):
                     raise NotPossibleNow(
@@ -405,15 +408,17 @@ class Orders:
             self._hold_open(db, actor)
             halves = pair(db, run_of(db, actor, run_id).id)
             old = halves.run
-            if not old.state.is_final or (undo and is_undone(db, old)):
-                raise NotPossibleNow()
+            if not old.state.is_final:
+                raise NotPossibleNow(detail=N_("It has not finished yet. Nothing was done."))
+            if undo and is_undone(db, old):
+                raise NotPossibleNow(detail=ALREADY_UNDONE)
             if is_settling(old, counts_of(db, [old.id])[old.id], now):
                 raise NotPossibleNow(detail=N_("Its last pages are still in progress. Nothing was changed."))
             rows = db.scalars(
                 select(RunItem).where(RunItem.run_id == old.id, RunItem.state == which).order_by(RunItem.position)
             ).all()
             if not rows:
-                raise NotPossibleNow()
+                raise NotPossibleNow(detail=NOTHING_TO_UNDO if undo else NOTHING_TO_RETRY)
             action = OPPOSITE[old.action] if undo else old.action
             order = Order(action, old.kind, tuple(row.lid for row in rows), name=old.name)
             run = self._run(actor, order, None)

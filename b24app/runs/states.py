@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from b24app.domain import OPEN_STATES, Action, Actor, ItemState, RunState
-from b24app.errors import NotFound, NothingToBringBack, Problem, RecordedProblem
+from b24app.domain import N_, OPEN_STATES, Action, Actor, ItemState, RunState
+from b24app.errors import NotFound, NothingToBringBack, NotPossibleNow, Problem, RecordedProblem
 from b24app.runs import occasions, windows
 from b24app.runs.lateness import is_too_late, waits_for_a_decision
 from b24app.store.models import Portal, Run, RunItem
@@ -25,6 +25,7 @@ IS_UNDOING = or_(
     Run.state.in_((RunState.QUEUED, RunState.RUNNING, RunState.WAITING)),
     and_(Run.state.in_((RunState.SUCCEEDED, RunState.PARTIAL)), DID_SOMETHING),
 )
+ALREADY_UNDONE = N_("It has already been undone, or is being undone. Nothing was done.")
 OPPOSITE = {Action.UNPUBLISH: Action.PUBLISH, Action.PUBLISH: Action.UNPUBLISH}
 
 
@@ -149,6 +150,17 @@ def is_undone(db: Session, run: Run) -> bool:
 def is_settling(run: Run, counts: Mapping[ItemState, int], now: datetime) -> bool:
     """The run was stopped and its last batch is still under way: what it changed is not known yet."""
     return run.state.is_final and counts[ItemState.RUNNING] > 0 and now - (run.finished_at or now) < LAST_BATCH
+
+
+def moved_on(run: Run) -> NotPossibleNow:
+    """Why what concerns a run that is still to come, or under way, is not possible any more: by the state it is in."""
+    if run.state is RunState.CANCELLED:
+        return NotPossibleNow(detail=N_("It was already cancelled. Nothing was done."))
+    if run.state.is_final:
+        return NotPossibleNow(detail=N_("It has already finished. Nothing was done."))
+    if run.state in (RunState.QUEUED, RunState.RUNNING):
+        return NotPossibleNow(detail=N_("It has already begun. Nothing was done."))
+    return NotPossibleNow()
 
 
 def can_be_done(

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from b24app.bitrix.oauth import AuthorizationServers
 from b24app.clock import Clock
 from b24app.domain import Actor, RunState, UserRef
-from b24app.errors import KeyMissing, NotPossibleNow, OperatorError, PortalError
+from b24app.errors import KeyMissing, OperatorError, PortalError
 from b24app.runs import occasions
 from b24app.runs.lateness import waits_for_a_decision
-from b24app.runs.states import hand_over, lock_runs, may_change_hands, pair, run_of
+from b24app.runs.states import hand_over, lock_runs, may_change_hands, moved_on, pair, run_of
 from b24app.store.db import Store, repeated
 from b24app.store.models import Portal, Run
 from b24app.store.queue import Queue
@@ -81,7 +81,7 @@ class WaitingRuns:
         with self._store.begin() as db:
             halves = pair(db, run_of(db, actor, run_id).id)
             if not may_change_hands(halves.run, actor.user_id):
-                raise NotPossibleNow()
+                raise moved_on(halves.run)
             before, now = {run.id: run.acting_as for run in halves.open}, self._clock()
             hand_over(halves, actor, now)
             for run in halves.open:

@@ -159,4 +159,8 @@ def _items(run_id: UUID, readable: frozenset[int] | None, query: ItemsQuery) -> 
 
 
 def _item_state(line: ItemLine) -> str:
-    return _(DONE[line.run.action] if line.item.state is ItemState.SUCCEEDED else ITEM_STATES[line.item.state])
+    """As on the run's page: while the run is on hold nothing is being done to any page."""
+    state = line.item.state
+    if state is ItemState.RUNNING and line.run.state is RunState.WAITING:
+        state = ItemState.PENDING
+    return _(DONE[line.run.action] if state is ItemState.SUCCEEDED else ITEM_STATES[state])

@@ -9,20 +9,36 @@ from typing import Annotated, Any, TypeVar
 from flask import request
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic_core import ErrorDetails
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from b24app.domain import whole_number
+from b24app.domain import N_, whole_number
 from b24app.errors import BadForm
 from b24app.runs.local_time import nearest, read_time
 from b24app.web.problems import DETAIL_BY_STATUS
-from b24app.web.translation import _
+from b24app.web.translation import _, number
 
 Number = Annotated[int, BeforeValidator(whole_number)]
 Model = TypeVar("Model", bound=BaseModel)
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 BITRIX_LIMIT = 64 * 1024
 YEARS = range(1970, 9999)
+NO_LIMIT = 2**31 - 1  # from here on it says what the database holds, which helps nobody
+OF_PAGES = ("lids", "add", "remove")
+LIMITS = {  # by pydantic's name of the fault: the words, and where it tells the limit
+    "pages": (N_("The field “%(field)s” can hold at most %(most)s pages. Nothing was done."), "max_length"),
+    "too_long": (N_("The field “%(field)s” can hold at most %(most)s entries. Nothing was done."), "max_length"),
+    "string_too_long": (
+        N_("The field “%(field)s” can have at most %(most)s characters. Nothing was done."),
+        "max_length",
+    ),
+    "less_than_equal": (N_("The number in the field “%(field)s” can be at most %(most)s. Nothing was done."), "le"),
+    "greater_than_equal": (
+        N_("The number in the field “%(field)s” must be at least %(most)s. Nothing was done."),
+        "ge",
+    ),
+}
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -88,11 +104,25 @@ def read(model: type[Model], sent: MultiDict[str, str] | Mapping[str, Any], list
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise _refusal(".".join(str(part) for part in first["loc"]) or "form") from None
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise _refusal(str(first["loc"][0]) if first["loc"] else "form", _limit(first)) from None
 
 
-def _refusal(field: str) -> BadForm:
+def _limit(fault: ErrorDetails) -> tuple[str, int] | None:
+    """Which words tell the limit that was passed, and the limit; None where it was something else."""
+    outer, *inner = fault["loc"] or ("form",)
+    known = LIMITS.get("pages" if outer in OF_PAGES and fault["type"] == "too_long" else fault["type"])
+    if known is None or inner:
+        return None
+    words, name = known
+    most = fault["ctx"][name]
+    return (words, most) if isinstance(most, int) and most < NO_LIMIT else None
+
+
+def _refusal(field: str, limit: tuple[str, int] | None = None) -> BadForm:
+    if limit is not None:
+        words, most = limit
+        return BadForm(detail=_(words, field=field, most=number(most)))
     return BadForm(
         detail=_("The field “%(field)s” is missing or not filled in correctly. Nothing was done.", field=field)
     )

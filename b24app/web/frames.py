@@ -27,7 +27,7 @@ blueprint = Blueprint("frames", __name__)
 @blueprint.get("/install")
 @blueprint.get("/app")
 def outside() -> Response:
-    if request.path == "/app" and request.args.get("code"):
+    if request.path == "/app" and (request.args.get("code") or request.args.get("error")):
         return current_app.make_response(redirect(f"/oauth/callback?{request.query_string.decode()}", 302))
     return responses.html("outside.html")
 

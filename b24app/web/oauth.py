@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, current_app, g, redirect, request
 
 from b24app.bitrix.address import plain_host
-from b24app.errors import BadForm, Problem, SignInRefused
+from b24app.errors import BadForm, Problem, SignInDeclined, SignInRefused
 from b24app.portals.sign_in import LIFE, Arrival
 from b24app.web.current import services
 from b24app.web.frames import refused_page, shell
@@ -45,8 +45,10 @@ def refused(problem: Problem) -> Response:
 
 
 def _arrival() -> Arrival:
-    """The callback's query, shape checked. Raises BadForm."""
+    """The callback's query, shape checked. Raises SignInDeclined, BadForm."""
     code = _said("code")
+    if not code and _said("error") == SignInDeclined.code:
+        raise SignInDeclined()
     if not code:
         raise BadForm(status=400)
     domain = _host("domain") if "domain" in request.args else None

@@ -18,7 +18,6 @@ from b24app.errors import (
     PortalMoved,
     Problem,
     SessionExpired,
-    Unavailable,
     Unexpected,
     UserGone,
 )
@@ -41,7 +40,7 @@ def facts(problem: Problem) -> ProblemShape:
         "type": "about:blank",
         "title": _(problem.title),
         "status": problem.status,
-        "detail": _(_detail(problem)),
+        "detail": _(problem.detail),
         "code": problem.code,
         "remedy": _(_remedy(problem)),
         "who": problem.fixable_by,
@@ -52,12 +51,6 @@ def facts(problem: Problem) -> ProblemShape:
     if problem.suggestion is not None:
         known["suggestion"] = problem.suggestion
     return known
-
-
-def _detail(problem: Problem) -> str:
-    """What happened. Who only looked has done nothing that History could tell of."""
-    only_looked = request.method == "GET" and problem.detail == Unavailable.detail
-    return Unavailable.detail_of_a_look if only_looked else problem.detail
 
 
 def _remedy(problem: Problem) -> str:

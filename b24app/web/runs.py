@@ -22,7 +22,6 @@ from b24app.users import FOLLOW_PORTAL
 from b24app.web import calendar, offers, previews, progress, responses, serializers, sight, times
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, day_or_time, read, start_of
-from b24app.web.problems import DETAIL_BY_STATUS
 from b24app.web.shapes import RunsShape
 from b24app.web.translation import _
 
@@ -435,7 +434,7 @@ def _order_form() -> OrderForm:
     sent = body()
     values = sent.to_dict(flat=False).values() if isinstance(sent, MultiDict) else sent.values()
     if sum(len(value) if isinstance(value, list) else 1 for value in values) > MOST_FIELDS:
-        raise BadForm(status=413, detail=DETAIL_BY_STATUS[413])
+        raise BadForm(status=413, detail=N_("More than 5,000 pages, or too many fields, were sent. Nothing was done."))
     return read(OrderForm, sent, lists=("lids",))
 
 

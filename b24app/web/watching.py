@@ -13,7 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from b24app.domain import N_, ItemState, RunState
 from b24app.errors import NotPossibleNow
-from b24app.runs.queries import OpenOrders, digest
+from b24app.runs.queries import OpenOrders, RunView, digest
+from b24app.runs.states import ALREADY_UNDONE, moved_on
 from b24app.web import offers, progress, responses
 from b24app.web.current import require_session, services
 from b24app.web.forms import read
@@ -89,11 +90,17 @@ def confirm(run_id: UUID) -> Response:
     query = read(SureQuery, request.args)
     view = offers.of_one(seen(run_id, ItemsQuery(limit=1)))
     if query.what not in view.can:
-        raise NotPossibleNow()
+        raise _why_not(view, query.what)
     return responses.html(
         "runs/sure.html", **progress.told(view), what=query.what,
         typed=view.counts[ItemState.SUCCEEDED] > ONCE_MORE, begun=view.run.state is not RunState.SCHEDULED,
     )  # fmt: skip
+
+
+def _why_not(view: RunView, what: str) -> NotPossibleNow:
+    if what == "undo" and view.undone is not None:
+        return NotPossibleNow(detail=ALREADY_UNDONE)
+    return moved_on(view.run) if what == "cancel" and view.run.state.is_final else NotPossibleNow()
 
 
 def busy(to_come: OpenOrders) -> str:

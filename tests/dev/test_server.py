@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT, THREADS, SOON = 1.5, 2, 30.0
 ECHO = """
 def app(environ, start):
+    if environ["PATH_INFO"] == "/refused":
+        start("413 Content Too Large", [("Content-Length", "0")])
+        return []
     body = environ["wsgi.input"].read()
     start("200 OK", [("Content-Length", str(len(body)))])
     return [body]
@@ -104,6 +107,29 @@ def test_a_request_that_is_cut_ends_at_once(port: int, kind: str):
         client.sendall(CUT[kind])
         while client.recv(4096):
             pass
+
+
+def refused(port: int, size: int) -> tuple[bytes, bytes]:
+    """What the server says of a post whose body the app does not read, and of the next one on that connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=SOON) as client:
+        head = b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+        client.sendall(head + b"x" * size)
+        first = client.recv(4096)
+        try:
+            client.sendall(WHOLE)
+            return first, client.recv(4096)
+        except ConnectionError:
+            return first, b""
+
+
+@pytest.mark.parametrize("limit", [SOON])
+@pytest.mark.parametrize(("kibibytes", "kept"), [(60, True), (100, True), (250, True), (300, False), (2000, False)])
+def test_an_answer_says_whether_its_connection_is_kept(port: int, kibibytes: int, kept: bool):
+    first, following = refused(port, kibibytes * 1024)
+
+    assert first.startswith(b"HTTP/1.1 413 ")
+    assert (b"\r\nConnection: keep-alive\r\n" in first, b"\r\nConnection: close\r\n" in first) == (kept, not kept)
+    assert following.startswith(b"HTTP/1.1 200 ") is kept
 
 
 @pytest.fixture
@@ -204,3 +230,12 @@ def test_a_wrong_setting_ends_the_start_with_one_line_and_no_worker(name: str, v
     assert said[0].startswith(f"{name}: ")
     assert "Traceback" not in done.stderr
     assert "Booting worker" not in done.stderr
+
+
+@pytest.mark.parametrize(("line", "header", "status"), [(4000, 8000, 200), (4200, 0, 414), (0, 8300, 431)])
+def test_lines_of_a_request_are_as_long_as_the_contract_says(port: int, line: int, header: int, status: int):
+    with socket.create_connection(("127.0.0.1", port), timeout=SOON) as client:
+        client.sendall(b"GET /%s HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n" % (b"a" * line, b"b" * header))
+        answer = client.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status)

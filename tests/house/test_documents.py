@@ -15,6 +15,7 @@ from flask import Flask
 from b24app.cli import b24
 from b24app.config import Config
 from b24app.domain import Action, ItemState, Kind, RunState
+from b24app.errors import BY_KEY
 from dev import rooms
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,6 +182,12 @@ def test_each_section_of_the_wire_facts_names_its_source() -> None:
 
 def test_the_contract_names_every_variable_of_the_environment() -> None:
     assert {name for name in map(str.upper, Config.model_fields) if f"`{name}`" not in API} == set()
+
+
+def test_the_contract_names_every_code_of_a_problem() -> None:
+    codes = {kind.code for kind in BY_KEY.values()}
+
+    assert {code for code in codes if f"`{code}`" not in API} == set()
 
 
 def test_the_contract_names_every_route(app: Flask) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -110,6 +111,16 @@ def test_a_command_that_lacks_something_says_so_in_one_line(words: tuple[str, ..
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.split(":")[0] in ("B24_CLIENT_ID", "DATABASE_URL")
+
+
+@pytest.mark.process
+def test_programs_of_the_tests_find_no_database_in_the_checkout():
+    asked = "from b24app.services import embedded; print(embedded.DEFAULT)"
+
+    found = Path(forks.run({}, "-c", asked).stdout.strip())
+
+    assert found.suffix == ".postgres"
+    assert not found.is_relative_to(ROOT)
 
 
 @pytest.mark.process

@@ -109,6 +109,29 @@ def test_a_state_is_good_once_however_many_come_at_the_same_time(
     assert answers == [200, 403, 403, 403]
 
 
+@pytest.mark.parametrize(("path", "accepts", "title"), [
+    ("/app", "en", "The sign-in was declined"), ("/oauth/callback", "de", "Die Anmeldung wurde abgelehnt"),
+])  # fmt: skip
+def test_who_declines_is_told_so_and_nothing_is_stored(
+    browser: FlaskClient, standin: StandIn, services: Services, path: str, accepts: str, title: str
+):
+    state = parse_qs(urlsplit(depart(browser, standin.portals[0].domain)).query)["state"][0]
+    said = {"error": "access_denied", "state": state}
+    answer = browser.get(path, query_string=said, headers={"Accept-Language": accepts}, follow_redirects=True)
+
+    assert answer.status_code == 403
+    assert title in answer.text
+    assert "Bitrix24" in answer.text
+    assert "could not be understood" not in answer.text
+    assert browser.get(changed(come_back(depart(browser, standin.portals[0].domain)))).status_code == 200
+    with services.store.begin() as db:
+        assert db.scalar(select(func.count()).select_from(OneTimeMark)) == 1, "the state that was declined was spent"
+
+
+def test_an_error_that_is_no_refusal_is_malformed(browser: FlaskClient):
+    assert browser.get("/oauth/callback", query_string={"error": "<b>"}).status_code == 400
+
+
 def test_another_browser_cannot_finish_what_this_one_began(
     browser: FlaskClient, standin: StandIn, app: Flask, services: Services
 ):

@@ -1,5 +1,6 @@
 """One page now: what happens at the portal, what is answered, what is kept."""
 
+from datetime import timedelta
 from threading import Thread
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ from b24app.errors import NotFound
 from b24app.runs.states import discard, pair
 from b24app.services import Services
 from b24sandbox import PortalHandle, StandIn
-from tests.clocks import Gate
+from tests.clocks import Gate, TurnableClock
 from tests.people import Person, body_of
 from tests.processes import wait_until
 from tests.worker import work
@@ -65,6 +66,29 @@ def test_a_second_undo_is_not_possible(alice: Person):
 
     assert again.status_code == 409
     assert body_of(again)["code"] == "not_possible_now"
+    assert "already been undone" in body_of(again)["detail"]
+    asked = alice.fragment("GET", f"/runs/{body_of(taken)['id']}/confirm?what=undo")
+    assert "already been undone" in asked.text
+
+
+def test_what_is_not_possible_says_what_has_become_of_the_run(alice: Person, clock: TurnableClock):
+    done = f"/runs/{body_of(alice.unpublish(PAGE))['id']}"
+    later = f"{clock() + timedelta(hours=1):%Y-%m-%dT%H:%MZ}"
+    stopped = f"/runs/{body_of(alice.unpublish(352, at=later))['id']}"
+    bulk = f"/runs/{body_of(alice.unpublish(352, 353))['id']}"
+    assert alice.post(f"{stopped}/cancel").status_code == 200
+
+    refusals = {
+        f"{done}/cancel": "already finished", f"{done}/retry": "No page of it failed",
+        f"{done}/change": "already finished", f"{stopped}/cancel": "already cancelled",
+        f"{stopped}/undo": "It changed no page", f"{stopped}/move": "already cancelled",
+        f"{bulk}/undo": "not finished yet", f"{bulk}/change": "already begun",
+    }  # fmt: skip
+    for path, words in refusals.items():
+        refused = alice.post(path, {"at": later, "name": "Spring"})
+
+        assert refused.status_code == 409, path
+        assert words in body_of(refused)["detail"], path
 
 
 def test_undo_leaves_alone_what_somebody_changed_since(alice: Person):
@@ -234,8 +258,18 @@ def test_a_request_that_never_arrived_changed_nothing_and_says_so(alice: Person,
     answer = alice.unpublish(PAGE)
 
     assert answer.status_code == 502
+    assert body_of(answer)["detail"].endswith("The page was not changed.")
     assert alice.portal.page(PAGE).active
     assert body_of(alice.get("/runs"))["runs"] == []
+
+
+def test_a_list_that_could_not_be_read_sends_nobody_to_the_history(alice: Person, standin: StandIn):
+    standin.fault(0, method="batch", kind="reset_before", times=-1)
+
+    answer = alice.get("/pages")
+
+    assert answer.status_code == 502
+    assert "History" not in answer.text
 
 
 def test_the_same_key_and_order_make_one_run(alice: Person):

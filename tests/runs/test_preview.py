@@ -44,7 +44,8 @@ def test_a_page_that_is_down_already_is_skipped_with_the_reason(alice: Person):
     told = preview(alice, PAGE)
 
     assert (told["items"][0]["will"], told["counts"]["skip"]) == ("skip", 1)
-    assert "already unpublished" in told["items"][0]["why"]
+    assert told["items"][0]["why"] == "It is already unpublished."
+    assert alice.unpublish(PAGE).json["items"][0]["detail"] == "It was already unpublished."  # type: ignore[index]
 
 
 def test_a_main_page_is_counted_and_said(alice: Person):

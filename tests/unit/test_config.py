@@ -64,7 +64,9 @@ def test_several_keys_are_read_newest_first(monkeypatch: pytest.MonkeyPatch):
     ("WEB_THREADS", "1"), ("WEB_CONCURRENCY", "0"), ("PORT", "99999"),
     ("DATABASE_URL", "mysql://x/y"), ("DATABASE_URL", None),
     ("B24_OAUTH_URL", "oauth.bitrix.info"), ("B24_OAUTH_URL", "http://oauth.example.com"),
-    ("B24_PORTAL_NETWORKS", "10.0.0.0/33"), ("B24_ALLOW_INSECURE_PORTALS", "1"), ("API_LOG_DAYS", "2"),
+    ("B24_PORTAL_NETWORKS", "10.0.0.0/33"), ("B24_PORTAL_NETWORKS", "0.0.0.0/0"),
+    ("B24_PORTAL_NETWORKS", "10.0.0.0/7"), ("B24_PORTAL_NETWORKS", "10.1.0.0/16, ::/0"),
+    ("B24_PORTAL_NETWORKS", "fc00::/6"), ("B24_ALLOW_INSECURE_PORTALS", "1"), ("API_LOG_DAYS", "2"),
     ("API_LOG_DAYS", "91"), ("WORKER_THREADS", "none"), ("LOG_LEVEL", "LOUD"), ("LOG_FORMAT", "xml"),
 ])  # fmt: skip
 def test_a_missing_or_weak_value_stops_the_start_in_one_line_naming_it(
@@ -102,9 +104,14 @@ def test_only_https_on_a_public_name_counts_as_public(monkeypatch: pytest.Monkey
 
 
 def test_networks_of_private_portals_are_read(monkeypatch: pytest.MonkeyPatch):
-    environment(monkeypatch, B24_PORTAL_NETWORKS="10.1.0.0/16, fd00::/8")
+    environment(monkeypatch, B24_PORTAL_NETWORKS="10.1.0.0/16, fd00::/8, 10.0.0.0/8, fc00::/7")
 
-    assert [str(network) for network in load().b24_portal_networks] == ["10.1.0.0/16", "fd00::/8"]
+    assert [str(network) for network in load().b24_portal_networks] == [
+        "10.1.0.0/16",
+        "fd00::/8",
+        "10.0.0.0/8",
+        "fc00::/7",
+    ]
 
 
 def test_every_secret_is_known_to_the_redaction(monkeypatch: pytest.MonkeyPatch):

@@ -2,14 +2,20 @@
 
 import csv
 import io
+import re
+from datetime import timedelta
 from urllib.parse import unquote
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
+from b24app.domain import ItemState, RunState
+from b24app.services import Services
+from b24app.store.models import Run, RunItem
 from b24sandbox import StandIn
-from tests.clocks import YEAR
+from tests.clocks import YEAR, TurnableClock
 from tests.people import Person, run_id_of
 
 
@@ -92,3 +98,15 @@ def test_the_form_of_a_file_can_be_chosen(gerda: Person):
     assert cells(gerda.get("/runs.csv?format=people"), ";")[0]["Ergebnis"] == "Geplant"
     assert gerda.get("/runs.csv").data == raw.data  # a program that says nothing gets the raw form
     assert gerda.get("/runs.csv?format=odd").status_code == 422
+
+
+def test_pages_of_a_run_on_hold_are_called_as_on_its_page(alice: Person, services: Services, clock: TurnableClock):
+    run = run_id_of(alice.unpublish(351, 352, at=f"{clock() + timedelta(hours=1):%Y-%m-%dT%H:%MZ}"))
+    with services.store.begin() as db:
+        db.execute(update(Run).values(state=RunState.WAITING))
+        db.execute(update(RunItem).where(RunItem.lid == 351).values(state=ItemState.RUNNING))
+
+    words = [row["Result"] for row in cells(as_browser(alice, f"/runs/{run}.csv"), ",")]
+    shown = re.findall(r'<span class="end">([^<]+?)\s*</span></li>', alice.fragment("GET", f"/runs/{run}").text)
+
+    assert words == shown[:2] == ["Waiting", "Waiting"]

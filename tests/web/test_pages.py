@@ -15,7 +15,7 @@ from b24app.services import Services
 from b24app.store.models import Portal
 from b24sandbox import StandIn
 from tests.clocks import YEAR, TurnableClock, until
-from tests.people import Person, run_id_of
+from tests.people import Person, body_of, run_id_of
 from tests.worker import pump
 
 MEMBERS = {
@@ -435,6 +435,33 @@ def test_a_page_a_colleague_took_down_shows_so_at_once(alice: Person, bob: Perso
     alice.unpublish(351)
 
     assert not next(page for page in listed(bob)["pages"] if page["lid"] == 351)["published"]
+
+
+def test_a_page_that_was_found_down_shows_so_at_once(alice: Person, bob: Person):
+    listed(bob)
+    alice.portal.change_page(351, active=False, public=False)
+
+    done = body_of(alice.unpublish(351))
+
+    assert done["items"][0]["state"] == "skipped"
+    assert not next(page for page in listed(bob)["pages"] if page["lid"] == 351)["published"]
+
+
+def test_pages_a_long_run_found_done_show_so_at_once(alice: Person, services: Services):
+    made = alice.portal.add_pages(70, site=3)
+    listed(alice)
+    for lid in (made[0], made[60]):
+        alice.portal.change_page(lid, active=False, public=False)
+
+    run = run_id_of(alice.unpublish(*made))
+    while alice.read(f"/runs/{run}")["state"] in ("queued", "running"):
+        pump(services, most=1)
+    before = alice.portal.requests()
+    shown = {page["lid"]: page["published"] for page in listed(alice, "site=3")["pages"] if page["lid"] in made}
+
+    assert alice.read(f"/runs/{run}")["counts"]["skipped"] == 2
+    assert alice.portal.requests() == before
+    assert not any(shown.values())
 
 
 def test_what_is_kept_is_kept_for_one_person(alice: Person, bob: Person):

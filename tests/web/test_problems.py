@@ -13,7 +13,7 @@ from b24app.errors import Unavailable
 from b24app.services import Services
 from b24app.store.db import OVERFLOW, POOL, HurriedPool
 from b24app.store.models import Run
-from b24sandbox import PortalHandle, StandIn
+from b24sandbox import StandIn
 from tests.clocks import FORWARD
 from tests.people import Person
 
@@ -336,12 +336,3 @@ def test_a_browser_gets_a_page_in_words(alice: Person):
     assert answer.mimetype == "text/html"
     assert "Your session in this app has ended" in answer.text
     assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
-
-
-def test_history_is_named_only_to_who_may_have_done_something(alice: Person, portal: PortalHandle):
-    portal.fault(kind="html", times=-1)
-
-    looked, ordered = alice.get("/pages?fresh=1"), alice.unpublish(PAGE)
-
-    said = [problem_of(each, 502, "portal_unavailable")["detail"] for each in (looked, ordered)]
-    assert [words.rpartition(". ")[2] for words in said] == ["Nothing was changed.", "See History for what was done."]

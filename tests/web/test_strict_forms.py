@@ -1,9 +1,11 @@
 """Every door takes what it says it takes: no guess, no coercion, no failure, whatever is in a field."""
 
+import html
 import io
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -15,7 +17,7 @@ from b24app.domain import whole_number
 from b24app.services import Services
 from b24app.store.models import Run
 from b24sandbox import StandIn
-from tests.people import Person, run_id_of
+from tests.people import Person, body_of, run_id_of
 
 LATER = "2030-06-01T10:00:00Z"
 IN_CHUNKS = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}  # as a server says it
@@ -258,3 +260,52 @@ def test_a_form_in_chunks_over_its_limit_is_refused(app: Flask, ada: Person):
     )  # fmt: skip
 
     assert answer.status_code == 413
+
+
+LONG, PAGE = "x" * 600, {"Accept": "text/html", "HX-Request": "true"}
+ABOVE_A_LIMIT: list[tuple[str, str, Any, str, str]] = [
+    ("POST", "/runs", {"lids": [*range(1, 5002)]}, "lids", "at most 5,000 pages"),
+    ("POST", "/runs/preview", {"lids": [351], "reason": LONG}, "reason", "at most 500 characters"),
+    ("POST", "/runs", {"lids": [351], "name": LONG}, "name", "at most 120 characters"),
+    ("POST", "/runs/cancel", {"ids": [str(UUID(int=number)) for number in range(201)]}, "ids", "at most 200 entries"),
+    ("GET", f"/runs?q={LONG}", None, "q", "at most 200 characters"),
+    ("GET", "/runs?limit=101", None, "limit", "at most 100."),
+    ("GET", "/pages?limit=0", None, "limit", "at least 1."),
+    ("POST", "/runs/reschedule", {"ids": [str(UUID(int=1))], "days": 400}, "days", "at most 366."),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "field", "limit"), ABOVE_A_LIMIT)
+def test_what_passes_a_limit_is_told_the_limit(
+    alice: Person, method: str, path: str, sent: dict[str, object] | None, field: str, limit: str
+):
+    body = None if sent is None else {"action": "unpublish", **sent}
+
+    answer = alice.client.open(path, method=method, json=body, headers=alice.headers())
+    banner = alice.client.open(path, method=method, json=body, headers=alice.headers() | PAGE)
+
+    assert answer.status_code == 422
+    assert f"“{field}”" in body_of(answer)["detail"]
+    assert limit in body_of(answer)["detail"]
+    assert body_of(answer)["detail"] in html.unescape(banner.text)
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "field"), [
+    ("POST", "/runs", {"action": "unpublish", "lids": ["one"]}, "lids"),
+    ("POST", "/runs", {"action": "unpublish", "lids": [2**60]}, "lids"),
+    ("GET", "/runs?after=nowhere", None, "after"),
+    ("POST", "/runs/cancel", {"ids": ["351"]}, "ids"),
+    ("GET", f"/runs?lid={2**60}", None, "lid"),
+])  # fmt: skip
+def test_a_refusal_names_the_field_as_it_was_sent(alice: Person, method: str, path: str, sent: object, field: str):
+    answer = alice.client.open(path, method=method, json=sent, headers=alice.headers())
+
+    assert answer.status_code == 422
+    assert body_of(answer)["detail"] == f"The field “{field}” is missing or not filled in correctly. Nothing was done."
+
+
+def test_more_pages_than_fields_may_come_are_told_the_limit(alice: Person):
+    answer = alice.order("unpublish", *range(1, 6001))
+
+    assert answer.status_code == 413
+    assert "More than 5,000 pages" in body_of(answer)["detail"]
