@@ -319,6 +319,7 @@ def test_what_is_not_possible_in_this_state(alice: Person):
 
 @pytest.mark.process  # in a database of its own, which it breaks
 def test_a_crash_of_ours_says_nothing_of_its_inside(alice: Person, services: Services):
+    alice.unpublish(PAGE)
     with services.store.begin() as db:
         db.execute(text("drop table run_items"))
 
