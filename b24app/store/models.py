@@ -194,6 +194,7 @@ class Run(Base):
         Index("ix_runs_doubtful", "state", postgresql_where=text("doubt is not null")),
         Index("ix_runs_by_state", "member_id", "state", "created_at", "id"),
         Index("ix_runs_by_person", "member_id", "created_by", "created_at", "id"),
+        Index("ix_runs_retries", "retries", postgresql_where=text("retries is not null")),
         Index("ix_runs_added", "member_id", "added_at", postgresql_where=text("added_at is not null")),
     )
 
