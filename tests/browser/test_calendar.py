@@ -25,6 +25,12 @@ COVERED = """(() => {
   return found.bottom > foot.top
 })()"""
 
+TEXT_LEFT = """place => {
+  const words = document.createRange()
+  words.selectNodeContents(document.querySelector(place))
+  return Math.round(words.getBoundingClientRect().left)
+}"""
+
 
 @cache
 def next_month() -> date:
@@ -218,6 +224,7 @@ def test_the_shift_tells_old_and_new_times_as_the_days_are_typed(
 ):
     frame = open_scheduled(tab)
     open_dialog(frame, f"#reschedule-{campaign[0]['id']}", "#dialog[open] #by-days")
+    assert frame.evaluate(TEXT_LEFT, "#by-days") == frame.evaluate(TEXT_LEFT, "#zone-note")
     open_dialog(frame, "#by-days", "#dialog[open] #days")
     new = "[...document.querySelectorAll('.shifts b')].map((time) => time.textContent)"
     week = frame.evaluate(new)
