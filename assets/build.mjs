@@ -3,10 +3,12 @@
 // the first paint exceeds its budget.
 import { build, context } from 'esbuild'
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 
 const outdir = 'b24app/static/dist'
-const entries = ['app.js', 'install.js', 'app.css', 'img/icon.svg']
+const builds = [['app.js', 'app.css', 'img/icon.svg'], ['install.js']]
+const entries = builds.flat()
 const budgets = { 'app.js': 20, 'install.js': 20, 'app.css': 9 } // kilobytes, gzipped, with all that loads at once
 
 function staticGraph(outputs, file, seen = new Set()) {
@@ -34,15 +36,36 @@ function compressAll() {
 
 const size = (files) => [...files].reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0) / 1024
 
+// What app.js and a bundle that is fetched later both need would become a file of its own for each set of bundles that
+// share it: half a dozen small files, asked for only once app.js has come. So each of these bundles names app.js, which
+// is there already when they come, and all of it stays one file.
+const oneFile = {
+  name: 'one-file',
+  setup(bundle) {
+    bundle.onLoad({ filter: /assets\/js\/(calendar|later|schedule|sdk)\.js$/ }, async ({ path }) => ({
+      contents: `${await readFile(path, 'utf8')}\nimport '../app.js'\n`, loader: 'js',
+    }))
+  },
+}
+
+// An entry that does nothing but import one file is left out: the page asks for that file.
+function withoutDetour(outputs, file) {
+  const { inputs, imports } = outputs[file]
+  if (Object.keys(inputs).length || imports.length !== 1) return file
+  rmSync(file)
+  return imports[0].path
+}
+
+const names = {}
 const manifest = {
   name: 'manifest',
   setup(bundle) {
     bundle.onEnd(({ metafile, errors }) => {
       if (errors.length) return
-      const names = {}
-      for (const [file, out] of Object.entries(metafile.outputs)) {
+      for (const [entry, out] of Object.entries(metafile.outputs)) {
         const name = out.entryPoint?.replace('assets/', '')
-        if (!entries.includes(name) || (name.endsWith('.svg') && file.endsWith('.js'))) continue
+        if (!entries.includes(name) || (name.endsWith('.svg') && entry.endsWith('.js'))) continue
+        const file = withoutDetour(metafile.outputs, entry)
         names[name] = file.replace('b24app/static/', '')
         const kilobytes = size(staticGraph(metafile.outputs, file))
         const budget = budgets[name]
@@ -56,13 +79,16 @@ const manifest = {
   },
 }
 
-const options = {
-  entryPoints: entries.map((name) => `assets/${name}`),
+const options = (entryPoints) => ({
+  entryPoints: entryPoints.map((name) => `assets/${name}`),
   bundle: true, splitting: true, format: 'esm', target: 'es2022', minify: true, outdir, metafile: true,
   entryNames: '[name]-[hash]', chunkNames: '[name]-[hash]', assetNames: '[name]-[hash]',
-  loader: { '.svg': 'copy' }, legalComments: 'linked', plugins: [manifest], logLevel: 'warning',
-}
+  loader: { '.svg': 'copy' }, legalComments: 'linked', logLevel: 'warning',
+  plugins: [...(entryPoints.includes('app.js') ? [oneFile] : []), manifest],
+})
 
 rmSync(outdir, { recursive: true, force: true })
-if (process.argv.includes('--watch')) await (await context(options)).watch()
-else await build(options)
+for (const entryPoints of builds) {
+  if (process.argv.includes('--watch')) await (await context(options(entryPoints))).watch()
+  else await build(options(entryPoints))
+}

@@ -29,7 +29,6 @@ from b24app import zones
 CATALOGS = Path(__file__).parent / "translations"
 DEFAULT = "en"
 MOST_LANGUAGES = 64
-MOST_ZONE_CHOICES = 4096  # the zones in eight languages
 # Bitrix24's LANG codes that are not the code of a locale (portal language list)
 LOCALES = {
     "la": "es",
@@ -161,7 +160,6 @@ def city(zone_name: str | None, lang: str) -> str | None:
         return None
 
 
-@lru_cache(MOST_ZONE_CHOICES)
 def zone_choice(zone_name: str, lang: str) -> str:
     """A zone to choose: its name, and its city where people of that language write it otherwise.
 

@@ -167,7 +167,7 @@ def _notice_tasks(engine: procrastinate.App, services: Services) -> None:
     @engine.periodic(cron=EVERY_TEN_SECONDS)
     @engine.task(name="requeue_notices", queueing_lock="requeue_notices")
     def requeue_notices(timestamp: int) -> None:
-        services.notices.requeue_due()
+        services.notice_rows.requeue_due()
 
 
 def _at_the_edge(verb: Callable[[UUID], None], run: str) -> None:

@@ -30,6 +30,7 @@ from b24app.request_log import RequestLog, RequestRecorder
 from b24app.runs.agenda import Agenda
 from b24app.runs.batches import Batches
 from b24app.runs.executor import Executor
+from b24app.runs.notice_rows import NoticeRows
 from b24app.runs.notices import Notices
 from b24app.runs.notifications import Notifications
 from b24app.runs.orders import Orders
@@ -74,6 +75,7 @@ class Services:
     recovery: Recovery
     notifications: Notifications
     notices: Notices
+    notice_rows: NoticeRows
     statistics: Statistics
     agenda: Agenda
     search: Search
@@ -130,6 +132,7 @@ def build(
     installs = Installs(config.app_url, store, verifier, tokens, removal, clock)
     status = PortalStatus(store, oauth, tokens, waiting, removal, clock)
     inbox = Inbox(store, vault, queue, clock)
+    notice_rows = NoticeRows(store, queue, clock)
     system_user = SystemUser(store, vault, rest, oauth, clock)
     request_log = RequestLog(store, clock)
     return Services(
@@ -152,7 +155,8 @@ def build(
         waiting=waiting,
         recovery=Recovery(store, oauth, tokens, waiting, clock),
         notifications=Notifications(store, runs, permissions, clock),
-        notices=Notices(config.b24_client_id, store, queue, tokens, system_user, permissions, clock),
+        notices=Notices(config.b24_client_id, store, notice_rows, tokens, system_user, permissions, clock),
+        notice_rows=notice_rows,
         statistics=Statistics(store, clock),
         agenda=Agenda(store, clock),
         search=Search(store),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from b24app import zones
 from b24app.domain import N_, Actor, NoticeWish, UserRef
 from b24app.errors import BadForm, SessionExpired
@@ -29,22 +31,26 @@ class Users:
 
     def actor(self, user: UserRef) -> Actor:
         """The person, whose portal and self were proven a moment ago. Raises SessionExpired if they are gone since."""
-        with self._store.begin() as db:
-            portal, person = db.get(Portal, user.member_id), db.get(User, (user.member_id, user.user_id))
-        if portal is None or person is None:
-            raise SessionExpired()
-        return _actor(portal, person)
+        return _actor(*self._known(user))
 
     def in_session(self, user: UserRef, portal_epoch: int, user_epoch: int) -> Actor:
         """The person, if portal and user still stand as they did when the session began. Raises SessionExpired."""
-        with self._store.begin() as db:
-            portal = db.get(Portal, user.member_id)
-            person = db.get(User, (user.member_id, user.user_id))
-        if portal is None or person is None or not portal.is_open:
+        portal, person = self._known(user)
+        if not portal.is_open:
             raise SessionExpired()
         if (portal.epoch, person.epoch) != (portal_epoch, user_epoch):
             raise SessionExpired()
         return _actor(portal, person)
+
+    def _known(self, user: UserRef) -> tuple[Portal, User]:
+        """Both in one statement, since every click begins with it. Raises SessionExpired."""
+        both = select(Portal, User).join(User, User.member_id == Portal.member_id)
+        with self._store.begin() as db:
+            found = db.execute(both.where(User.member_id == user.member_id, User.user_id == user.user_id)).one_or_none()
+        if found is None:
+            raise SessionExpired()
+        portal, person = found
+        return portal, person
 
     @repeated
     def prefer(self, user: UserRef, wish: Preference) -> None:

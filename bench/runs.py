@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -41,6 +40,7 @@ from b24app.services import Services
 from b24app.store.models import Run
 from b24sandbox import PortalHandle, StandIn
 from bench._stage import ROOT, database, moved_in, prepared, surroundings, worker
+from tests.ports import free_port
 
 ACT = "landing.landing.unpublic"
 ROUND_TRIP = 0.01  # seconds on loopback, batch of reads included
@@ -215,8 +215,7 @@ def overhead() -> None:
 @contextmanager
 def web(environment: dict[str, str]) -> Iterator[tuple[str, psutil.Process]]:
     """gunicorn with one process; its address, and that process."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        place = f"127.0.0.1:{found.getsockname()[1]}"
+    place = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", place, "app:app"]
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | environment | {"WEB_CONCURRENCY": "1"}) as running:
         deadline = time.monotonic() + 60

@@ -35,7 +35,8 @@ import requests
 from b24app.runs.executor import WAITS
 from bench._stage import Portals, server, session_of, standin
 from tests.databases import migrate
-from tests.processes import Web, Worker, free_port
+from tests.ports import free_port
+from tests.processes import Web, Worker
 
 PORTALS, PAGES, THREADS = 20, 120, 24
 HANGING, LYING, REMOVED, FLOODED, UNWELL = range(3), range(3, 5), 5, 6, range(7, 9)

@@ -1,9 +1,21 @@
 """Clocks a test can turn, a gate for what comes late, and the wait for what is about to happen."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Event
 from time import monotonic, sleep
+
+YEAR = datetime.now(UTC).year + 2  # all of it is still to come, and nearer than a schedule may be
+
+
+def sunday(month: int, number: int) -> date:
+    """The first, second, … or last (-1) Sunday of a month of that year: clocks are changed on some."""
+    first = date(YEAR, month, 1)
+    month_long = [first + timedelta(days=day) for day in range(31)]
+    return [day for day in month_long if day.month == month and day.isoweekday() == 7][number - (number > 0)]
+
+
+FORWARD, FORWARD_IN_AMERICA, BACK = sunday(3, -1), sunday(3, 2), sunday(10, -1)  # of Europe, and of New York
 
 
 class TurnableClock:

@@ -271,7 +271,7 @@ def people(request: pytest.FixtureRequest, app: Flask, standin: StandIn, granted
         with app.app_context():
             for person in filter(lambda each: each.token, made.values()):  # an hour from now, not from when it was kept
                 claims = session_tokens().read(person.token)
-                person.token = session_tokens().opened(cast(Opening, claims))  # they name the same
+                person.token = session_tokens().opened(cast(Opening, claims), claims.lang)  # they name the same
     else:
         come()
     return made

@@ -55,12 +55,12 @@ class Person:
         assert self.token
         return self
 
-    def heal(self) -> TestResponse:
+    def heal(self, **more: str) -> TestResponse:
         """What the page does when its token is over: fresh tokens from the portal, posted to /session."""
         path, form = self.frame()
         query = dict(parse_qsl(urlsplit(path).query))
         names = ("AUTH_ID", "REFRESH_ID", "AUTH_EXPIRES", "member_id")
-        body = {name: form[name] for name in names} | {"DOMAIN": query["DOMAIN"]}
+        body = {name: form[name] for name in names} | {"DOMAIN": query["DOMAIN"]} | more
         answer = self.client.post("/session", data=body, headers={"Accept": JSON})
         if answer.status_code == 200:
             self.token = answer.json["session_token"] if answer.json else ""

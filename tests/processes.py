@@ -4,10 +4,8 @@ Each is a context manager; what it wrote is in `said()`. Every one ends with its
 """
 
 import contextlib
-import itertools
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,11 +18,10 @@ import psutil
 import requests
 
 from tests.forks import ROOT, Fork
+from tests.ports import free_port
 
 __all__ = ["ROOT"]
 START_SECONDS, END_SECONDS = 60, 20
-FIRST_PORT, RANGE, RANGES = 12_000, 4_000, 5
-taken = itertools.count()
 
 
 class Process:
@@ -136,33 +133,6 @@ def _children(pid: int) -> list[psutil.Process]:
         return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
-
-
-def free_ports(number: int) -> int:
-    """The first of so many free ports in a row.
-
-    Each test process looks in a range of its own, below those the kernel gives out, and takes no row twice: between the
-    look and the use nobody else of this run comes by.
-    """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % RANGES
-    for _ in range(RANGE // number):
-        place = min([next(taken) for _ in range(number)])
-        first = FIRST_PORT + worker * RANGE + (os.getpid() + place) % (RANGE - number)
-        if all(map(is_free, range(first, first + number))):
-            return first
-    raise AssertionError("no free ports")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe, contextlib.suppress(OSError):
-        probe.bind(("0.0.0.0", port))
-        return True
-    return False
-
-
-def free_port() -> int:
-    """A port that nobody uses now, and that the kernel gives to nobody meanwhile."""
-    return free_ports(1)
 
 
 def wait_until(is_true: Callable[[], object], seconds: float = 30) -> None:

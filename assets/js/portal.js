@@ -1,14 +1,25 @@
-// The Bitrix24 window around the app, through the official SDK. The SDK is a bundle of its own that is fetched after
-// the first paint. All functions return null when there is no portal or it does not answer: the page works without it.
+// The Bitrix24 window around the app, through the official SDK. The SDK is a bundle of its own, the largest: it is
+// fetched after the first paint, and where a list is on its way, behind that. All functions return null when there is
+// no portal or it does not answer: the page works without it.
+import { find } from './dom.js'
+
 const TIMEOUT = 5000 // the SDK itself waits forever
+const LONGEST_FOR_LIST = 1000
 
 const inPortal = () => window.parent !== window && window.name.split('|').length === 3
 const nullAfter = (ms) => new Promise((resolve) => setTimeout(resolve, ms, null))
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))
 export const painted = () => Promise.race([nextFrame(), nullAfter(500)])
 
+function listed() {
+  const view = find('#view[aria-busy]')
+  const shown = (done) => new MutationObserver(done).observe(view, { childList: true })
+  return view && Promise.race([new Promise(shown), nullAfter(LONGEST_FOR_LIST)])
+}
+
 async function connect() {
   await painted()
+  await listed()
   const { initializeB24Frame } = await import('./sdk.js')
   return initializeB24Frame()
 }
@@ -34,7 +45,7 @@ const framePost = (auth, more = {}) => ({
 export async function freshTokens() {
   const b24 = await portal()
   const auth = b24 && (await b24.auth.refreshAuth().catch(() => null))
-  return auth ? framePost(auth) : null
+  return auth ? framePost(auth, { LANG: b24.getLang() }) : null
 }
 
 // Opens the app in this frame as the portal itself would, with the tokens it passed at the start.

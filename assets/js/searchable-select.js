@@ -1,6 +1,6 @@
 // A select of hundreds of options becomes a field that is searched: the pattern "combobox with list" of the ARIA
 // practices. The select stays behind it, holds the value and says when it changes.
-import { find } from './dom.js'
+import { find, findAll } from './dom.js'
 
 const MOST = 100 // options on the screen at once; typing narrows them
 const MARKS = /\p{M}/gu
@@ -9,8 +9,10 @@ let number = 0
 
 const folded = (text) => text.normalize('NFKD').replace(MARKS, '').toLowerCase()
 
-// Every word somewhere in the title; titles with the words as they stand come first.
+// Every word somewhere in the title; titles with the words as they stand come first. What is rarely wanted comes in a
+// template, out of which it is taken with the first search.
 function matching(select, words) {
+  findAll('template', select).forEach((rest) => rest.replaceWith(rest.content))
   const phrase = folded(words).trim()
   const wanted = phrase.split(/\s+/)
   const lacks = ({ text }) => !folded(text).includes(phrase)

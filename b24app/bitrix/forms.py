@@ -41,7 +41,7 @@ class FramePost:
     auth_expires: int
     domain: str
     protocol: bool  # True: https
-    lang: str
+    lang: str | None  # None where the post does not say
     app_sid: str
     server_endpoint: str | None
     application_token: str | None = field(repr=False)
@@ -85,7 +85,7 @@ class _Frame(BaseModel):
     auth_expires: Number = Field(3600, alias="AUTH_EXPIRES", ge=0, le=10**12)
     domain: Annotated[str, BeforeValidator(plain_host)] = Field(alias="DOMAIN")
     protocol: Short = Field("1", alias="PROTOCOL")
-    lang: Short = Field("en", alias="LANG")
+    lang: Short | None = Field(None, alias="LANG")
     app_sid: Short = Field("", alias="APP_SID")
     server_endpoint: Short | None = Field(None, alias="SERVER_ENDPOINT")
     application_token: Token | None = Field(None, alias="APPLICATION_TOKEN")

@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 from b24app.clock import Clock
 from b24app.domain import FINAL_STATES, ItemState, RunState
 from b24app.runs.items import CHANGES_KEPT
-from b24app.runs.notices import forget_told
+from b24app.runs.notice_rows import forget_told
 from b24app.store import heartbeat
 from b24app.store.db import Store, repeated
 from b24app.store.models import PageChange, Run, RunItem, VerifiedToken

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from b24app.domain import OPEN_STATES
 from b24app.operations.answers import answers
 from b24app.operations.backlog import Backlog
-from b24app.runs.notices import to_be_sent
+from b24app.runs.notice_rows import to_be_sent
 from b24app.store.counts import FALSE_REMOVALS, NOTICES_LOST, NOTICES_REFUSED, NOTICES_SENT, counted
 from b24app.store.db import Store
 from b24app.store.models import Portal, Run, UserToken, WorkerSeen

@@ -32,7 +32,7 @@ from b24app.portals.bindings import EVENTS, listed_events
 from b24app.portals.installs import Installs
 from b24app.portals.status import clear
 from b24app.request_log import RequestLog, Usage
-from b24app.runs.notices import NoticeCounts, counted_lately
+from b24app.runs.notice_rows import NoticeCounts, counted_lately
 from b24app.runs.throttle import used
 from b24app.runs.waiting import WaitingRuns
 from b24app.store.db import HELD, Store, repeated

@@ -118,9 +118,11 @@ class Installs:
 
     # --- the four ways in ------------------------------------------------------------------------------------------
 
-    def open(self, post: FramePost, lang: str, address: str) -> Opening:
+    def open(self, post: FramePost, lang: str | None, address: str) -> Opening:
         """Prove a frame post and remember who came. Calls made: none for a known token, one for a fresh one, and one
         more at a person's first open of the day.
+
+        lang  of what is told the person without a session; None: as it was
 
         Raises Forged (or NotGenuine) for what is not ours, AuthorizationUnavailable when nobody can vouch for it,
         AppNotAllowed and UserGone for whom Bitrix24 does not let in, NotInstalled where an administrator is to come
@@ -177,7 +179,7 @@ class Installs:
             remedy=N_("Try again in a minute."),
         )
 
-    def _open(self, post: FramePost, lang: str, address: str, *, installing: bool) -> Opening:
+    def _open(self, post: FramePost, lang: str | None, address: str, *, installing: bool) -> Opening:
         grant = Grant(post.auth_id, post.refresh_token, post.application_token, lang)
         known = self._known(post, grant)
         if known is None:
@@ -209,7 +211,8 @@ class Installs:
             if user.is_admin and _brings_another_secret(portal, grant):
                 return None
             mine = (User.member_id == user.member_id, User.user_id == user.user_id)
-            db.execute(update(User).where(*mine).values(language=grant.lang))
+            if grant.lang:
+                db.execute(update(User).where(*mine).values(language=grant.lang))
             return _opening(portal, user)
 
     # --- a person, proven a moment ago -----------------------------------------------------------------------------
@@ -429,10 +432,13 @@ class Installs:
         return user.opened_at is None or user.opened_at < self._clock() - PROFILE_AGE
 
     def _lacks_bindings(self, opening: Opening) -> bool:
+        if not opening.has_scope:
+            return False
+        known = select(User.is_admin, Portal.bound_to).join(Portal, Portal.member_id == User.member_id)
+        mine = (User.member_id == opening.user.member_id, User.user_id == opening.user.user_id)
         with self._store.begin() as db:
-            portal = db.get_one(Portal, opening.user.member_id)
-            user = db.get_one(User, (opening.user.member_id, opening.user.user_id))
-            return user.is_admin and opening.has_scope and portal.bound_to != self._app_url
+            is_admin, bound_to = db.execute(known.where(*mine)).one()
+        return is_admin and bound_to != self._app_url
 
 
 def matches_application_token(portal: Portal, application_token: str) -> bool:

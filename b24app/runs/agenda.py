@@ -137,13 +137,16 @@ class Agenda:
 
     def sites(self, actor: Actor, run_ids: Iterable[UUID]) -> dict[UUID, dict[int, str]]:
         """For each of these runs the sites of its pages, by number, with the names they had when it was ordered."""
+        ids = set(run_ids)
         query = (
             select(RunItem.run_id, RunItem.site_id, func.min(RunItem.site))
             .join(Run, Run.id == RunItem.run_id)
-            .where(Run.member_id == actor.member_id, Run.id.in_(set(run_ids)), RunItem.site_id.is_not(None))
+            .where(Run.member_id == actor.member_id, Run.id.in_(ids), RunItem.site_id.is_not(None))
             .where(RunItem.site != "")
         )
         found: dict[UUID, dict[int, str]] = {}
+        if not ids:
+            return found
         with self._store.begin() as db:
             for run_id, site_id, name in db.execute(query.group_by(RunItem.run_id, RunItem.site_id)):
                 if site_id is not None:

@@ -228,6 +228,8 @@ class RunQueries:
             .where(or_(RunItem.site_id.is_not(None), RunItem.state.in_(TO_COME)))
             .distinct()
         )
+        if not found:
+            return {}
         with self._store.begin() as db:
             for run_id, known in db.execute(query):
                 found[run_id].add(known)
@@ -333,6 +335,8 @@ class RunQueries:
         readable  ids of the sites the actor reads; None when they may read every page of these runs
         """
         single = {view.run.id: view.run for view in views if view.total == 1}
+        if not single:
+            return {}
         with self._store.begin() as db:
             items = db.scalars(select(RunItem).where(RunItem.run_id.in_(single))).all()
         return {
@@ -484,8 +488,10 @@ def _keepers(db: Session, actor: Actor, items: Sequence[RunItem]) -> dict[UUID, 
 
 def views_of(db: Session, actor: Actor, runs: Sequence[Run], now: datetime) -> list[RunView]:
     """Runs as a list shows them: without items."""
+    if not runs:
+        return []
     ids = [run.id for run in runs]
-    counts = counts_of(db, ids)
+    counts = counts_of(db, ids, {run.id: run.tally for run in runs if run.tally is not None})
     undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_(ids), IS_UNDOING)))
     turned_back, tried_again = _undone(db, ids), retried(db, counts)
     return [
@@ -514,15 +520,26 @@ def _undone(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Undone]:
     return found
 
 
-def counts_of(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[ItemState, int]]:
-    """How many items of each run are in each state: as counted when it had ended, else from the items."""
+def counts_of(
+    db: Session, run_ids: Sequence[UUID], tallies: Mapping[UUID, Mapping[str, int]] | None = None
+) -> dict[UUID, dict[ItemState, int]]:
+    """How many items of each run are in each state: as counted when it had ended, else from the items.
+
+    tallies  what was counted of these runs, where they have been read already
+    """
     counts = {run_id: dict.fromkeys(ItemState, 0) for run_id in run_ids}
-    tallies = select(Run.id, Run.tally).where(Run.id.in_(run_ids), Run.tally.is_not(None))
-    counted: dict[UUID, dict[str, int] | None] = dict(db.execute(tallies).all())
+    counted = _tallies(db, run_ids) if tallies is None else tallies
     for run_id, tally in counted.items():
-        counts[run_id] |= {ItemState(word): number for word, number in (tally or {}).items()}
+        counts[run_id] |= {ItemState(word): number for word, number in tally.items()}
     rest = [run_id for run_id in run_ids if run_id not in counted]
+    if not rest:
+        return counts
     query = select(RunItem.run_id, RunItem.state, func.count()).where(RunItem.run_id.in_(rest))
     for run_id, state, number in db.execute(query.group_by(RunItem.run_id, RunItem.state)):
         counts[run_id][state] = number
     return counts
+
+
+def _tallies(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+    rows = db.execute(select(Run.id, Run.tally).where(Run.id.in_(run_ids), Run.tally.is_not(None)))
+    return {run_id: tally or {} for run_id, tally in rows}

@@ -49,10 +49,12 @@ def hold_portal(db: Session, member_id: str) -> None:
     db.execute(select(Portal.member_id).where(Portal.member_id == member_id).with_for_update(key_share=True))
 
 
-def lock_runs(db: Session, member_id: str, states: Collection[RunState] = OPEN_STATES) -> None:
-    """Hold the portal's open runs, or those in some states: firsts before their returns, as everybody takes them."""
+def lock_runs(db: Session, member_id: str, states: Collection[RunState] = OPEN_STATES) -> bool:
+    """Hold the portal's open runs, or those in some states: firsts before their returns, as everybody takes them.
+    Whether there are any.
+    """
     held = select(Run.id).where(Run.member_id == member_id, Run.state.in_(states))
-    db.scalars(held.order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)).all()
+    return bool(db.scalars(held.order_by(Run.returns_run.is_(None), Run.id).with_for_update(key_share=True)).all())
 
 
 @dataclass(frozen=True)

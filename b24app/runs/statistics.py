@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
-from sqlalchemy import ColumnElement, DateTime, Integer, Select, func, select, type_coerce
+from sqlalchemy import ColumnElement, DateTime, Integer, Select, func, select, type_coerce, union_all
 from sqlalchemy.dialects.postgresql import JSONB, array
 
 from b24app.clock import Clock
@@ -74,10 +74,10 @@ class Statistics:
         of_items = select(week, *_numbers()).join(RunItem, RunItem.run_id == Run.id)
         uncounted = of_items.where(*recent, Run.finished_at.is_not(None), Run.tally.is_(None))
         sums: Counter[tuple[int, int]] = Counter()
+        both = union_all(counted.group_by("week"), uncounted.group_by("week"))
         with self._store.begin() as db:
-            for query in (counted, uncounted):
-                for number, *sizes in db.execute(query.group_by("week")):
-                    sums.update({(number, which): size for which, size in enumerate(sizes)})
+            for number, *sizes in db.execute(both):
+                sums.update({(number, which): size for which, size in enumerate(sizes)})
         weeks = [Week(start, *(sums[number, which] for which in range(3))) for number, start in enumerate(starts, 1)]
         return weeks if sum(each.total > 0 for each in weeks) > 1 else []
 

@@ -46,15 +46,15 @@ class WaitingRuns:
             portal = db.get(Portal, user.member_id, with_for_update={"read": True})
             if portal is None or not portal.is_open:
                 return
-            lock_runs(db, user.member_id, (RunState.WAITING,))
             mine = (Run.member_id == user.member_id, Run.acting_as == user.user_id)
-            # in the order of their times, so that the last one wins
-            query = select(Run).where(*mine, Run.state == RunState.WAITING).order_by(Run.at, Run.created_at)
-            waiting = db.scalars(query).all()
-            self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
-            if portal.suspended_code is None:
-                for cause in STOPPING:
-                    self._resume_waiting(db, user.member_id, cause)
+            if lock_runs(db, user.member_id, (RunState.WAITING,)):
+                # in the order of their times, so that the last one wins
+                query = select(Run).where(*mine, Run.state == RunState.WAITING).order_by(Run.at, Run.created_at)
+                waiting = db.scalars(query).all()
+                self._resume(db, [run for run in waiting if not waits_for_a_decision(run)])
+                if portal.suspended_code is None:
+                    for cause in STOPPING:
+                        self._resume_waiting(db, user.member_id, cause)
             doubtful = update(Run).where(*mine, Run.state == RunState.SCHEDULED, Run.doubt.is_not(None))
             db.execute(doubtful.values(checked_at=None))  # the cause may be gone: the next look ahead asks again
 

@@ -148,16 +148,10 @@ def place() -> dict[str, object]:
     return read(AgendaQuery, request.args).as_kept() if request.args.get("to") == "scheduled" else {}
 
 
-def answered(
-    *, moved: Sequence[Entry] = (), changed: UUID | None = None, said: dict[str, Any] | None = None
-) -> Response | None:
+def answered(said: dict[str, Any] | None = None) -> Response | None:
     """The view again for who came from it, with what has just been done; None for everybody else."""
     if not _came_from_here():
         return None
-    if moved:
-        said = _said_of_move(moved)
-    elif changed:
-        said = {"changed": _entry_in_words(changed), "refused": []}
     return shown(_from_form(), said)
 
 
@@ -180,13 +174,14 @@ def _wanted(query: AgendaQuery) -> Wanted:
 
 
 def _agenda(query: AgendaQuery) -> dict[str, Any]:
-    entries, total = services().agenda.to_come(g.actor, _wanted(query), query.skip, ON_ONE_SCREEN)
+    found, total = services().agenda.to_come(g.actor, _wanted(query), query.skip, ON_ONE_SCREEN)
+    entries = in_words(found)
     groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in in_words(entries):
+    for entry in entries:
         groups.setdefault(entry["day"], []).append(entry)
     behind = query.skip + len(entries)
     return {
-        "groups": groups, "can_steer": _can_steer(*groups.values()),
+        "groups": groups, "can_steer": _can_steer(entries), "view_only": _view_only(entries),
         "total": total, "first": query.skip + 1, "last": behind,
         "next": behind if behind < total else None,
         "previous": max(0, query.skip - ON_ONE_SCREEN) if query.skip else None,
@@ -202,7 +197,8 @@ def _calendar(query: AgendaQuery) -> dict[str, Any]:
         _lay_out(week, entries, LANES[query.view])
     return {
         "elsewhere": _next_day(query, last) if all(entry["is_over"] for entry in entries) else None,
-        "weeks": weeks, "anchor": anchor, "any": bool(entries), "can_steer": _can_steer(entries),
+        "weeks": weeks, "anchor": anchor, "any": bool(entries), "entries": entries,
+        "can_steer": _can_steer(entries), "view_only": _view_only(entries),
         "heading": translation.month(anchor) if query.view == MONTH else translation.days(first, last),
         "before": _step(query.view, anchor, -1), "after": _step(query.view, anchor, 1),
     }  # fmt: skip
@@ -242,9 +238,14 @@ def _in_words(entry: Entry, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _can_steer(*entries: list[dict[str, Any]]) -> bool:
+def _can_steer(entries: Sequence[dict[str, Any]]) -> bool:
     """Whether the person may cancel, and so reschedule, at least one of these."""
-    return any("cancel" in entry["can"] for some in entries for entry in some)
+    return any("cancel" in entry["can"] for entry in entries)
+
+
+def _view_only(entries: Sequence[dict[str, Any]]) -> bool:
+    """Whether at least one that is not over can only be looked at."""
+    return any("cancel" not in entry["can"] and not entry["is_over"] for entry in entries)
 
 
 def _day_of(entry: Entry) -> str:
@@ -517,13 +518,31 @@ def _foreseen(entries: Sequence[Entry], days: int | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _said_of_move(before: Sequence[Entry]) -> dict[str, Any]:
-    """What has just been rescheduled, and how to take that back: those ends alone, in the zone they were said in."""
-    old, new = before[0], services().agenda.of(g.actor, [before[0].lead.id])[0]
+def said_of_move(run_id: UUID, before: Sequence[Entry]) -> dict[str, Any] | None:
+    """What has just been rescheduled, and how to take that back: those ends alone, in the zone they were said in.
+
+    run_id  the half it was asked by
+    before  its entry as it was
+    """
+    if responses.wants_json():
+        return None
+    old, new = before[0], services().agenda.of(g.actor, [run_id])[0]
     ends = {"at": (old.first, new.first), "until": (old.back, new.back)}
     moved = {name: half for name, (half, now) in ends.items() if half and half.at and now and half.at != now.at}
     said_in = {half.zone for half in moved.values()}
     zone = zones.understood(said_in.pop() if len(said_in) == 1 else None) or g.actor.zone or "UTC"
     undo = {name: _iso_local(half.at.astimezone(i18n.zone(zone))) for name, half in moved.items() if half.at}
-    back = {"url": f"/runs/{old.lead.id}/move", "values": undo | {"zone": zone}} if undo else None
+    back = {"url": f"/runs/{run_id}/move", "values": undo | {"zone": zone}} if undo else None
     return {"moved": in_words([new])[0], "undo_move": back, "refused": []}
+
+
+def said_of_change(run_id: UUID, before: Sequence[Entry], *, pages: bool) -> dict[str, Any] | None:
+    """What has just been saved of an entry: its name, its reason, its pages; as `said_of_move`.
+
+    pages  some were asked to come or to go
+    """
+    if responses.wants_json():
+        return None
+    old, new = in_words(before)[0], _entry_in_words(run_id)
+    words = {name: new[name] or "" for name in ("name", "reason") if (old[name] or "") != (new[name] or "")}
+    return {"changed": old, "texts": words, "pages": new["run"]["counts"]["total"] if pages else None, "refused": []}

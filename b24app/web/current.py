@@ -1,5 +1,7 @@
 """What a view works with: the services and the session tokens of the application that serves the request."""
 
+from dataclasses import replace
+
 from flask import Flask, current_app, g, request
 
 from b24app.errors import SessionExpired
@@ -33,4 +35,5 @@ def require_session() -> None:
     if scheme.lower() != "bearer" or not token:
         raise SessionExpired()
     g.claims = session_tokens().read(token.strip())
-    g.actor = services().users.in_session(g.claims.user, g.claims.portal_epoch, g.claims.user_epoch)
+    actor = services().users.in_session(g.claims.user, g.claims.portal_epoch, g.claims.user_epoch)
+    g.actor = replace(actor, language=g.claims.lang or actor.language)

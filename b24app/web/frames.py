@@ -1,6 +1,7 @@
 """The two pages Bitrix24 opens in its frame: the installer and the app; and what a plain browser sees there."""
 
 import re
+from dataclasses import replace
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -48,7 +49,7 @@ def install() -> Response:
         ready=problem is None,
         problem=problem and facts(problem),
         button=problem and button(problem),
-        session_token=token_in_body(session_tokens(), opening),
+        session_token=token_in_body(session_tokens(), opening, g.lang),
         lang=g.lang,
         theme="system",
     )
@@ -60,14 +61,16 @@ def app() -> Response:
     opening = services().installs.open(post, g.lang, request.remote_addr or "")
     _may_frame(opening)
     services().waiting.resume_for(opening.user)
-    return shell(opening, token_in_body(session_tokens(), opening), _start_url(post, opening))
+    return shell(opening, _start_url(post, opening))
 
 
 @blueprint.post("/session")
 def session() -> Response:
-    opening = services().installs.open(_read_post(), g.lang, request.remote_addr or "")
+    post = _read_post()
+    lang = g.lang if post.lang else None
+    opening = services().installs.open(post, lang, request.remote_addr or "")
     services().waiting.resume_for(opening.user)
-    return responses.json({"session_token": token_in_body(session_tokens(), opening)})
+    return responses.json({"session_token": token_in_body(session_tokens(), opening, lang)})
 
 
 @blueprint.get("/privacy")
@@ -98,9 +101,10 @@ def refused_page(problem: Problem) -> Response:
     return page
 
 
-def shell(opening: Opening, token: str, start_url: str) -> Response:
+def shell(opening: Opening, start_url: str) -> Response:
     """The app's own page: everything in it is fetched by the page itself, with the session token."""
-    actor = g.actor = services().users.actor(opening.user)
+    token = token_in_body(session_tokens(), opening, g.lang)
+    actor = g.actor = replace(services().users.actor(opening.user), language=g.lang)
     missing = [] if opening.has_scope else [InsufficientScope()]
     changes = services().installs.changes(opening.user)
     if changes.scope and opening.has_scope:

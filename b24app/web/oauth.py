@@ -5,9 +5,8 @@ from flask import Blueprint, Response, current_app, g, redirect, request
 from b24app.bitrix.address import plain_host
 from b24app.errors import BadForm, Problem, SignInRefused
 from b24app.portals.sign_in import LIFE, Arrival
-from b24app.web.current import services, session_tokens
+from b24app.web.current import services
 from b24app.web.frames import refused_page, shell
-from b24app.web.session import token_in_body
 
 COOKIE, PATH = "sundown_sign_in", "/oauth"
 START = "/pages"
@@ -35,7 +34,7 @@ def callback() -> Response:
         raise SignInRefused("state_of_another_browser")
     opening = services().sign_in.finish(arrival, browser, g.lang, request.remote_addr or "")
     services().waiting.resume_for(opening.user)
-    reply = shell(opening, token_in_body(session_tokens(), opening), START)
+    reply = shell(opening, START)
     reply.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="Lax")
     return reply
 

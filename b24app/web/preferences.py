@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from b24app import i18n, zones
+from b24app import i18n
 from b24app.domain import NoticeWish
 from b24app.users import Preference
 from b24app.web import responses
@@ -39,7 +39,6 @@ def shown() -> Response:
         "preferences.html",
         theme=g.actor.theme,
         zone=services().users.chosen_zone(g.actor.user),
-        zones=zones.choices(),
         notices=services().users.wanted_notices(g.actor.user),
         language=i18n.own_name(i18n.shown_in(g.actor.language)),
     )

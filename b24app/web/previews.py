@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from flask import Response, g
 
-from b24app import zones
 from b24app.domain import N_, Action
 from b24app.pages.lists import Page
 from b24app.runs.orders import Order
@@ -112,7 +111,7 @@ def dialog(order: Order, *, when: str, at: str | None, until: str | None, times_
     possible = [item.lid for item in seen.items if item.may]  # what one has no right to is said to be skipped, so it is
     return responses.html(
         "runs/confirm.html", action=order.action, kind=order.kind, lids=possible, when=when, at=at, until=until,
-        zone=order.zone or g.actor.zone, reason=order.reason, zones=zones.choices(), times_open=times_open,
+        zone=order.zone or g.actor.zone, reason=order.reason, times_open=times_open,
         same=seen.same, addresses=addresses(seen.items, seen.pages), by_site=by_site(seen.items),
         own=[item.lid for item in seen.items if item.own], name=order.name, names=services().agenda.names(g.actor),
         **seen.shape(),

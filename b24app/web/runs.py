@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -317,7 +318,8 @@ def move(run_id: UUID) -> Response:
     is_local = any(when is not None and when.wall_time for when in (at, until))
     before = services().agenda.of(g.actor, [run_id])
     services().orders.move(g.actor, run_id, at, until, zones.understood(zone if is_local else form.zone))
-    return calendar.answered(moved=before) or _answer(run_id, 200)
+    said = calendar.said_of_move(run_id, before)
+    return calendar.answered(said) or _answer(run_id, 200, said)
 
 
 @blueprint.post("/<uuid:run_id>/change")
@@ -327,8 +329,10 @@ def change(run_id: UUID) -> Response:
         sent = {**sent.to_dict(), **{name: sent.getlist(name) for name in ("add", "remove") if name in sent}}
     form = read(ChangeForm, sent)
     services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id, whole=True))
-    services().orders.change(g.actor, run_id, form.change())
-    return calendar.answered(changed=run_id) or _answer(run_id, 200)
+    before, wanted = services().agenda.of(g.actor, [run_id]), form.change()
+    services().orders.change(g.actor, run_id, wanted)
+    said = calendar.said_of_change(run_id, before, pages=wanted.is_about_pages)
+    return calendar.answered(said) or _answer(run_id, 200, said)
 
 
 @blueprint.post("/<uuid:run_id>/retry")
@@ -365,16 +369,22 @@ def _readable(run: Run) -> frozenset[int] | None:
     return services().permissions.readable_sites(g.actor, run, sites)
 
 
-def _answer(run_id: UUID, status: int) -> Response:
+def _answer(run_id: UUID, status: int, said: dict[str, Any] | None = None) -> Response:
+    """The run; for people with what has just been done to it, in words."""
     query = read(ItemsQuery, request.args if request.method == "GET" else {})
-    view = offers.of_one(seen(run_id, query))
+    in_its_state = seen(run_id, query)
+    view = offers.of_one(in_its_state)
     concerned = g.actor.user_id in (view.run.created_by, view.run.acting_as) and g.actor.user_id not in view.run.seen_by
     if view.run.state.is_final and concerned:
         services().runs.mark_seen(g.actor, run_id)
     if view.run.state.is_final or view.run.state is RunState.WAITING or view.run.doubt is not None:
-        services().notices.seen(g.actor, run_id)
+        services().notice_rows.seen(g.actor, run_id)
     as_json = responses.wants_json()
-    reply = responses.json(serializers.run(view), status) if as_json else _run_page(view, status, query)
+    reply = (
+        responses.json(serializers.run(view), status)
+        if as_json
+        else _run_page(view, status, query, said, in_its_state.can)
+    )
     if status == 201:
         reply.headers["Location"] = url_for("runs.one", run_id=run_id)
     return reply
@@ -401,7 +411,13 @@ def _around_the_history() -> dict[str, Any]:
     }
 
 
-def _run_page(view: RunView, status: int, query: ItemsQuery) -> Response:
+def _run_page(
+    view: RunView, status: int, query: ItemsQuery, said: dict[str, Any] | None, in_its_state: Sequence[str]
+) -> Response:
+    """The run's own page.
+
+    in_its_state  what could be done with it by somebody with the rights
+    """
     run = view.run
     poll = progress.seconds_until_next(view)
     goes_on = poll and not run.state.is_final and run.state is not RunState.WAITING
@@ -411,6 +427,7 @@ def _run_page(view: RunView, status: int, query: ItemsQuery) -> Response:
         version=progress.version(view), slice=view.slice, which=query.items, after=query.after, limit=_limit(query),
         open_orders=services().runs.open_orders(g.actor), worker=sight.silent_worker() if goes_on else None,
         place=calendar.place(), denied=offers.is_denied(view), again=offers.is_offered_anew(view),
+        said=said, kept={}, view_only=bool(in_its_state) and not view.can,
         notices=services().users.wanted_notices(g.actor.user) if query.from_notice else None,
     )  # fmt: skip
 

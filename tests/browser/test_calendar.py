@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Frame
 
 from b24sandbox import StandIn
 from tests.browser.accessibility import Audit, excess_width
-from tests.browser.tab import Tab, has_run, open_dialog, press, settles, tick
+from tests.browser.tab import UNPUBLISH, Tab, has_run, open_dialog, press, settles, tick
 from tests.people import Person, body_of, run_id_of
 
 pytestmark = pytest.mark.browser
@@ -74,6 +74,20 @@ def open_month(frame: Frame) -> None:
     if not frame.locator(f"[data-day='{day(14)}']").count():  # the month has not begun meanwhile
         press(frame, "#cal-after")
     frame.wait_for_selector(f"[data-day='{day(14)}']")
+
+
+def open_week(frame: Frame) -> None:
+    """The week of most of the campaign."""
+    open_month(frame)
+    press(frame, "#view-week")
+    frame.wait_for_selector(".cal.week")
+    for _ in range(6):
+        if frame.locator(f"[data-day='{day(9)}']").count():
+            return
+        shown = frame.inner_text("#cal-title")
+        press(frame, "#cal-after")
+        assert settles(frame, "shown => document.querySelector('#cal-title').innerText !== shown", shown)
+    raise AssertionError("no week has that day")
 
 
 def drag(frame: Frame, handle: str, to: date, held_at: date | None = None) -> None:
@@ -284,6 +298,19 @@ def test_a_schedule_is_edited_from_the_agenda(tab: Tab, alice: Person, campaign:
     assert (changed["name"], [item["lid"] for item in changed["items"]]) == ("New Year", [OTHER, IN_SHOP])
 
 
+def test_what_is_edited_on_the_page_of_a_run_is_said_there(tab: Tab, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    frame.click(f"#entry-{campaign[1]['id']} a.title")
+
+    open_dialog(frame, "#run-edit", "#dialog[open] #find-pages")
+    frame.fill("#reason", "Sold out")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run .said >> text=Its reason is now “Sold out”.")
+
+    assert settles(frame, "document.querySelector('#live').textContent.includes('Its reason is now “Sold out”.')")
+    assert settles(frame, "document.activeElement.id === 'run-title'")
+
+
 def test_who_took_a_page_down_is_found_in_the_history(tab: Tab, alice: Person):
     alice.unpublish(PAGE, reason="Wrong prices")
     alice.unpublish(OTHER)
@@ -323,6 +350,72 @@ def test_publishing_is_scheduled_from_the_bulk_bar_and_said_in_one_line(tab: Tab
     assert run["until"] > run["at"]
 
 
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_on_phones_a_week_says_below_its_bars_what_they_are(tab: Tab, campaign: list[dict[str, Any]], lang: str):
+    frame = tab.open(query=f"&lang={lang}")
+    press(frame, SCHEDULED)
+    frame.wait_for_selector("#entries")
+    open_week(frame)
+    on_a_desk = frame.locator(".cal ~ .listing").is_visible()
+    audit = Audit(widths=(320, 390))
+
+    audit.check(frame, "a week")
+    tab.page.set_viewport_size({"width": 320, "height": 720})
+    frame.wait_for_selector(".cal ~ .listing")
+    uncut = frame.evaluate(
+        "[...document.querySelectorAll('.cal.week ~ .listing a')].every(a => a.scrollWidth <= a.offsetWidth)"
+    )
+    cut = frame.evaluate(
+        "[...document.querySelectorAll('.cal :is(.number, .bar-line) span:not(.sr)')]"
+        ".filter(each => each.offsetWidth && each.scrollWidth > each.offsetWidth).length"
+    )
+    listed = frame.inner_text(".cal ~ .listing")
+
+    assert not on_a_desk
+    assert uncut
+    assert cut == 0
+    assert [listed.count(words) for words in ("Christmas", "18:00" if lang == "de" else "6:00\u00a0PM")] == [2, 1]
+    assert audit.faults == {}
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_the_bar_of_a_mixed_selection_has_one_line_on_a_desk(tab: Tab, alice: Person, lang: str):
+    alice.portal.add_pages(1200)
+    alice.unpublish(PAGE)
+    frame = tab.open(query=f"&lang={lang}")
+    frame.locator(f"#p{PAGE}").evaluate("box => box.click()")
+    press(frame, "#select-all")
+    frame.wait_for_selector("#bulk-all:not([hidden])")
+
+    height, button = (frame.evaluate(f"document.querySelector('{each}').offsetHeight") for each in ("#bulk", UNPUBLISH))
+    tab.page.set_viewport_size({"width": 390, "height": 720})
+    fits = settles(frame, "document.querySelector('#bulk').scrollWidth <= innerWidth && innerWidth < 400")
+
+    assert button <= height < 2 * button
+    assert fits
+    assert excess_width(frame) == 0
+
+
+def test_of_a_mixed_selection_either_way_can_be_scheduled(tab: Tab, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    alice.unpublish(PAGE)
+    frame = tab.open()
+    for lid in (PAGE, OTHER):
+        frame.locator(f"#p{lid}").evaluate("box => box.click()")
+
+    open_dialog(frame, DOWN_LATER, "#at")
+    offered = frame.inner_text("#dialog .switch"), frame.get_attribute("#way-unpublish", "aria-pressed")
+    open_dialog(frame, "#way-publish", "#way-publish[aria-pressed=true]")
+    press(frame, "[data-preset=week][data-field=at]")
+    frame.wait_for_selector(".in-words >> text=Online ")
+    frame.click("#confirm")
+    frame.wait_for_selector("#run-title")
+
+    placed = next(each for each in alice.read("/runs")["runs"] if each["state"] == "scheduled")
+    assert [*offered[0].split(), offered[1]] == ["Unpublish", "Publish", "true"]
+    assert (placed["action"], placed["counts"]["total"]) == ("publish", 2)
+
+
 def test_a_wrong_end_is_marked_beside_its_field_and_holds_the_order(tab: Tab, alice: Person):
     frame = tab.open()
     tick(frame, 1)
@@ -345,9 +438,10 @@ def test_a_wrong_end_is_marked_beside_its_field_and_holds_the_order(tab: Tab, al
 
 
 @pytest.mark.parametrize("lang", ["en", "de"])
-def test_campaign_and_reason_are_in_view_at_720_pixels(tab: Tab, lang: str):
+def test_campaign_and_reason_are_in_view_at_720_pixels(tab: Tab, alice: Person, lang: str):
+    alice.unpublish(PAGE)  # so that the dialog also asks which way
     frame = tab.open(query=f"&lang={lang}")
-    tick(frame, 1, 2, 3, 4)
+    press(frame, "#select-all")
     open_dialog(frame, DOWN_LATER, "#at")
     frame.click("[data-preset=week]")
     frame.wait_for_selector(".in-words")

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Frame, Route
 
 from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tick
+from tests.people import Person
 
 pytestmark = pytest.mark.browser
 
@@ -68,6 +69,21 @@ def test_an_ended_session_is_refreshed_and_the_order_goes_on(tab: Tab, clock, po
     assert frame.locator("#dialog input[name=lids]").count() == 2
     assert frame.locator("#notices .banner").count() == 0
     assert refreshes == ["POST"]
+
+
+def test_a_refreshed_session_speaks_on_in_its_language_beside_another(tab: Tab, alice: Person, clock, portal):
+    frame = tab.open(query="&lang=de")
+    refreshes = watch(tab, "/session")
+    clock.tick(hours=2)
+    portal.expire("editor")
+    alice.opened()  # in English
+
+    press(frame, "#tabs [data-for=history]")
+    frame.wait_for_selector("[data-tab=history]")
+
+    assert refreshes == ["POST"]
+    assert "Noch wurde nichts getan" in frame.inner_text("#view")
+    assert "Nothing has been done yet" in alice.fragment("GET", "/runs").text
 
 
 def test_requests_that_fail_together_refresh_the_session_once(tab: Tab, clock):

@@ -9,7 +9,7 @@ import pytest
 from b24app.services import Services
 from b24sandbox import StandIn
 from tests.browser.tab import Tab, open_dialog, press, settles, tick
-from tests.clocks import TurnableClock
+from tests.clocks import BACK, FORWARD, TurnableClock
 from tests.people import Person
 from tests.worker import work_until_idle
 
@@ -22,17 +22,17 @@ def test_a_chosen_time_is_explained_and_a_skipped_one_offers_the_next(tab: Tab, 
     tick(frame, 1)
     open_dialog(frame, "#bulk .btn-soft", "#at")
 
-    frame.fill("#at", "2027-10-31T03:30")
+    frame.fill("#at", f"{BACK}T03:30")
     frame.dispatch_event("#at", "change")
     assert settles(frame, "document.querySelector('#time-note').innerText.includes('twice')")
     explained = frame.inner_text("#time-note")
-    frame.fill("#at", "2027-03-28T03:30")
+    frame.fill("#at", f"{FORWARD}T03:30")
     frame.dispatch_event("#at", "change")
     frame.wait_for_selector("#at-wrong [data-do=use-time]")
     frame.click("#at-wrong [data-do=use-time]")
 
     assert "UTC+03:00" in explained
-    assert frame.input_value("#at") == "2027-03-28T04:30"
+    assert frame.input_value("#at") == f"{FORWARD}T04:30"
 
 
 def test_a_zone_nobody_knows_is_asked_for_and_what_is_chosen_stays(tab: Tab, standin: StandIn):

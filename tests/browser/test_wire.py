@@ -25,3 +25,14 @@ def test_the_first_opening_is_small_and_the_next_ones_are_smaller(tab: Tab, sent
     warm = sum(sent)
     assert 60_000 < cold <= COLD_BYTES
     assert 3_000 < warm <= WARM_BYTES
+
+
+def test_one_script_comes_before_the_list_and_the_portals_behind_it(tab: Tab):
+    came: list[str] = []
+    tab.page.on("request", lambda request: came.append(request.url.rpartition("/")[2]))
+    assert settles(tab.open(), CONNECTED)
+
+    listed = next(at for at, name in enumerate(came) if name == "pages")
+    sdk = next(at for at, name in enumerate(came) if name.startswith("sdk-"))
+    assert len([name for name in came[:listed] if name.startswith("chunk-")]) == 1
+    assert listed < sdk

@@ -17,7 +17,7 @@ import requests
 
 from b24app.store import embedded
 from dev.run import forget
-from tests.processes import free_ports
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.process
 

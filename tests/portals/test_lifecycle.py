@@ -29,7 +29,7 @@ from b24app.store.models import (
 )
 from b24sandbox import PortalHandle, StandIn
 from b24sandbox.protocol import events as sandbox_events
-from tests.clocks import until
+from tests.clocks import YEAR, until
 from tests.people import Person
 from tests.portals.test_lock_order import deadlocks
 from tests.worker import work_until_idle
@@ -280,7 +280,7 @@ def test_what_is_no_event_is_refused_before_anybody_is_asked(app: Flask, standin
 def history(alice: Person, services: Services) -> str:
     """A run that is done, one that is set for later, and calls that were logged; the done one's id."""
     done = alice.unpublish(351, reason="Sale is over")
-    alice.unpublish(352, at="2027-06-01T10:00:00Z", until="2027-07-01T10:00:00Z", key="k1")
+    alice.unpublish(352, at=f"{YEAR}-06-01T10:00:00Z", until=f"{YEAR}-07-01T10:00:00Z", key="k1")
     assert done.json
     return str(done.json["id"])
 

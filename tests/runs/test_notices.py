@@ -13,7 +13,8 @@ from sqlalchemy import select, update
 
 from b24app.domain import NoticeAbout, NoticeFate, UserRef
 from b24app.operations.housekeeping import Housekeeping
-from b24app.runs.notices import LEASE, MOST_COLLEAGUES
+from b24app.runs.notice_rows import LEASE
+from b24app.runs.notices import MOST_COLLEAGUES
 from b24app.runs.occasions import WATCHED
 from b24app.services import Services
 from b24app.store import heartbeat
@@ -50,7 +51,7 @@ def tell(services: Services, turn: Turn, ada: Person) -> Tell:
 
     def told() -> None:
         turn(seconds=WATCHED.total_seconds() + 1)
-        services.notices.requeue_due()
+        services.notice_rows.requeue_due()
         services.notices.send(ada.portal.member_id)
 
     return told
@@ -818,15 +819,15 @@ def test_who_is_not_there_any_more_is_a_refusal(
 DIES_AFTER_THE_RUN, DIES_AFTER_THE_CALL = (
     f"""
 from datetime import timedelta
-from b24app.runs import notices, occasions
-occasions.WATCHED, notices.LEASE = timedelta(), timedelta(seconds=1)
+from b24app.runs import notice_rows, occasions
+occasions.WATCHED, notice_rows.LEASE = timedelta(), timedelta(seconds=1)
 whole = built.{verb}
 def dying(*arguments, **more):
     {before}
     os.kill(os.getpid(), signal.SIGKILL)
 built.{verb.rpartition(".")[0]}.{verb.rpartition(".")[2]} = dying
 """
-    for verb, before in (("executor.run_batch", "whole(*arguments, **more)"), ("notices._done", "pass"))
+    for verb, before in (("executor.run_batch", "whole(*arguments, **more)"), ("notice_rows.done", "pass"))
 )
 
 
@@ -856,7 +857,7 @@ def test_the_worker_itself_sends_what_is_due(alice: Person, clock: TurnableClock
     work_until_idle(services)
     turn(seconds=WATCHED.total_seconds() + 1)
 
-    assert (services.notices.requeue_due(), services.notices.requeue_due()) == (1, 0), "one job a portal"
+    assert (services.notice_rows.requeue_due(), services.notice_rows.requeue_due()) == (1, 0), "one job a portal"
     work_until_idle(services)
 
     assert len(bell(alice)) == 1
@@ -869,7 +870,7 @@ def test_one_taken_by_a_worker_that_was_killed_is_sent_by_another(
     turn(hours=1, seconds=1)
     work()
     turn(seconds=WATCHED.total_seconds() + 1)
-    claimed = services.notices._claim(alice.portal.member_id)
+    claimed = services.notice_rows.claim(alice.portal.member_id)
     assert claimed is not None
     tell()
     assert bell(alice) == []

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import BACK, FORWARD, YEAR, TurnableClock
 from tests.people import Person
 
 PAGE, OTHER = 351, 352
@@ -132,7 +132,7 @@ def test_a_page_published_by_hand_keeps_its_schedule_and_views_say_so(alice: Per
 
 
 def test_the_dialog_explains_a_time_on_both_clocks_and_a_doubled_one(alice: Person):
-    form = {"action": "unpublish", "lids": PAGE, "at": "2027-10-31T03:30", "zone": "Europe/Riga"}
+    form = {"action": "unpublish", "lids": PAGE, "at": f"{BACK}T03:30", "zone": "Europe/Riga"}
     headers = {**alice.headers(), "HX-Request": "true", "HX-Target": "div#time-note", "Accept": "text/html"}
 
     answer = alice.client.post("/runs/preview", data=form, headers=headers)
@@ -144,27 +144,27 @@ def test_the_dialog_explains_a_time_on_both_clocks_and_a_doubled_one(alice: Pers
 
 
 def test_the_dialog_offers_the_time_after_a_skipped_one(alice: Person):
-    form = {"action": "unpublish", "lids": PAGE, "at": "2027-03-28T03:30", "zone": "Europe/Riga"}
+    form = {"action": "unpublish", "lids": PAGE, "at": f"{FORWARD}T03:30", "zone": "Europe/Riga"}
     headers = {**alice.headers(), "HX-Request": "true", "HX-Target": "div#time-note", "Accept": "text/html"}
 
     answer = alice.client.post("/runs/preview", data=form, headers=headers)
 
     assert answer.status_code == 200
     assert '<template data-wrong="at">' in answer.text
-    assert 'data-value="2027-03-28T04:30"' in answer.text
+    assert f'data-value="{FORWARD}T04:30"' in answer.text
 
 
 @pytest.mark.parametrize(
     ("at", "until", "said"),
     [
         (
-            "2027-03-01T23:59",
-            "2027-03-08T08:00",
-            "Down Mar 1, 2027 at 11:59\u00a0PM, back Mar 8, 2027 at 8:00\u00a0AM, Riga time.",
+            f"{YEAR}-03-01T23:59",
+            f"{YEAR}-03-08T08:00",
+            f"Down Mar 1, {YEAR} at 11:59\u00a0PM, back Mar 8, {YEAR} at 8:00\u00a0AM, Riga time.",
         ),
-        ("2027-03-01T23:59", "", "until someone publishes again."),
-        ("", "2027-03-08T08:00", "Down now, back Mar 8, 2027"),
-        ("2027-03-01T23:59", "2027-03-01T08:00", "The return must be later than the take-down."),
+        (f"{YEAR}-03-01T23:59", "", "until someone publishes again."),
+        ("", f"{YEAR}-03-08T08:00", f"Down now, back Mar 8, {YEAR}"),
+        (f"{YEAR}-03-01T23:59", f"{YEAR}-03-01T08:00", "The return must be later than the take-down."),
         ("2020-03-01T23:59", "", "This time has already passed. Choose a later one."),
         ("2040-03-01T23:59", "", "This is more than five years away. Choose an earlier time."),
         ("soon", "", "The time could not be read."),

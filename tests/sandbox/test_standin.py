@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from b24sandbox import StandIn, network
+from tests.ports import free_ports
 
 SANDBOX = Path(__file__).parents[2] / "sandbox" / "src"
 
@@ -31,8 +32,8 @@ def test_where_there_is_one_loopback_address_the_ports_differ(monkeypatch):
     assert urlsplit(renamed).hostname == "127.0.0.1"
 
 
-def test_the_next_ports_are_used(standin):
-    first = int(standin.control.rpartition(":")[2]) + 1000
+def test_the_next_ports_are_used():
+    first = free_ports(5)
     with StandIn.start(port=first) as other:
         urls = [other.control, *other.world.servers, *(each.url for each in other.portals)]
 

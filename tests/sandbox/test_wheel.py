@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.processes import START_SECONDS, free_ports, wait_until
+from tests.ports import free_ports
+from tests.processes import START_SECONDS, wait_until
 from tests.sandbox.packaging import ROOT, SURROUNDINGS, empty_environment, wheel
 
 pytestmark = pytest.mark.process

@@ -25,7 +25,8 @@ from tests import forks
 from tests.conftest import make_app, make_config
 from tests.databases import execute, migrate
 from tests.people import Person
-from tests.processes import Web, Worker, free_port, wait_until
+from tests.ports import free_port
+from tests.processes import Web, Worker, wait_until
 from tests.worker import work_until_idle
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from b24app.web.icalendar import Event, calendar
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import FORWARD, FORWARD_IN_AMERICA, YEAR, TurnableClock, sunday
 from tests.conftest import Turn, Work
 from tests.people import Person, body_of, run_id_of
 
@@ -24,6 +24,14 @@ FORM = {"to": "scheduled", "view": "agenda"}
 
 def inside(clock: TurnableClock, **span: float) -> str:
     return (clock() + timedelta(**span)).isoformat(timespec="seconds")
+
+
+def changed(days: int, time: str, on: date = FORWARD) -> str:
+    """A time so many days after clocks go forward."""
+    return f"{on + timedelta(days)}T{time}"
+
+
+WINDOW = {"at": changed(-4, "18:00", FORWARD_IN_AMERICA), "until": changed(-8, "08:00")}
 
 
 def entries(shown: str) -> list[str]:
@@ -71,11 +79,13 @@ def test_what_waits_for_a_person_stands_on_top(alice: Person, standin, clock: Tu
 @pytest.mark.parametrize("view", ["month", "week"])
 def test_windows_are_bars_from_end_to_end(alice: Person, clock: TurnableClock, view: str):
     alice.put("/preferences", {"zone": "UTC"})
-    monday = datetime(2027, 3, 1, tzinfo=UTC)
-    over_two_weeks = run_id_of(alice.unpublish(PAGE, at="2027-03-03T10:00Z", until="2027-03-09T08:00Z", name="Spring"))
-    one_day = run_id_of(alice.publish(OTHER, at="2027-03-04T10:00Z"))
+    monday = sunday(3, 1) + timedelta(1)
+    wednesday, thursday, tuesday = (monday + timedelta(ahead) for ahead in (2, 3, 8))
+    window = {"at": f"{wednesday}T10:00Z", "until": f"{tuesday}T08:00Z"}
+    over_two_weeks = run_id_of(alice.unpublish(PAGE, **window, name="Spring"))
+    one_day = run_id_of(alice.publish(OTHER, at=f"{thursday}T10:00Z"))
 
-    shown = alice.fragment("GET", f"{AGENDA}&view={view}&day={monday.date()}").text
+    shown = alice.fragment("GET", f"{AGENDA}&view={view}&day={monday}").text
 
     bars = re.findall(r'class="bar-line ([^"]+)" data-run="([^"]+)"', shown)
     first = {"month": ["lane-0 from-2 over-5 opens", "lane-0 from-0 over-2"], "week": ["lane-0 from-2 over-5 opens"]}
@@ -88,9 +98,9 @@ def test_windows_are_bars_from_end_to_end(alice: Person, clock: TurnableClock, v
 
 def test_days_with_more_than_fits_say_how_many(alice: Person):
     for hour in range(10, 15):
-        alice.unpublish(PAGE, at=f"2027-03-03T{hour}:00Z")
+        alice.unpublish(PAGE, at=f"{YEAR}-03-03T{hour}:00Z")
 
-    shown = alice.fragment("GET", f"{AGENDA}&view=month&day=2027-03-01").text
+    shown = alice.fragment("GET", f"{AGENDA}&view=month&day={YEAR}-03-01").text
 
     assert "+2 more" in shown
 
@@ -214,35 +224,49 @@ def test_the_history_has_a_column_of_sites_and_the_campaign(alice: Person):
 def test_a_campaign_moves_by_a_week_over_a_clock_change_and_back(alice: Person):
     alice.put("/preferences", {"zone": "Europe/Berlin"})
     zone = {"zone": "Europe/Berlin"}
-    pair = body_of(alice.unpublish(PAGE, at="2027-03-22T18:00", until="2027-03-26T08:00", **zone))
-    alone = run_id_of(alice.unpublish(OTHER, at="2027-03-24T12:00", **zone))
+    pair = body_of(alice.unpublish(PAGE, at=changed(-6, "18:00"), until=changed(-2, "08:00"), **zone))
+    alone = run_id_of(alice.unpublish(OTHER, at=changed(-4, "12:00"), **zone))
 
     moved = alice.post("/runs/reschedule", {"ids": [pair["returns_run"], pair["id"], alone], "days": 7})
 
     assert sorted(moved.json["done"]) == sorted([pair["id"], alone])  # type: ignore[index]
-    assert wall_times(alice, pair["id"]) == ("2027-03-29T16:00:00Z", "2027-04-02T06:00:00Z")
-    assert alice.read(f"/runs/{pair['returns_run']}")["at"] == "2027-04-02T06:00:00Z"
-    assert wall_times(alice, alone)[0] == "2027-03-31T10:00:00Z"
+    assert wall_times(alice, pair["id"]) == (
+        changed(1, "16:00:00Z"),
+        changed(5, "06:00:00Z"),
+    )
+    assert alice.read(f"/runs/{pair['returns_run']}")["at"] == changed(5, "06:00:00Z")
+    assert wall_times(alice, alone)[0] == changed(3, "10:00:00Z")
     back = alice.fragment("POST", "/runs/reschedule", ids=[pair["id"], alone], days=7, direction="earlier", **FORM)
     assert "2 schedules are now" in back.text
-    assert wall_times(alice, pair["id"]) == ("2027-03-22T17:00:00Z", "2027-03-26T07:00:00Z")
+    assert wall_times(alice, pair["id"]) == (
+        changed(-6, "17:00:00Z"),
+        changed(-2, "07:00:00Z"),
+    )
 
 
 def test_each_end_keeps_its_time_of_day_in_the_zone_it_was_set_in(alice: Person):
-    """The pair was begun in New York, its return was moved in Riga; the clocks of each go forward on days of their own:
-    14 March 2027 and 28 March 2027.
-    """
+    """The pair was begun in New York, its return was moved in Riga: clocks go forward on days of their own."""
     alice.put("/preferences", {"zone": "Europe/Berlin"})
-    pair = body_of(alice.unpublish(PAGE, at="2027-03-10T18:00", until="2027-03-20T08:00", zone="America/New_York"))
-    moved = alice.post(f"/runs/{pair['id']}/move", {"until": "2027-03-24T08:00", "zone": "Europe/Riga"})
+    pair = body_of(
+        alice.unpublish(
+            PAGE,
+            at=changed(-4, "18:00", FORWARD_IN_AMERICA),
+            until=changed(6, "08:00", FORWARD_IN_AMERICA),
+            zone="America/New_York",
+        )
+    )
+    moved = alice.post(f"/runs/{pair['id']}/move", {"until": changed(-4, "08:00"), "zone": "Europe/Riga"})
     before = wall_times(alice, pair["id"])
 
     shifted = alice.post("/runs/reschedule", {"ids": [pair["id"]], "days": 7})
 
     assert moved.status_code == 200
-    assert before == ("2027-03-10T23:00:00Z", "2027-03-24T06:00:00Z")
+    assert before == (changed(-4, "23:00:00Z", FORWARD_IN_AMERICA), changed(-4, "06:00:00Z"))
     assert body_of(shifted)["done"] == [pair["id"]]
-    assert wall_times(alice, pair["id"]) == ("2027-03-17T22:00:00Z", "2027-03-31T05:00:00Z")
+    assert wall_times(alice, pair["id"]) == (
+        changed(3, "22:00:00Z", FORWARD_IN_AMERICA),
+        changed(3, "05:00:00Z"),
+    )
     assert [alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")] == [
         "America/New_York", "Europe/Riga",
     ]  # fmt: skip
@@ -252,11 +276,11 @@ def test_each_end_keeps_its_time_of_day_in_the_zone_it_was_set_in(alice: Person)
 
 def test_what_was_set_without_a_zone_is_shifted_on_the_persons_clock(alice: Person):
     alice.put("/preferences", {"zone": "Europe/Riga"})
-    run = run_id_of(alice.unpublish(PAGE, at="2027-03-24T08:00Z"))
+    run = run_id_of(alice.unpublish(PAGE, at=changed(-4, "08:00Z")))
 
     alice.post("/runs/reschedule", {"ids": [run], "days": 7})
 
-    assert wall_times(alice, run)[0] == "2027-03-31T07:00:00Z"
+    assert wall_times(alice, run)[0] == changed(3, "07:00:00Z")
 
 
 def test_a_retry_that_joined_a_window_shifts_no_other_orders_return(
@@ -296,17 +320,25 @@ def test_nobody_is_told_of_another_portals_schedules(alice: Person, charlie: Per
 
 def test_the_dialog_tells_where_each_end_would_come_to(alice: Person):
     alice.put("/preferences", {"zone": "Europe/Berlin"})
-    pair = body_of(alice.unpublish(PAGE, at="2027-03-22T18:00", until="2027-03-26T08:00", zone="America/New_York"))
+    pair = body_of(
+        alice.unpublish(
+            PAGE,
+            at=changed(-6, "18:00"),
+            until=changed(-2, "08:00"),
+            zone="America/New_York",
+        )
+    )
     path = f"/runs/dialog?what=reschedule&ids={pair['id']}&by=days"
 
     asked = re.sub(r"\s+", " ", alice.fragment("GET", path).text)
     told = shift_of(alice, pair["id"], days=1)
     unread = shift_of(alice, pair["id"], days="")
 
-    day = {each: f"Mar {each}, 2027" for each in (22, 26, 27)}
-    assert re.search(rf"Goes down: {day[22]}, 11:00.PM .*?<b>Mar 30, 2027, 12:00.AM</b>", asked)
-    assert re.search(rf"Comes back: {day[26]}, 1:00.PM .*?<b>Apr 2, 2027, 2:00.PM</b>", asked)
-    assert re.search(rf"Comes back: {day[26]}, 1:00.PM .*?<b>{day[27]}, 1:00.PM</b>", told)
+    days = {ahead: FORWARD + timedelta(ahead) for ahead in (-6, -2, -1, 2, 5)}
+    day = {ahead: f"{each:%b} {each.day}, {each.year}" for ahead, each in days.items()}
+    assert re.search(rf"Goes down: {day[-6]}, 11:00.PM .*?<b>{day[2]}, 12:00.AM</b>", asked)
+    assert re.search(rf"Comes back: {day[-2]}, 1:00.PM .*?<b>{day[5]}, 2:00.PM</b>", asked)
+    assert re.search(rf"Comes back: {day[-2]}, 1:00.PM .*?<b>{day[-1]}, 1:00.PM</b>", told)
     assert "data-wrong" not in told
     assert "<b>" not in unread
 
@@ -380,7 +412,7 @@ def test_who_came_from_the_calendar_is_told_there_what_was_cancelled(
 
 def test_what_was_cancelled_is_scheduled_again_with_what_it_had(alice: Person, bob: Person, clock: TurnableClock):
     alice.put("/preferences", {"zone": "Europe/Riga"})
-    at, until = "2027-03-01T10:00", "2027-03-02T10:00"
+    at, until = f"{YEAR}-03-01T10:00", f"{YEAR}-03-02T10:00"
     pair = body_of(alice.unpublish(PAGE, OTHER, at=at, until=until, zone="Europe/Riga", name="Spring", reason="Sale"))
 
     done = alice.fragment("POST", "/runs/cancel", ids=[pair["id"]], **FORM).text
@@ -456,7 +488,7 @@ def test_pages_found_for_a_schedule_are_counted(alice: Person, clock: TurnableCl
 def test_an_answer_that_shows_the_view_says_by_which_address(alice: Person, clock: TurnableClock, what: str):
     """Else the page would show the address of the order anew when something changes: another view, or none at all."""
     run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1)))
-    form = {"to": "scheduled", "view": "month", "day": "2027-03-01", "q": "spring sale"}
+    form = {"to": "scheduled", "view": "month", "day": f"{YEAR}-03-01", "q": "spring sale"}
     paths = {"cancel": "/runs/cancel", "reschedule": "/runs/reschedule"}
     said: dict[str, dict[str, Any]] = {
         "move": {"at": inside(clock, hours=5)},
@@ -480,13 +512,69 @@ def test_who_may_steer_nothing_is_offered_no_choice_of_schedules(alice: Person, 
         assert [words in bob.fragment("GET", view).text for words in offers] == [False] * len(offers)
 
 
+def test_who_may_only_look_at_schedules_is_told_so_once(alice: Person, bob: Person, clock: TurnableClock):
+    for hours in (1, 2):
+        run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=hours)))
+    for view in (AGENDA, f"{AGENDA}&view=week"):
+        texts = [person.fragment("GET", view).text for person in (alice, bob)]
+
+        assert [text.count('id="view-only"') for text in texts] == [0, 1], view
+        assert "View only. Whoever ordered a schedule, an administrator, or someone with the Publish right" in texts[1]
+
+
+def test_schedules_without_buttons_among_others_are_explained(alice: Person, bob: Person, clock: TurnableClock):
+    at = inside(clock, hours=1)
+    run_id_of(alice.unpublish(PAGE, at=at))
+    alice.portal.rights(bob.user_id, alice.portal.page(IN_SHOP).site_id, ["read", "public"])
+    run_id_of(bob.unpublish(IN_SHOP, at=at))
+
+    shown = bob.fragment("GET", AGENDA).text
+
+    assert shown.count('name="ids"') == 1
+    assert "Schedules without buttons are view only." in shown
+
+
+def test_a_name_with_signs_of_markup_is_told_as_it_is(alice: Person, clock: TurnableClock):
+    run = run_id_of(alice.unpublish(PAGE, at=inside(clock, hours=1), name="Shoes & <hats>"))
+    asked = [
+        alice.fragment("GET", f"/runs/dialog?what={what}&ids={run}") for what in ("reschedule", "change", "cancel")
+    ]
+
+    shown = [answer.text for answer in (*asked, alice.fragment("GET", AGENDA))]
+    moved = alice.fragment("POST", "/runs/reschedule", ids=[run], days=7, **FORM).text
+
+    assert all("Shoes &amp; &lt;hats&gt;" in each for each in (*shown, moved))
+    assert not any("&amp;amp;" in each or "&amp;lt;" in each for each in (*shown, moved))
+
+
 def test_a_change_is_told(alice: Person, clock: TurnableClock):
     run = run_id_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=1), name="Spring"))
 
     shown = alice.fragment("POST", f"/runs/{run}/change", remove=[str(OTHER)], name="Spring", **FORM).text
 
-    assert "“Spring” is changed." in shown
-    assert "It now has 1 page." in shown
+    assert "“Spring” is changed. It now has 1 page.</span>" in shown
+
+
+@pytest.mark.parametrize("form", [FORM, {}], ids=["in the agenda", "on the run's page"])
+def test_what_was_saved_of_a_schedule_is_told_where_it_was_edited(
+    alice: Person, clock: TurnableClock, form: dict[str, str]
+):
+    run = run_id_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=1), name="Spring", reason="Sold out"))
+    saves: list[tuple[dict[str, Any], str]] = [
+        ({"name": "Spring", "reason": "Sold out"}, "“Spring” stays as it was."),
+        ({"name": "Summer", "reason": "Sold out"}, "“Spring” is changed. Its campaign is now “Summer”."),
+        ({"name": "Summer", "reason": ""}, "“Summer” is changed. The reason was removed."),
+        ({"name": "", "reason": "<New>"}, "“Summer” is changed. It no longer belongs to a campaign. "
+                                          "Its reason is now “<New>”."),
+        ({"name": "", "reason": "<New>", "remove": [str(OTHER)]}, "“Unpublish %s” is changed. It now has 1 page."),
+    ]  # fmt: skip
+
+    told = [unescape(alice.fragment("POST", f"/runs/{run}/change", **said, **form).text) for said, _words in saves]
+
+    for shown, (_said, words) in zip(told, saves, strict=True):
+        lead = words.partition("%s")[2] or words
+        assert re.search(rf'data-announce="[^"]*{re.escape(lead)}"', shown), "the script has it read aloud"
+        assert f"{lead}</span></p>" in shown
 
 
 @pytest.mark.parametrize("form", [{"days": 7}, {"ids": "x", "days": 7}, {"days": 0}, {"days": 400}, {"days": "1.5"}])
@@ -500,25 +588,25 @@ def test_a_bulk_order_that_cannot_be_read_is_refused(alice: Person, clock: Turna
 def test_an_end_dragged_in_the_calendar_is_told_and_can_be_taken_back(alice: Person):
     alice.put("/preferences", {"zone": "Europe/Riga"})
     pair = body_of(
-        alice.unpublish(PAGE, at="2027-03-03T10:00", until="2027-03-05T08:00", zone="Europe/Riga", name="Spring")
+        alice.unpublish(PAGE, at=f"{YEAR}-03-03T10:00", until=f"{YEAR}-03-05T08:00", zone="Europe/Riga", name="Spring")
     )
-    form = {"to": "scheduled", "view": "month", "day": "2027-03-01", "zone": "Europe/Riga"}
+    form = {"to": "scheduled", "view": "month", "day": f"{YEAR}-03-01", "zone": "Europe/Riga"}
 
-    shown = alice.fragment("POST", f"/runs/{pair['id']}/move", until="2027-03-09T08:00", **form).text
+    shown = alice.fragment("POST", f"/runs/{pair['id']}/move", until=f"{YEAR}-03-09T08:00", **form).text
 
     assert "“Spring” is rescheduled." in shown
     assert 'class="cal month"' in shown
-    assert wall_times(alice, pair["id"])[1] == "2027-03-09T06:00:00Z"
-    assert "2027-03-05T08:00" in re.search(r'hx-vals="([^"]+)"[^>]*id="undo-move"', shown).group(1)  # type: ignore[union-attr]
+    assert wall_times(alice, pair["id"])[1] == f"{YEAR}-03-09T06:00:00Z"
+    assert f"{YEAR}-03-05T08:00" in re.search(r'hx-vals="([^"]+)"[^>]*id="undo-move"', shown).group(1)  # type: ignore[union-attr]
 
 
 def test_taking_back_a_dragged_end_leaves_the_zone_of_both(alice: Person):
     alice.put("/preferences", {"zone": "Europe/Berlin"})
-    pair = body_of(alice.unpublish(PAGE, at="2027-03-10T18:00", until="2027-03-20T08:00", zone="America/New_York"))
-    form = {"to": "scheduled", "view": "month", "day": "2027-03-01"}
+    pair = body_of(alice.unpublish(PAGE, zone="America/New_York", **WINDOW))
+    form = {"to": "scheduled", "view": "month", "day": f"{YEAR}-03-01"}
 
     shown = alice.fragment(
-        "POST", f"/runs/{pair['id']}/move", until="2027-03-22T13:00", zone="Europe/Berlin", **form
+        "POST", f"/runs/{pair['id']}/move", until=changed(-6, "13:00"), zone="Europe/Berlin", **form
     ).text
     undo = re.search(r'hx-post="([^"]+)" hx-vals="([^"]+)"[^>]*id="undo-move"', shown)
     assert undo
@@ -530,12 +618,12 @@ def test_taking_back_a_dragged_end_leaves_the_zone_of_both(alice: Person):
 
 def test_an_end_that_stays_keeps_its_zone_though_the_dialog_sends_both(alice: Person):
     alice.put("/preferences", {"zone": "Europe/Berlin"})
-    pair = body_of(alice.unpublish(PAGE, at="2027-03-10T18:00", until="2027-03-20T08:00", zone="America/New_York"))
+    pair = body_of(alice.unpublish(PAGE, zone="America/New_York", **WINDOW))
 
-    both = {"at": "2027-03-11T00:00", "until": "2027-03-22T13:00", "zone": "Europe/Berlin"}
+    both = {"at": changed(-3, "00:00", FORWARD_IN_AMERICA), "until": changed(-6, "13:00"), "zone": "Europe/Berlin"}
     alice.post(f"/runs/{pair['id']}/move", both)
 
-    assert wall_times(alice, pair["id"]) == (pair["at"], "2027-03-22T12:00:00Z")
+    assert wall_times(alice, pair["id"]) == (pair["at"], changed(-6, "12:00:00Z"))
     assert [alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")] == [
         "America/New_York", "Europe/Berlin",
     ]  # fmt: skip
@@ -558,7 +646,7 @@ def test_a_whole_bar_is_offered_where_all_its_ends_may_be_moved(
 
 
 def test_one_that_is_shifted_is_named_and_told(alice: Person):
-    pair = run_id_of(alice.unpublish(PAGE, at="2027-03-03T10:00Z", until="2027-03-05T08:00Z", name="Spring"))
+    pair = run_id_of(alice.unpublish(PAGE, at=f"{YEAR}-03-03T10:00Z", until=f"{YEAR}-03-05T08:00Z", name="Spring"))
 
     shown = alice.fragment("POST", "/runs/reschedule", ids=[pair], days=-2, **FORM).text
 
@@ -627,29 +715,29 @@ def events(text: str) -> list[dict[str, str]]:
 def test_each_half_is_an_event_whose_uid_survives_a_reschedule(alice: Person, clock: TurnableClock):
     pair = body_of(
         alice.unpublish(
-            PAGE, at="2027-03-03T10:00Z", until="2027-03-05T08:00Z", name="Frühling; Sale, 1", reason="Ü" * 90
+            PAGE, at=f"{YEAR}-03-03T10:00Z", until=f"{YEAR}-03-05T08:00Z", name="Frühling; Sale, 1", reason="Ü" * 90
         )
     )
     before = events(alice.get("/runs.ics").text)
     clock.tick(minutes=5)
 
-    alice.post(f"/runs/{pair['id']}/move", {"until": "2027-03-09T08:00:00Z"})
+    alice.post(f"/runs/{pair['id']}/move", {"until": f"{YEAR}-03-09T08:00:00Z"})
     answer = alice.get(f"/runs.ics?q={quote('frühling')}")
 
     after = events(answer.text)
     assert answer.content_type == "text/calendar; charset=utf-8"
     assert [each["UID"].partition("@")[0] for each in before] == [pair["id"], pair["returns_run"]]
     assert [each["UID"] for each in after] == [each["UID"] for each in before]
-    assert [each["DTSTART"] for each in after] == ["20270303T100000Z", "20270309T080000Z"]
+    assert [each["DTSTART"] for each in after] == [f"{YEAR}0303T100000Z", f"{YEAR}0309T080000Z"]
     assert int(after[1]["SEQUENCE"]) > int(before[1]["SEQUENCE"])
     assert after[0]["CATEGORIES"] == "Frühling\\; Sale\\, 1"
     assert "Ü" * 90 in after[0]["DESCRIPTION"]
     title = alice.portal.page(PAGE).title
     assert title in after[0]["SUMMARY"]
-    assert len(events(alice.get("/runs.ics?due_from=2027-03-04").text)) == 1
+    assert len(events(alice.get(f"/runs.ics?due_from={YEAR}-03-04").text)) == 1
     assert len(events(alice.get(f"/runs/{pair['returns_run']}.ics").text)) == 2
-    assert len(events(alice.get(f"/runs/{pair['id']}.ics?due_from=2027-03-04").text)) == 1
-    assert len(events(alice.get(f"/runs/{pair['id']}.ics?due_to=2027-03-03T10:00Z").text)) == 0
+    assert len(events(alice.get(f"/runs/{pair['id']}.ics?due_from={YEAR}-03-04").text)) == 1
+    assert len(events(alice.get(f"/runs/{pair['id']}.ics?due_to={YEAR}-03-03T10:00Z").text)) == 0
     assert alice.get(f"/runs/{pair['id']}.ics?due_to=soon").status_code == 422
 
 

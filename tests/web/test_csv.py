@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from b24sandbox import StandIn
+from tests.clocks import YEAR
 from tests.people import Person, run_id_of
 
 
@@ -47,7 +48,7 @@ def name_of(answer: TestResponse) -> str:
 def test_a_persons_file_speaks_their_language_zone_and_spreadsheet(gerda: Person):
     lid = gerda.portal.add_pages(1)[0]
     gerda.portal.change_page(lid, title="Preisliste")
-    gerda.unpublish(lid, at="2027-01-01T10:00:00Z", reason="Umbau; alles")
+    gerda.unpublish(lid, at=f"{YEAR}-01-01T10:00:00Z", reason="Umbau; alles")
 
     answer = as_browser(gerda, "/runs.csv")
 
@@ -55,7 +56,7 @@ def test_a_persons_file_speaks_their_language_zone_and_spreadsheet(gerda: Person
     assert row["Aktion"] == "Offline nehmen"
     assert row["Seite"] == "Preisliste"
     assert row["Ergebnis"] == "Geplant"
-    assert row["Geplant für (Europe/Berlin)"] == "1.1.2027 11:00"
+    assert row["Geplant für (Europe/Berlin)"] == f"1.1.{YEAR} 11:00"
     assert row["Grund"] == "Umbau; alles"
     assert not {"id", "kind", "state"} & row.keys()
     assert name_of(answer).startswith("Sundown-Verlauf 20")
@@ -76,7 +77,7 @@ def test_an_english_file_has_commas_and_words(alice: Person, ada: Person):
 
 def test_the_form_of_a_file_can_be_chosen(gerda: Person):
     lid = gerda.portal.add_pages(1)[0]
-    run = run_id_of(gerda.unpublish(lid, at="2027-01-01T10:00:00Z"))
+    run = run_id_of(gerda.unpublish(lid, at=f"{YEAR}-01-01T10:00:00Z"))
 
     raw = as_browser(gerda, "/runs.csv?format=raw")
 
@@ -85,7 +86,7 @@ def test_the_form_of_a_file_can_be_chosen(gerda: Person):
         run,
         "unpublish",
         "scheduled",
-        "2027-01-01T10:00:00Z",
+        f"{YEAR}-01-01T10:00:00Z",
     )
     assert name_of(raw) == "sundown-history.csv"
     assert cells(gerda.get("/runs.csv?format=people"), ";")[0]["Ergebnis"] == "Geplant"

@@ -13,6 +13,7 @@ import pytest
 from b24app.domain import Actor
 from b24app.i18n import zone
 from b24app.runs.statistics import WEEKS, Week
+from tests.clocks import YEAR
 from tests.conftest import Turn, Work
 from tests.people import Person, run_id_of
 
@@ -128,9 +129,9 @@ def test_the_page_shows_filters_people_and_a_chart_of_more_than_one_bar(portal, 
 
 def test_what_is_scheduled_stands_soonest_first(portal, alice):
     first, second = lids(portal, 2)
-    late = alice.unpublish(first, at="2027-06-01T10:00:00+00:00").json["id"]
-    soon = alice.unpublish(second, at="2027-05-01T10:00:00+00:00").json["id"]
-    later = alice.unpublish(second, at="2027-07-01T10:00:00+00:00").json["id"]
+    late = alice.unpublish(first, at=f"{YEAR}-06-01T10:00:00+00:00").json["id"]
+    soon = alice.unpublish(second, at=f"{YEAR}-05-01T10:00:00+00:00").json["id"]
+    later = alice.unpublish(second, at=f"{YEAR}-07-01T10:00:00+00:00").json["id"]
 
     shown = alice.fragment("GET", "/runs?state=scheduled,waiting").text
 

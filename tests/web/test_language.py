@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from b24sandbox import StandIn
+from tests.conftest import Turn
 from tests.people import Person
 
 
@@ -28,6 +29,35 @@ def test_pages_times_and_numbers_are_told_in_german(gerda: Person):
     assert "Veröffentlicht" in pages
     assert "Heute, " in history
     assert '<span class="badge ok">Erledigt</span>' in history
+
+
+def test_two_sessions_of_one_person_keep_each_its_language(gerda: Person, app: Flask, turn: Turn):
+    english = Person(app, gerda.portal, gerda.role).opened()
+    turn(minutes=11)  # the next answer brings a fresh token
+    gerda.token = gerda.get("/pages").headers["Session-Token"]
+
+    shown = [person.fragment("GET", "/pages").text for person in (gerda, english, gerda)]
+
+    assert ["Alle Websites" in text for text in shown] == [True, False, True]
+    assert ["All sites" in text for text in shown] == [False, True, False]
+
+
+def test_a_session_without_a_language_speaks_that_of_the_last_opening(gerda: Person, app: Flask):
+    answer = gerda.heal()
+    german = gerda.fragment("GET", "/pages").text
+    Person(app, gerda.portal, gerda.role).opened()
+    english = gerda.fragment("GET", "/pages").text
+
+    assert answer.status_code == 200
+    assert "Alle Websites" in german
+    assert "All sites" in english
+
+
+def test_a_session_got_anew_speaks_the_language_that_is_said(gerda: Person, app: Flask):
+    Person(app, gerda.portal, gerda.role).opened()
+    gerda.heal(LANG="de")
+
+    assert "Alle Websites" in gerda.fragment("GET", "/pages").text
 
 
 def test_a_refusal_is_told_in_german(gerda: Person, standin: StandIn):

@@ -6,6 +6,7 @@ import pytest
 
 from b24app.operations.housekeeping import Housekeeping
 from b24app.store.heartbeat import WORKER_LATE
+from tests.clocks import YEAR
 from tests.people import Person
 
 AWAY = "The app&#39;s worker is not running"
@@ -43,7 +44,7 @@ def test_a_finished_run_does_not(alice):
 
 def test_the_list_of_what_is_scheduled_says_so_when_there_is_something(alice):
     nothing = alice.fragment("GET", "/runs?state=scheduled,waiting").text
-    alice.unpublish(351, at="2027-06-01T10:00:00+00:00")
+    alice.unpublish(351, at=f"{YEAR}-06-01T10:00:00+00:00")
 
     assert AWAY not in nothing
     assert AWAY in alice.fragment("GET", "/runs?state=scheduled,waiting").text

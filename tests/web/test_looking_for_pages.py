@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from b24sandbox import StandIn
+from tests.clocks import YEAR
 from tests.people import Person, run_id_of
 
 SORTS = ("title", "site", "status", "published", "scheduled")
@@ -161,7 +162,7 @@ def test_a_folder_of_another_site_is_forgotten_when_the_site_changes(alice: Pers
 
 
 def test_only_what_is_scheduled_and_only_main_pages(alice: Person):
-    run_id_of(alice.unpublish(351, 352, at="2027-01-01T12:00:00Z"))
+    run_id_of(alice.unpublish(351, 352, at=f"{YEAR}-01-01T12:00:00Z"))
     mains = {site.index_lid for site in alice.portal.sites() if site.type in ("PAGE", "STORE")}
 
     assert lids(listed(alice, "status=scheduled")) == [351, 352]
@@ -189,8 +190,8 @@ def test_sites_are_offered_in_order_of_title_and_twins_by_number(alice: Person, 
 def test_each_order_goes_both_ways_and_ends_with_what_has_no_value(alice: Person):
     blank, sunday, monday = retitle(alice, "", "sunday", "Monday 2")
     alice.portal.change_page(blank, public_at=None, active=False)
-    run_id_of(alice.unpublish(351, at="2027-01-02T12:00:00Z"))
-    run_id_of(alice.unpublish(352, at="2027-01-01T12:00:00Z"))
+    run_id_of(alice.unpublish(351, at=f"{YEAR}-01-02T12:00:00Z"))
+    run_id_of(alice.unpublish(352, at=f"{YEAR}-01-01T12:00:00Z"))
     moments = {page.id: page.public_at for page in alice.portal.pages("PAGE")}
     values: dict[str, Callable[[dict[str, Any]], Any]] = {
         "title": lambda page: page["title"].lower() if page["title"] else None,
@@ -293,12 +294,12 @@ def test_nobody_is_shown_a_selected_page_they_may_not_see(bob: Person):
 
 
 def test_the_list_is_a_file_for_programs_with_its_filters_and_order(alice: Person):
-    run_id_of(alice.unpublish(351, at="2027-01-02T12:00:00Z"))
+    run_id_of(alice.unpublish(351, at=f"{YEAR}-01-02T12:00:00Z"))
     answer = alice.get("/pages.csv?site=3&sort=-title")
 
     rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
     assert [int(row["lid"]) for row in rows] == alice.read("/pages?ids_only=1&site=3&sort=-title")["lids"]
-    assert {row["lid"]: row["scheduled_at"] for row in rows}["351"] == "2027-01-02T12:00:00Z"
+    assert {row["lid"]: row["scheduled_at"] for row in rows}["351"] == f"{YEAR}-01-02T12:00:00Z"
     assert {row["published"] for row in rows} <= {"true", "false"}
 
 

@@ -13,8 +13,10 @@ from werkzeug.test import TestResponse
 from b24app.services import Services
 from b24app.store.models import Portal, Run, User, UserToken, VerifiedToken
 from b24sandbox import StandIn
+from tests.clocks import YEAR
 from tests.people import Person
 
+AHEAD = f"{YEAR}-01-01T10:00"
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 BOUNDARY = "multipart/form-data; boundary=x"
 DEEP = 100_000
@@ -230,11 +232,16 @@ REFUSED: dict[str, dict[str, Any]] = {
     "a time of numbers": {"action": "unpublish", "lids": [351], "at": 5},
     "a time at the end of time": {"action": "unpublish", "lids": [351], "at": "9999-12-31T23:59:59Z"},
     "a time before time": {"action": "unpublish", "lids": [351], "at": "0001-01-01T00:00:00+23:59"},
-    "a zone that is none": {"action": "unpublish", "lids": [351], "at": "2027-01-01T10:00", "zone": "../../etc/passwd"},
-    "a zone of nothing": {"action": "unpublish", "lids": [351], "at": "2027-01-01T10:00", "zone": "\0"},
-    "a zone that is a folder": {"action": "unpublish", "lids": [351], "at": "2027-01-01T10:00", "zone": "Europe"},
-    "a zone from the root": {"action": "unpublish", "lids": [351], "at": "2027-01-01T10:00", "zone": "/etc/passwd"},
-    "a long zone": {"action": "unpublish", "lids": [351], "at": "2027-01-01T10:00", "zone": "Europe/" + "x" * 5000},
+    "a zone that is none": {
+        "action": "unpublish",
+        "lids": [351],
+        "at": AHEAD,
+        "zone": "../../etc/passwd",
+    },
+    "a zone of nothing": {"action": "unpublish", "lids": [351], "at": AHEAD, "zone": "\0"},
+    "a zone that is a folder": {"action": "unpublish", "lids": [351], "at": AHEAD, "zone": "Europe"},
+    "a zone from the root": {"action": "unpublish", "lids": [351], "at": AHEAD, "zone": "/etc/passwd"},
+    "a long zone": {"action": "unpublish", "lids": [351], "at": AHEAD, "zone": "Europe/" + "x" * 5000},
     "a long reason": {"action": "unpublish", "lids": [351], "reason": "x" * 501},
     "a reason with a null byte": {"action": "unpublish", "lids": [351], "reason": "a\0b"},
     "half a surrogate": {"action": "unpublish", "lids": [351], "reason": "\ud800"},
@@ -333,7 +340,7 @@ def test_queries_of_junk_are_answered_by_the_table(ada: Person, route: str):
     ("GET", "/runs/{id}"),
 ])  # fmt: skip
 def test_the_other_bodies_may_be_junk_too(alice: Person, verb: str, route: str):
-    ordered = alice.unpublish(351, at="2027-01-01T10:00:00Z").json
+    ordered = alice.unpublish(351, at=f"{YEAR}-01-01T10:00:00Z").json
     assert ordered is not None
     place = route.format(id=ordered["id"])
     for body, kind in [*((body, JSON) for body in BODIES.values()), *FORMS.values()]:

@@ -16,7 +16,7 @@ from b24app.pages.lists import Pages
 from b24app.services import Services
 from b24app.store.models import Portal
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock, until
+from tests.clocks import YEAR, TurnableClock, until
 from tests.people import Person, run_id_of
 from tests.worker import pump
 
@@ -210,11 +210,11 @@ def test_filters_that_a_phone_folds_away_are_counted(alice: Person):
 
 
 def test_a_schedule_shows_at_its_page(alice: Person):
-    run_id_of(alice.unpublish(351, at="2027-01-01T12:00:00+02:00"))
+    run_id_of(alice.unpublish(351, at=f"{YEAR}-01-01T12:00:00+02:00"))
 
     pages = {page["lid"]: page["scheduled_at"] for page in listed(alice)["pages"]}
 
-    assert pages[351] == "2027-01-01T10:00:00Z"
+    assert pages[351] == f"{YEAR}-01-01T10:00:00Z"
     assert [lid for lid, at in pages.items() if at] == [351]
 
 

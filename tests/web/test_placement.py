@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 
+from tests.clocks import YEAR
 from tests.people import Person
 
 START = re.compile(r'<main id="view" hx-get="([^"]+)"')
@@ -68,7 +69,7 @@ def test_one_who_may_not_publish_sees_why(portal, bob):
 def test_the_own_history_and_schedule_of_the_page_stand_below_it(portal, alice):
     page = portal.pages("PAGE")[1]
     alice.unpublish(page.id, reason="Out of date")
-    alice.publish(page.id, at="2027-06-01T10:00:00+00:00")
+    alice.publish(page.id, at=f"{YEAR}-06-01T10:00:00+00:00")
 
     shown = opened_from(alice, LID=str(page.id), SITE_ID=str(page.site_id))
 

@@ -14,6 +14,7 @@ from b24app.services import Services
 from b24app.store.db import OVERFLOW, POOL, HurriedPool
 from b24app.store.models import Run
 from b24sandbox import PortalHandle, StandIn
+from tests.clocks import FORWARD
 from tests.people import Person
 
 PAGE = 351
@@ -255,7 +256,7 @@ def test_an_order_that_is_not_right(alice: Person, path: str, body: object, stat
 
 
 def test_a_time_that_the_clock_skips_comes_with_a_suggestion(alice: Person):
-    answer = alice.unpublish(PAGE, at="2027-03-28T02:30:00", zone="Europe/Berlin")
+    answer = alice.unpublish(PAGE, at=f"{FORWARD}T02:30:00", zone="Europe/Berlin")
 
     assert problem_of(answer, 422, "time_does_not_exist")["suggestion"]
 

@@ -23,7 +23,8 @@ from b24sandbox.state.faults import KINDS
 from tests.operations.test_cli import b24
 from tests.people import TOKEN as SESSION
 from tests.people import Person
-from tests.processes import Web, Worker, free_port, wait_until
+from tests.ports import free_port
+from tests.processes import Web, Worker, wait_until
 
 pytestmark = pytest.mark.process
 

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from b24app.services import Services
 from b24app.store.models import ApiCall
 from b24sandbox import StandIn
-from tests.clocks import TurnableClock
+from tests.clocks import YEAR, TurnableClock
 from tests.people import Person, run_id_of
 
 DANGEROUS = [
@@ -153,7 +153,7 @@ def test_the_log_as_a_page(ada: Person, services: Services):
 
 def test_a_run_as_a_file_has_a_row_a_page_and_no_formula(alice: Person):
     lids = titled(alice, DANGEROUS + HARMLESS)
-    run = run_id_of(alice.unpublish(*lids, at="2027-01-01T10:00:00Z"))
+    run = run_id_of(alice.unpublish(*lids, at=f"{YEAR}-01-01T10:00:00Z"))
 
     answer = alice.get(f"/runs/{run}.csv")
 
@@ -167,7 +167,7 @@ def test_a_run_as_a_file_has_a_row_a_page_and_no_formula(alice: Person):
 
 def test_a_long_run_comes_whole_as_a_file(alice: Person):
     lids = alice.portal.add_pages(2100)
-    run = run_id_of(alice.unpublish(*lids, at="2027-01-01T10:00:00Z"))
+    run = run_id_of(alice.unpublish(*lids, at=f"{YEAR}-01-01T10:00:00Z"))
 
     rows = table(alice.get(f"/runs/{run}.csv"))
 
@@ -189,7 +189,7 @@ def test_pages_of_sites_one_cannot_read_are_not_in_the_file(alice: Person, bob: 
     pages = alice.portal.pages("PAGE")
     hidden_site = pages[0].site_id
     seen = next(page for page in pages if page.site_id != hidden_site)
-    run = run_id_of(alice.unpublish(pages[0].id, seen.id, at="2027-01-01T10:00:00Z"))
+    run = run_id_of(alice.unpublish(pages[0].id, seen.id, at=f"{YEAR}-01-01T10:00:00Z"))
     alice.portal.rights("reader", hidden_site, [])
 
     assert bob.read(f"/runs/{run}")["hidden"] == 1
@@ -200,7 +200,7 @@ def test_pages_of_sites_one_cannot_read_are_not_in_the_file(alice: Person, bob: 
 def test_the_history_as_a_file_with_its_filters(alice: Person, bob: Person):
     lid = alice.portal.add_pages(1)[0]
     done = run_id_of(alice.unpublish(lid, reason="=cmd|' /C calc'!A0"))
-    set_for_later = run_id_of(alice.unpublish(lid, at="2027-01-01T10:00:00Z"))
+    set_for_later = run_id_of(alice.unpublish(lid, at=f"{YEAR}-01-01T10:00:00Z"))
 
     everything, scheduled = table(bob.get("/runs.csv")), table(bob.get("/runs.csv?state=scheduled"))
 
@@ -216,7 +216,7 @@ def test_the_history_as_a_file_with_its_filters(alice: Person, bob: Person):
 def test_a_long_history_comes_whole_as_a_file(alice: Person, services: Services):
     lid = alice.portal.add_pages(1)[0]
     for _ in range(210):
-        alice.unpublish(lid, at="2027-01-01T10:00:00Z")
+        alice.unpublish(lid, at=f"{YEAR}-01-01T10:00:00Z")
 
     rows = table(alice.get("/runs.csv"))
 

@@ -77,7 +77,7 @@ def test_more_pages_than_an_order_takes_are_not_promised(alice: Person, portal: 
 
     shown = alice.fragment("GET", "/pages").text
 
-    assert 'data-all="Select the first 5,000 that match"' in shown
+    assert 'data-all="Select the first 5,000"' in shown
 
 
 # --- both halves of a pair -----------------------------------------------------------------------------------------
@@ -109,6 +109,21 @@ def test_each_half_of_a_pair_names_the_campaign_and_leads_to_the_other(
     assert all('<p class="campaign"><bdi>Spring &lt;sale&gt;</bdi></p>' in shown for shown in before + after)
 
 
+def test_who_may_only_look_at_a_run_is_told_why(
+    alice: Person, bob: Person, pair: dict[str, Any], turn: Turn, work: Work
+):
+    paths = [f"/runs/{pair[half]}" for half in ("id", "returns_run")]
+    scheduled = [[person.fragment("GET", path).text for path in paths] for person in (alice, bob)]
+    turn(hours=1, seconds=1)
+    work()
+    ended = [person.fragment("GET", paths[0]).text for person in (alice, bob)]
+
+    words = "View only. Whoever ordered this, an administrator, or someone with the Publish right on all of its sites"
+    assert [[words in shown for shown in each] for each in scheduled] == [[False] * 2, [True] * 2]
+    words = "View only: you need the Publish right on one of its sites to undo or retry this."
+    assert [words in shown for shown in ended] == [False, True]
+
+
 @pytest.mark.parametrize("half", ["id", "returns_run"])
 def test_a_half_is_rescheduled_in_a_dialog_with_both_ends(alice: Person, pair: dict[str, Any], half: str):
     shown = unescape(alice.fragment("GET", f"/runs/{pair[half]}").text)
@@ -120,6 +135,8 @@ def test_a_half_is_rescheduled_in_a_dialog_with_both_ends(alice: Person, pair: d
     assert f'name="at" type="datetime-local" value="{pair["at"][:16]}"' in asked
     assert f'name="until" type="datetime-local" value="{pair["until"][:16]}"' in asked
     assert f'data-live="/runs/{pair[half]}/live' in answer, "who looks at a half goes on to look at it"
+    assert "“Spring &lt;sale&gt;” is rescheduled." in answer
+    assert re.search(rf'hx-post="/runs/{pair[half]}/move"[^>]*id="undo-move"', answer)
     assert alice.read(f"/runs/{pair['id']}")["until"] == "2030-06-01T08:00:00Z"
 
 
