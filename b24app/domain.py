@@ -6,6 +6,7 @@ parameter of landing methods is called kind here.
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 ID = re.compile(r"[0-9]{1,18}")  # what a column of bigint takes
@@ -123,6 +124,7 @@ class Actor:
     domain: str  # the portal's host, port included where it has one
     pages_version: int  # grows with every page the app changed on this portal
     portal_epoch: int | None = None  # of the installation the session belongs to
+    lists_from: datetime | None = None  # what was read of pages before is not used any more
     was_admin: bool = False  # as `profile` said last: for what is shown; what is allowed is asked live
 
     @property

@@ -90,7 +90,7 @@ def _actor(portal: Portal, person: User) -> Actor:
     return Actor(
         member_id=portal.member_id, user_id=person.user_id, name=person.name, language=person.language,
         theme=person.theme, zone=zone_of(person), domain=portal.domain, pages_version=portal.pages_version,
-        portal_epoch=portal.epoch, was_admin=person.is_admin,
+        portal_epoch=portal.epoch, lists_from=person.lists_from, was_admin=person.is_admin,
     )  # fmt: skip
 
 

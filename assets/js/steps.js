@@ -1,6 +1,6 @@
 // Views and filters are steps of the frame's history: Back and Forward walk them without touching the portal's own. The
-// frame keeps its address, since it cannot be reloaded by any other; each step remembers what it showed. A tab, and a
-// button that leads back to a list, open the list as it was left.
+// frame keeps its address, since it cannot be reloaded by any other; each step remembers what it showed, and how many
+// steps ago that was first opened: there begins the way back. A tab opens its list as it was left.
 import htmx from 'htmx.org'
 import { close } from './dialog.js'
 import { find } from './dom.js'
@@ -34,11 +34,12 @@ document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
   const address = addressOf(ctx)
   if (!address) return
   remember(address)
+  const { back } = history.state ?? {} // nothing, where the app began with what is shown
   const goesOn = typing && ctx.sourceEvent?.type === 'input'
   typing = ctx.sourceEvent?.type === 'input'
   if (!shown() || goesOn || ctx.sourceEvent?.detail?.step || address === shown()) {
-    history.replaceState({ shown: address }, '')
-  } else history.pushState({ shown: address }, '')
+    history.replaceState({ shown: address, back }, '')
+  } else history.pushState({ shown: address, back: pathOf(address) === pathOf(shown()) ? back + 1 : 1 }, '')
 })
 
 // Shows an address in the view, as a step that is already there.
@@ -55,19 +56,17 @@ addEventListener('popstate', ({ state }) => {
   show(state.shown)
 })
 
-function asLeft(element) {
-  const { place, for: tab } = element.dataset
-  return left.get(place ?? (element.closest('#tabs') && tab))
-}
+const asLeft = (element) => element.closest('#tabs') && left.get(element.dataset.for)
 
-const kindOf = (fields) => fields.get('kind') || 'PAGE'
-
-document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
-  const address = asLeft(ctx.sourceElement)
+document.addEventListener('htmx:config:request', (event) => {
+  const { sourceElement, request } = event.detail.ctx
+  if (sourceElement.hasAttribute('data-back') && history.state.back) {
+    event.preventDefault()
+    return history.go(-history.state.back)
+  }
+  const address = asLeft(sourceElement)
   if (!address) return
   const fields = new URL(address, location.href).searchParams
-  if (ctx.sourceElement.dataset.place && kindOf(fields) !== kindOf(ctx.request.body)) return
-  if (new URL(ctx.request.action, location.href).searchParams.has('fresh')) fields.set('fresh', '1')
-  ctx.request.body.delete('kind')
-  ctx.request.action = `${pathOf(address)}?${fields}`
+  if (new URL(request.action, location.href).searchParams.has('fresh')) fields.set('fresh', '1')
+  request.action = `${pathOf(address)}?${fields}`
 })

@@ -4,7 +4,8 @@
 and the first pages in one batch, rights, folders and further pages in the next) and `search` looks through it. Each
 chunk begins behind the last id of the one before, so what is trashed or made meanwhile hides nothing. A list is used
 again for a minute, and follows what the app itself did to pages of the portal meanwhile (`pages_version`): a batch
-tells what it read after it had acted, so nobody who watches a long run has everything read anew after each.
+tells what it read after it had acted, so nobody who watches a long run has everything read anew after each. Who asks
+for a fresh list has the one of every process read anew, or the next click would show what another one still keeps.
 
 Rights and folders cost one command a site. Of very many sites those with pages are asked about first, and no longer
 than half of the request's time; on what is left Bitrix24 decides when something is to be done there.
@@ -20,7 +21,7 @@ from itertools import islice
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from b24app.bitrix import landing
 from b24app.bitrix.landing import Folder, PageState, Site
@@ -31,7 +32,7 @@ from b24app.domain import Action, Actor, Kind, UserRef
 from b24app.errors import PortalError, Unavailable
 from b24app.folding import fold
 from b24app.store.db import Store
-from b24app.store.models import PageChange
+from b24app.store.models import PageChange, User
 from b24app.tokens.user_tokens import Tokens
 
 CHUNK = 500  # pages a getList command is asked for
@@ -159,6 +160,10 @@ class Pages:
             version, listed = self._kept.get((actor.user, kind), (-1, None))
         if listed is None or listed.read_at < self._clock() - FRESH or version > actor.pages_version:
             return None
+        if (
+            actor.lists_from is not None and listed.read_at < actor.lists_from
+        ):  # asked for anew, maybe of another process
+            return None
         if version == actor.pages_version:
             return listed
         changes = self._changes_since(actor, version)
@@ -275,7 +280,10 @@ class Pages:
         return size > KEPT_PAGES or len(self._kept) > KEPT_LISTS
 
     def forget(self, actor: Actor) -> None:
-        """Drop what is kept for one person, so that the next look is a fresh one."""
+        """Drop what is kept for one person, in each process, so that the next look is a fresh one."""
+        of_person = (User.member_id == actor.member_id, User.user_id == actor.user_id)
+        with self._store.begin() as db:
+            db.execute(update(User).where(*of_person).values(lists_from=self._clock()))
         with self._guard:
             for key in [key for key in self._kept if key[0] == actor.user]:
                 del self._kept[key]

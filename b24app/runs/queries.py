@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from b24app.clock import Clock
 from b24app.domain import OPEN_STATES, UNKNOWN_SITE, Action, Actor, ItemState, Kind, RunState
 from b24app.errors import AccessDenied
+from b24app.runs.retries import Retried, retried
 from b24app.runs.search import OfPage, Words
 from b24app.runs.states import DID_SOMETHING, IS_UNDOING, can_be_done, is_settling, is_undone, run_of, see_end
 from b24app.runs.windows import TO_COME
@@ -70,6 +71,7 @@ class RunView:
     settling: bool = False  # stopped, but its last batch is still under way
     keepers: Mapping[UUID, Run] = field(default_factory=dict)  # runs that keep pages as they are beyond this return
     undone: Undone | None = None
+    retried: Retried | None = None
     undoes: Run | None = None  # of an undo: what it turns back
     other: "RunView | None" = None  # of a run shown by itself: the other half of its "down until"
 
@@ -197,11 +199,12 @@ class RunQueries:
             other = first if run.is_return else _read(db, run.returns_run)
             other_view = next(iter(views_of(db, actor, [other] if other else [], now)), None)
             turned_back = _undone(db, [run.id]).get(run.id)
+            tried_again = retried(db, {run.id: counts}).get(run.id)
         settling = is_settling(run, counts, now)
         can = () if settling else can_be_done(run, counts, actor, undone, now)
         return RunView(
             run, counts, item_slice, hidden, can, upcoming=upcoming, settling=settling, keepers=keepers,
-            undone=turned_back, undoes=None if run.is_return else first, other=other_view,
+            undone=turned_back, retried=tried_again, undoes=None if run.is_return else first, other=other_view,
         )  # fmt: skip
 
     def sites_of(self, actor: Actor, run_id: UUID) -> frozenset[int]:
@@ -490,11 +493,11 @@ def views_of(db: Session, actor: Actor, runs: Sequence[Run], now: datetime) -> l
     ids = [run.id for run in runs]
     counts = counts_of(db, ids, {run.id: run.tally for run in runs if run.tally is not None})
     undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_(ids), IS_UNDOING)))
-    turned_back = _undone(db, ids)
+    turned_back, tried_again = _undone(db, ids), retried(db, counts)
     return [
         RunView(
             run, counts[run.id], can=can_be_done(run, counts[run.id], actor, run.id in undone, now),
-            undone=turned_back.get(run.id),
+            undone=turned_back.get(run.id), retried=tried_again.get(run.id),
         )
         for run in runs
     ]  # fmt: skip

@@ -133,6 +133,7 @@ class User(Base):
     seen_version: Mapped[int | None]  # of the app on this portal, when they last had it open
     seen_scope: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime | None]  # up to when they said they know what happened
+    lists_from: Mapped[datetime | None]  # lists of pages that were read before are out of date, in any process
     refused_code: Mapped[str | None] = mapped_column(Text)  # why Bitrix24 does not let them in, as it said last
     notices: Mapped[NoticeWish] = mapped_column(server_default=text("'problems'"))  # which ones they want in the portal
 
@@ -194,6 +195,7 @@ class Run(Base):
         Index("ix_runs_doubtful", "state", postgresql_where=text("doubt is not null")),
         Index("ix_runs_by_state", "member_id", "state", "created_at", "id"),
         Index("ix_runs_by_person", "member_id", "created_by", "created_at", "id"),
+        Index("ix_runs_retries", "retries", postgresql_where=text("retries is not null")),
         Index("ix_runs_added", "member_id", "added_at", postgresql_where=text("added_at is not null")),
     )
 

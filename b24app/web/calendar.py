@@ -143,11 +143,20 @@ def shown(query: AgendaQuery, said: dict[str, Any] | None = None, status: int = 
     return view
 
 
+def place() -> dict[str, object]:
+    """Where in this view the person came from, as a dialog or a run's page keeps it; empty for any other view."""
+    return read(AgendaQuery, request.args).as_kept() if request.args.get("to") == "scheduled" else {}
+
+
 def answered(said: dict[str, Any] | None = None) -> Response | None:
     """The view again for who came from it, with what has just been done; None for everybody else."""
-    if responses.wants_json() or request.form.get("to") != "scheduled":
+    if not _came_from_here():
         return None
     return shown(_from_form(), said)
+
+
+def _came_from_here() -> bool:
+    return not responses.wants_json() and request.form.get("to") == "scheduled"
 
 
 def _entry_in_words(run_id: UUID) -> dict[str, Any]:
@@ -329,7 +338,7 @@ def dialog() -> Response:
     if not found:
         raise NotFound()
     entries = in_words(found)
-    kept = read(AgendaQuery, request.args).as_kept() if request.args.get("to") == "scheduled" else {}
+    kept = place()
     one = entries[0] if len(entries) == 1 and asked.by is None else None
     if one is None and asked.what == "change":  # words and pages are those of one
         raise BadForm()
@@ -444,6 +453,22 @@ def _each(form: Chosen, act: Callable[[Entry], None], days: int | None = None) -
         "refused": [(entry, _(why.detail)) for entry, (_entry, why) in zip(named, refused, strict=True)],
     }
     return shown(_from_form(), said)
+
+
+def entry_to_tell_of(run_id: UUID) -> Entry | None:
+    """The entry of a run as it is, where the view will be shown again after it was changed."""
+    found = services().agenda.of(g.actor, [run_id]) if _came_from_here() else ()
+    return next(iter(found), None)
+
+
+def said_of_cancel(run_id: UUID, before: Entry) -> dict[str, Any]:
+    """That one half has just been cancelled, with the way to set it again.
+
+    before  its entry as it was
+    """
+    is_return = before.back is not None and before.back.id == run_id
+    text = _(N_("The return is cancelled.")) if is_return else _count_said(1, None)
+    return {"text": text, "again": [(in_words([before])[0], run_id)], "refused": []}
 
 
 def _count_said(number: int, days: int | None) -> str:

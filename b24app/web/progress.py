@@ -28,7 +28,7 @@ def seconds_until_next(view: RunView) -> int | None:
     to_come = view.run
     if view.run.state.is_final and view.other is not None:
         to_come = view.other.run  # the page tells of its other half, too
-    if view.undone is not None and not view.undone.by.state.is_final:
+    if any(later is not None and not later.by.state.is_final for later in (view.undone, view.retried)):
         return STILL_SECONDS
     if to_come.state.is_final:
         return None
@@ -44,7 +44,7 @@ def told(view: RunView) -> dict[str, Any]:
         "run": serializers.run(view), "settling": view.settling, "is_return": view.run.is_return,
         "left": time_left(view, services().clock()), "heal": serializers.waits_for_asker(view.run),
         "undone": serializers.undone(view), "undoes": _undoing(view), "other": serializers.half(view.other),
-        "cancelled_by": serializers.cancelled_by(view.run),
+        "retried": serializers.retried(view), "cancelled_by": serializers.cancelled_by(view.run),
     }  # fmt: skip
 
 
@@ -82,19 +82,24 @@ def version(view: RunView) -> str:
     state = RunState.RUNNING if run.state in MOVING else run.state
     said = (state, run.at, run.until, run.name, run.reason, run.acting_as, run.zone)
     other = (view.other.run.state, view.other.run.at) if view.other else None
-    return digest(*said, *why, view.settling, view.total, other, _undone(view))
+    return digest(*said, *why, view.settling, view.total, other, _undone(view), _retried(view))
 
 
 def row_version(view: RunView) -> str:
     """Changes with whatever a list says of the run."""
     run = view.run
     said = (run.state, run.at, run.name, run.reason, run.doubt is None)
-    return digest(*said, sorted(view.counts.items()), view.settling, _undone(view))
+    return digest(*said, sorted(view.counts.items()), view.settling, _undone(view), _retried(view))
 
 
 def _undone(view: RunView) -> tuple[object, ...] | None:
     """What is said of its undo: how many pages, only once that no longer moves."""
     it = view.undone
+    return (it.by.id, it.by.state.is_final, it.is_moving, it.is_moving or it.pages) if it else None
+
+
+def _retried(view: RunView) -> tuple[object, ...] | None:
+    it = view.retried
     return (it.by.id, it.by.state.is_final, it.is_moving, it.is_moving or it.pages) if it else None
 
 

@@ -298,8 +298,9 @@ def one(run_id: UUID) -> Response:
 @blueprint.post("/<uuid:run_id>/cancel")
 def cancel(run_id: UUID) -> Response:
     services().permissions.require_steering(g.actor, *services().runs.sites_to_steer(g.actor, run_id))
+    entry = calendar.entry_to_tell_of(run_id)
     services().orders.cancel(g.actor, run_id)
-    return calendar.answered() or _answer(run_id, 200)
+    return calendar.answered(said=calendar.said_of_cancel(run_id, entry) if entry else None) or _answer(run_id, 200)
 
 
 @blueprint.post("/<uuid:run_id>/move")
@@ -424,8 +425,8 @@ def _run_page(
         overdue=times.overdue(run, services().clock()), there=times.there(run), poll=poll,
         version=progress.version(view), slice=view.slice, which=query.items, after=query.after, limit=_limit(query),
         open_orders=services().runs.open_orders(g.actor), worker=sight.silent_worker() if goes_on else None,
-        denied=offers.is_denied(view), again=offers.is_offered_anew(view), said=said, kept={},
-        view_only=bool(in_its_state) and not view.can,
+        place=calendar.place(), denied=offers.is_denied(view), again=offers.is_offered_anew(view),
+        said=said, kept={}, view_only=bool(in_its_state) and not view.can,
         notices=services().users.wanted_notices(g.actor.user) if query.from_notice else None,
     )  # fmt: skip
 

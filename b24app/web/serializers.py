@@ -232,6 +232,7 @@ def rows_in_words(
             "doubt": doubt(view.run),
             "happened_at": iso(happened_at(view.run)),
             "undone": undone(view),
+            "retried": retried(view),
             "cancelled_by": cancelled_by(view.run),
         }
         for view in views
@@ -247,6 +248,18 @@ def undone(view: RunView) -> dict[str, Any] | None:
         "run_id": str(by.id), "by": {"user_id": by.created_by, "name": by.created_name}, "at": iso(happened_at(by)),
         "pages": view.undone.pages, "is_moving": view.undone.is_moving, "waits": by.state is RunState.WAITING,
         "is_whole": view.undone.pages >= view.counts[ItemState.SUCCEEDED],
+    }  # fmt: skip
+
+
+def retried(view: RunView) -> dict[str, Any] | None:
+    """Who tried its failed pages again, and how many of them that settled; None where nobody did."""
+    if view.retried is None:
+        return None
+    by = view.retried.by
+    return {
+        "run_id": str(by.id), "by": {"user_id": by.created_by, "name": by.created_name}, "at": iso(happened_at(by)),
+        "pages": view.retried.pages, "is_moving": view.retried.is_moving, "waits": by.state is RunState.WAITING,
+        "is_whole": view.retried.is_whole,
     }  # fmt: skip
 
 

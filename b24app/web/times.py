@@ -54,7 +54,7 @@ def there(order: Run) -> str | None:
     """The set time on the clock of the zone it was said in; None where the asker's clock shows the same."""
     if order.at is None or order.zone is None or _same_clock(order.at, order.zone, g.actor.zone):
         return None
-    return f"{when(order.at, order.zone)}, {order.zone}"
+    return f"{at_clock(order.at, order.zone)}, {order.zone}"
 
 
 def own(upcoming: Sequence[Upcoming]) -> str | None:

@@ -15,7 +15,7 @@ from b24app.domain import N_, ItemState, RunState
 from b24app.errors import NotPossibleNow
 from b24app.runs.queries import OpenOrders, RunView, digest
 from b24app.runs.states import ALREADY_UNDONE, moved_on
-from b24app.web import offers, progress, responses
+from b24app.web import calendar, offers, progress, responses
 from b24app.web.current import require_session, services
 from b24app.web.forms import read
 from b24app.web.runs import ItemsQuery, seen
@@ -92,7 +92,7 @@ def confirm(run_id: UUID) -> Response:
     if query.what not in view.can:
         raise _why_not(view, query.what)
     return responses.html(
-        "runs/sure.html", **progress.told(view), what=query.what,
+        "runs/sure.html", **progress.told(view), what=query.what, place=calendar.place(),
         typed=view.counts[ItemState.SUCCEEDED] > ONCE_MORE, begun=view.run.state is not RunState.SCHEDULED,
     )  # fmt: skip
 

@@ -25,6 +25,12 @@ COVERED = """(() => {
   return found.bottom > foot.top
 })()"""
 
+TEXT_LEFT = """place => {
+  const words = document.createRange()
+  words.selectNodeContents(document.querySelector(place))
+  return Math.round(words.getBoundingClientRect().left)
+}"""
+
 
 @cache
 def next_month() -> date:
@@ -232,6 +238,7 @@ def test_the_shift_tells_old_and_new_times_as_the_days_are_typed(
 ):
     frame = open_scheduled(tab)
     open_dialog(frame, f"#reschedule-{campaign[0]['id']}", "#dialog[open] #by-days")
+    assert frame.evaluate(TEXT_LEFT, "#by-days") == frame.evaluate(TEXT_LEFT, "#zone-note")
     open_dialog(frame, "#by-days", "#dialog[open] #days")
     new = "[...document.querySelectorAll('.shifts b')].map((time) => time.textContent)"
     week = frame.evaluate(new)
@@ -504,3 +511,23 @@ def test_agenda_calendar_and_dialogs_are_accessible(tab: Tab, campaign: list[dic
     audit.check(frame, "schedule")
 
     assert audit.faults == {}
+
+
+def test_what_is_cancelled_on_its_page_is_told_where_one_came_from(tab: Tab, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    press(frame, "#view-month")
+    frame.wait_for_selector(".cal.month")
+    press(frame, "#cal-after")
+    frame.wait_for_selector(f".cal-day[data-day='{day(9)}']")
+    heading = frame.inner_text("#cal-title")
+    press(frame, f".bar-line[data-run='{campaign[2]['id']}'] a")
+    frame.wait_for_selector("#run-cancel")
+
+    open_dialog(frame, "#run-cancel", "#sure")
+    press(frame, "#sure")
+    frame.wait_for_selector(".said >> text=1 schedule cancelled.")
+
+    assert frame.inner_text("#cal-title") == heading
+    assert frame.locator(f"#again-{campaign[2]['id']}").count() == 1
+    assert frame.get_attribute("#tabs [aria-current]", "data-for") == "scheduled"
+    assert frame.locator(f".bar-line[data-run='{campaign[2]['id']}']").count() == 0

@@ -7,7 +7,7 @@ from playwright.sync_api import Frame
 
 from b24app.services import Services
 from b24app.web import progress
-from b24sandbox import PortalHandle
+from b24sandbox import PortalHandle, StandIn
 from tests.browser.accessibility import Audit, excess_width
 from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tab_to, tick
 from tests.clocks import TurnableClock
@@ -219,3 +219,57 @@ def test_rows_the_bar_and_the_dialog_are_near_by_keyboard_at_double_size(tab: Ta
 
     assert seen
     assert settles(frame, "document.querySelector('#bulk').hidden")
+
+
+def run_shows(frame: Frame, words: str) -> None:
+    frame.wait_for_selector(f"#run-title >> text={words}")
+
+
+def test_a_run_leads_back_to_where_it_was_opened(tab: Tab, alice: Person, services: Services):
+    run = run_id_of(alice.unpublish(351, 352))
+    work_until_idle(services)
+    frame = tab.open()
+    press(frame, "#tabs [data-for=history]")
+    press(frame, f"#run-{run} .title")
+    run_shows(frame, "All 2 pages unpublished")
+    open_dialog(frame, "#run-undo")
+    press(frame, "#sure")
+    run_shows(frame, "Publishing")
+
+    press(frame, "#run .half a")
+    run_shows(frame, "All 2 pages unpublished")
+    work_until_idle(services)
+    press(frame, "#run-back")
+    frame.wait_for_selector("#run-badge >> text=Done")
+    run_shows(frame, "All 2 pages published")
+    press(frame, "#run-back")
+    run_shows(frame, "All 2 pages unpublished")
+    press(frame, "#run-back")
+    frame.wait_for_selector("#history")
+    frame.evaluate("history.back()")
+    frame.wait_for_selector("#grid")
+
+
+def test_screens_of_a_run_are_left_all_at_once(tab: Tab, alice: Person, services: Services, standin: StandIn):
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400)
+    alice.unpublish(351, 352)
+    work_until_idle(services)
+    frame = tab.open(ready="#grid")
+    press(frame, "#open-351")
+    frame.wait_for_selector("[data-lid]")
+    press(frame, ".runs .title")
+    press(frame, "#items-failed")
+    frame.wait_for_selector("#items-failed[aria-pressed=true]")
+
+    press(frame, "#run-back")
+
+    frame.wait_for_selector("[data-lid='351']")
+
+
+def test_a_run_the_app_was_opened_with_leads_to_the_pages(tab: Tab, alice: Person):
+    run = run_id_of(alice.unpublish(351))
+    frame = tab.open(query=f"&options=%7B%22run%22%3A%22{run}%22%7D", ready="#run")
+
+    press(frame, "#run-back")
+
+    frame.wait_for_selector("#grid tbody tr")

@@ -179,3 +179,18 @@ def test_the_dialog_says_both_ends_in_one_line_or_what_is_wrong(alice: Person, a
 
     assert answer.status_code == 200
     assert said in answer.text
+
+
+@pytest.mark.parametrize(("action", "when", "said"), [
+    ("publish", "later", "to open 1 of these 3 pages again, as it stands in the editor at that time."),
+    ("publish", "now", "to open 1 of these 3 pages again, as it stands in the editor now."),
+    ("unpublish", "later", "no longer be able to open 2 of these 3 pages."),
+])  # fmt: skip
+def test_of_a_mixed_selection_the_dialog_says_for_how_many_it_is(alice: Person, action: str, when: str, said: str):
+    alice.portal.change_page(PAGE, active=False, public=False)
+
+    some = alice.fragment("POST", "/runs/preview", action=action, when=when, lids=[PAGE, OTHER, 353]).text
+    only = alice.fragment("POST", "/runs/preview", action="publish", when=when, lids=[PAGE]).text
+
+    assert said in some
+    assert "of these" not in only

@@ -387,6 +387,29 @@ def test_several_are_cancelled_with_their_returns(alice: Person, clock: Turnable
     assert {alice.read(f"/runs/{run}")["state"] for run in (pair["id"], pair["returns_run"], alone)} == {"cancelled"}
 
 
+@pytest.mark.parametrize(("half", "words"), [
+    ("id", "1 schedule cancelled."),
+    ("returns_run", "The return is cancelled."),
+])  # fmt: skip
+def test_who_came_from_the_calendar_is_told_there_what_was_cancelled(
+    alice: Person, clock: TurnableClock, half: str, words: str
+):
+    pair = body_of(alice.unpublish(PAGE, at=inside(clock, days=1), until=inside(clock, days=2)))
+    came, plain = ("?to=scheduled&view=month&q=a", "")
+    pages = [unescape(alice.fragment("GET", f"/runs/{pair[half]}{query}").text) for query in (came, plain)]
+    asked = alice.fragment("GET", f"/runs/{pair[half]}/confirm?what=cancel&to=scheduled&view=month").text
+
+    done = alice.fragment("POST", f"/runs/{pair[half]}/cancel", **FORM | {"view": "month"})
+
+    kept = [re.search(r'hx-vals="([^>]+)" hx-target="#dialog"[^>]* id="run-cancel"', shown) for shown in pages]
+    assert ['"to": "scheduled", "view": "month"' in found[1] for found in kept if found] == [True, False]
+    assert '"limit": 100, "q": "a", "to": "scheduled", "view": "month"' in pages[0], "also when it is drawn anew"
+    assert '<input type="hidden" name="view" value="month">' in asked
+    assert words in done.text
+    assert f'id="again-{pair[half]}"' in done.text
+    assert "view=month" in done.headers["Content-Location"]
+
+
 def test_what_was_cancelled_is_scheduled_again_with_what_it_had(alice: Person, bob: Person, clock: TurnableClock):
     alice.put("/preferences", {"zone": "Europe/Riga"})
     at, until = f"{YEAR}-03-01T10:00", f"{YEAR}-03-02T10:00"

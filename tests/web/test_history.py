@@ -376,3 +376,72 @@ def test_a_return_at_its_time_is_no_undo(portal, alice: Person, clock, turn: Tur
 
     assert "ndone by" not in alice.fragment("GET", "/runs").text
     assert "ndone by" not in alice.fragment("GET", f"/runs/{run}").text
+
+
+# --- tried again ---------------------------------------------------------------------------------------------------
+
+
+def failing(standin, times: int) -> None:
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400, times=times)
+
+
+def test_what_was_retried_says_so_and_is_not_offered_again(portal, alice: Person, standin, work: Work):
+    failing(standin, 2)
+    run = run_id_of(alice.unpublish(*lids(portal, 3)))
+    work()
+    before = row_of(run, alice.fragment("GET", "/runs").text)
+    retry = run_id_of(alice.post(f"/runs/{run}/retry"))
+
+    moving = row_of(run, alice.fragment("GET", "/runs").text)
+    work()
+    row, page = row_of(run, alice.fragment("GET", "/runs").text), alice.fragment("GET", f"/runs/{run}").text
+
+    assert f"retry-{run}" in before
+    assert "Being retried by" in moving
+    assert "data-moves" in moving
+    for shown in (moving, row, page):
+        assert f'hx-get="/runs/{retry}"' in shown
+        assert f"retry-{run}" not in shown
+        assert 'id="run-retry"' not in shown
+    assert all("Retried by" in shown for shown in (row, page))
+    assert "data-moves" not in row
+    assert "retry" in alice.read(f"/runs/{run}")["can"], "a client may: the pages failed, and the state allows it"
+
+
+def test_a_retry_is_offered_as_long_as_some_pages_are_failed(portal, alice: Person, standin, work: Work):
+    failing(standin, 2)
+    run = run_id_of(alice.unpublish(*lids(portal, 3)))
+    work()
+    failing(standin, 1)
+    second = run_id_of(alice.post(f"/runs/{run}/retry"))
+    work()
+
+    in_part, page = row_of(run, alice.fragment("GET", "/runs").text), alice.fragment("GET", f"/runs/{run}").text
+    third = run_id_of(alice.post(f"/runs/{second}/retry"))
+    work()
+    whole = alice.fragment("GET", "/runs").text
+
+    assert "1 of 2 pages done" in in_part
+    assert f"retry-{run}" in in_part
+    assert 'id="run-retry"' in page
+    for tried in (run, second):
+        assert f"retry-{tried}" not in row_of(tried, whole)
+        assert f'hx-get="/runs/{third}"' in row_of(tried, whole)
+
+
+def test_the_page_of_a_run_follows_its_retry(portal, alice: Person, standin, work: Work):
+    failing(standin, 2)
+    run = run_id_of(alice.unpublish(*lids(portal, 2)))
+    work()
+    failing(standin, 1)
+    alice.post(f"/runs/{run}/retry")
+    shown = alice.fragment("GET", f"/runs/{run}").text
+    live = re.search(r'data-poll="15" data-live="([^"]+)"', shown)
+    assert live
+
+    still = alice.read(unescape(live[1]))
+    work()
+
+    assert "again" not in still
+    assert alice.read(unescape(live[1])) == {"again": True}
+    assert "data-poll" not in alice.fragment("GET", f"/runs/{run}").text

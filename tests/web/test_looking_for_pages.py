@@ -148,6 +148,12 @@ def test_folders_are_offered_below_their_site_and_nowhere_else(alice: Person, ne
     assert "Archive" in alice.fragment("GET", f"/pages/{nested[2]}").text
 
 
+def test_where_nothing_is_found_the_kind_of_pages_is_among_what_to_try(alice: Person):
+    shown = alice.fragment("GET", "/pages?q=nothing+is+called+so").text
+
+    assert "Try another word, kind of pages, site or status." in shown
+
+
 def test_a_folder_of_another_site_is_forgotten_when_the_site_changes(alice: Person, nested: tuple[int, int, int]):
     shown = alice.fragment("GET", "/pages?site=5&folder=30").text
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from b24app.domain import Kind, UserRef
+from b24app.pages.lists import Pages
 from b24app.services import Services
 from b24app.store.models import Portal
 from b24sandbox import StandIn
@@ -345,6 +347,25 @@ def test_a_change_nobody_told_of_has_the_list_read_anew(alice: Person, services:
     listed(alice)
 
     assert alice.portal.requests() == before + 2
+
+
+def test_a_fresh_list_is_one_in_every_process(alice: Person, services: Services, clock: TurnableClock):
+    other = Pages(services.tokens, services.store, clock)  # of a process beside this one
+
+    def title_there() -> str:
+        asker = services.users.actor(UserRef(alice.portal.member_id, alice.user_id))
+        return other.all_of(asker, Kind.PAGE).by_lid()[351].title
+
+    before = title_there()
+    alice.portal.change_page(351, title="Renamed in the portal")
+    clock.tick(seconds=1)
+    still = title_there()
+    listed(alice, "fresh=1")
+    asked = alice.portal.requests()
+
+    assert before == still != "Renamed in the portal"
+    assert [title_there(), title_there()] == ["Renamed in the portal"] * 2
+    assert alice.portal.requests() == asked + 2, "read anew once"
 
 
 def test_three_thousand_pages_are_whole_and_cost_no_more(alice: Person):

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -179,6 +180,16 @@ def test_an_undo_names_the_time_at_which_it_was_done(alice: Person, clock: Turna
 
     assert done
     assert "Undoes what was done today" in alice.fragment("GET", f"/runs/{undo}").text
+
+
+def test_a_time_in_brackets_goes_on_in_small_letters(alice: Person, clock: TurnableClock):
+    alice.put("/preferences", {"zone": "UTC"})
+    in_a_day = (clock() + timedelta(days=1)).astimezone(ZoneInfo("Europe/Riga"))
+
+    run = run_id_of(alice.unpublish(351, at=f"{in_a_day:%Y-%m-%dT%H:%M}", zone="Europe/Riga"))
+    shown = unescape(alice.fragment("GET", f"/runs/{run}").text)
+
+    assert re.search(r"Set for tomorrow at [^(]+ by [^(]+ \(tomorrow at [^,]+, Europe/Riga\)", shown)
 
 
 def test_where_nobody_tells_of_rights_a_retry_is_offered(alice: Person, standin: StandIn, work: Work):
