@@ -36,6 +36,7 @@ from b24app.web import (
     problems,
     request_log,
     runs,
+    schedule_changes,
     translation,
     watching,
 )
@@ -48,8 +49,8 @@ logger = structlog.get_logger()
 ROOT = Path(__file__).parent
 MANIFEST = ROOT / "static" / "dist" / "manifest.json"
 BLUEPRINTS = (
-    frames, events, oauth, ops, pages, page_exports, runs, watching, calendar, calendar_files, exports, notifications,
-    health, request_log, preferences,
+    frames, events, oauth, ops, pages, page_exports, runs, watching, schedule_changes, calendar_files, exports,
+    notifications, health, request_log, preferences,
 )  # fmt: skip
 UNLOGGED = ("static", "ops.healthz", "ops.readyz", "ops.metrics")  # asked all the time, and nobody would read it
 BUILT = re.compile(r"-[0-9A-Z]{8}\.[a-z0-9.]+$")  # as esbuild names what it builds

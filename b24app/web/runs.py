@@ -19,7 +19,7 @@ from b24app.runs.orders import MOST_PAGES, Change, IdempotencyKey, Order
 from b24app.runs.queries import Place, RunFilter, RunView
 from b24app.store.models import Run
 from b24app.users import FOLLOW_PORTAL
-from b24app.web import calendar, offers, previews, progress, responses, serializers, sight, times
+from b24app.web import calendar, offers, previews, progress, responses, schedule_changes, serializers, sight, times
 from b24app.web.current import require_session, services
 from b24app.web.forms import Number, body, day_or_time, read, start_of
 from b24app.web.shapes import RunsShape
@@ -190,7 +190,7 @@ blueprint.before_request(require_session)
 @blueprint.post("/preview")
 def preview() -> Response:
     if request.headers.get("HX-Target", "").endswith("time-note"):
-        return calendar.told_shift() if "days" in request.form else _told_times()
+        return schedule_changes.told_shift() if "days" in request.form else _told_times()
     form = _order_form()
     if not _is_our_page():
         _refuse_empty_times("at", "until")
