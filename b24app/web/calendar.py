@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Response, g, request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from b24app import i18n, zones
 from b24app.domain import N_, RunState
@@ -19,7 +19,7 @@ from b24app.runs.agenda import TO_COME, Entry, Wanted
 from b24app.web import offers, responses, serializers, translation
 from b24app.web.calendar_grid import MONTH, WEEK, Week, bounds, lay_out, step, weeks
 from b24app.web.current import services
-from b24app.web.forms import YEARS, Number, day_or_time, read, start_of
+from b24app.web.forms import YEARS, DayOrTime, Number, read, start_of
 from b24app.web.sight import sight, silent_worker, words
 from b24app.web.translation import _, ngettext
 
@@ -27,7 +27,6 @@ AGENDA = "agenda"
 STATES = ",".join(TO_COME)  # with which GET /runs is this view
 ON_ONE_SCREEN = 50
 LANES = {MONTH: 3, WEEK: 10}
-DayOrTime = Annotated[date | datetime | None, BeforeValidator(day_or_time)]
 Day = Annotated[
     date, Field(ge=date(YEARS.start, 1, 1), le=date(YEARS.stop - 1, 12, 31))
 ]  # weeks and months around it exist

@@ -15,9 +15,8 @@ from b24app.domain import N_, Action, RunState
 from b24app.errors import NotFound, NotPossibleNow
 from b24app.runs.agenda import Entry, Wanted
 from b24app.store.models import Run
-from b24app.web.calendar import DayOrTime
 from b24app.web.current import require_session, services
-from b24app.web.forms import read, start_of
+from b24app.web.forms import DayOrTime, read, start_of
 from b24app.web.icalendar import Event, calendar
 from b24app.web.sight import Sight, sight, words
 from b24app.web.translation import _, ngettext

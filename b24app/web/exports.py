@@ -16,7 +16,8 @@ from b24app.web import serializers, translation
 from b24app.web.csv import Column, csv_file
 from b24app.web.current import require_session, services
 from b24app.web.forms import read
-from b24app.web.runs import HISTORY, ItemsQuery, ListQuery
+from b24app.web.run_forms import ItemsQuery, ListQuery
+from b24app.web.runs import HISTORY
 from b24app.web.shapes import ItemShape, ProblemShape
 from b24app.web.sight import sight
 from b24app.web.translation import _

@@ -153,6 +153,9 @@ def day_or_time(sent: object) -> date | datetime | None:
     return said
 
 
+DayOrTime = Annotated[date | datetime | None, BeforeValidator(day_or_time)]
+
+
 def start_of(said: date | datetime | None, zone: tzinfo, days: int = 0) -> datetime | None:
     """The moment meant; of a day its first, or that of a later day. Without an offset it is the zone's own clock."""
     if said is None:

@@ -18,7 +18,8 @@ from b24app.runs.states import ALREADY_UNDONE, moved_on
 from b24app.web import calendar, offers, progress, responses
 from b24app.web.current import require_session, services
 from b24app.web.forms import read
-from b24app.web.runs import ItemsQuery, seen
+from b24app.web.run_forms import ItemsQuery
+from b24app.web.runs import seen
 from b24app.web.sight import sight
 from b24app.web.translation import _
 

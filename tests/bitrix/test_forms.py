@@ -13,7 +13,7 @@ from b24app.domain import Actor
 from b24app.errors import BadForm, Problem
 from b24app.runs.orders import Order
 from b24app.web.forms import read
-from b24app.web.runs import OrderForm
+from b24app.web.run_forms import OrderForm
 from b24sandbox import StandIn
 from b24sandbox.protocol import events as sandbox_events
 
