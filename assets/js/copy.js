@@ -24,8 +24,8 @@ async function copy(text) {
 }
 
 command('copy', async (button) => {
-  const { text, done, notDone } = button.dataset
-  const copied = await copy(text)
+  const { done, notDone } = button.closest('[data-done]').dataset
+  const copied = await copy(button.previousElementSibling.getAttribute('href'))
   button.focus()
   find('#live').textContent = copied ? done : notDone
   button.dataset.said = copied ? done : notDone

@@ -1,6 +1,6 @@
 // The Bitrix24 window around the app, through the official SDK. The SDK is a bundle of its own, the largest: it is
-// fetched after the first paint, and where a list is on its way, behind that. All functions return null when there is
-// no portal or it does not answer: the page works without it.
+// fetched after the first paint, and where a list is on its way, behind that, unless the list needs what the portal
+// gives. All functions return null when there is no portal or it does not answer: the page works without it.
 import { find } from './dom.js'
 
 const TIMEOUT = 5000 // the SDK itself waits forever
@@ -11,10 +11,13 @@ const nullAfter = (ms) => new Promise((resolve) => setTimeout(resolve, ms, null)
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))
 export const painted = () => Promise.race([nextFrame(), nullAfter(500)])
 
+let hurry // somebody waits for the portal: no list comes before it
+const hurried = new Promise((resolve) => (hurry = resolve))
+
 function listed() {
   const view = find('#view[aria-busy]')
   const shown = (done) => new MutationObserver(done).observe(view, { childList: true })
-  return view && Promise.race([new Promise(shown), nullAfter(LONGEST_FOR_LIST)])
+  return view && Promise.race([new Promise(shown), hurried, nullAfter(LONGEST_FOR_LIST)])
 }
 
 async function connect() {
@@ -43,6 +46,7 @@ const framePost = (auth, more = {}) => ({
 
 // Fresh tokens of the current user, in the form of a frame post; null when the portal gives none.
 export async function freshTokens() {
+  hurry()
   const b24 = await portal()
   const auth = b24 && (await b24.auth.refreshAuth().catch(() => null))
   return auth ? framePost(auth, { LANG: b24.getLang() }) : null

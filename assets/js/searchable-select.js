@@ -1,6 +1,7 @@
 // A select of hundreds of options becomes a field that is searched: the pattern "combobox with list" of the ARIA
 // practices. The select stays behind it, holds the value and says when it changes.
-import { find, findAll } from './dom.js'
+import { find } from './dom.js'
+import { addZones } from './zones.js'
 
 const MOST = 100 // options on the screen at once; typing narrows them
 const MARKS = /\p{M}/gu
@@ -9,10 +10,8 @@ let number = 0
 
 const folded = (text) => text.normalize('NFKD').replace(MARKS, '').toLowerCase()
 
-// Every word somewhere in the title; titles with the words as they stand come first. What is rarely wanted comes in a
-// template, out of which it is taken with the first search.
+// Every word somewhere in the title; titles with the words as they stand come first.
 function matching(select, words) {
-  findAll('template', select).forEach((rest) => rest.replaceWith(rest.content))
   const phrase = folded(words).trim()
   const wanted = phrase.split(/\s+/)
   const lacks = ({ text }) => !folded(text).includes(phrase)
@@ -23,6 +22,7 @@ function matching(select, words) {
 class SearchableSelect {
   constructor(select) {
     this.select = select
+    this.words = null // what the list is open for
     this.list = Object.assign(document.createElement('ul'), { className: 'options', hidden: true })
     this.list.id = `options-${++number}`
     this.list.setAttribute('role', 'listbox')
@@ -48,7 +48,10 @@ class SearchableSelect {
 
   listen() {
     const { field, list, select } = this
-    field.addEventListener('focus', () => field.select())
+    field.addEventListener('focus', () => {
+      field.select()
+      this.complete()
+    })
     field.addEventListener('click', () => this.open(''))
     field.addEventListener('input', (event) => {
       event.stopPropagation()
@@ -72,7 +75,17 @@ class SearchableSelect {
     this.field.placeholder = isMissing ? text : ''
   }
 
-  open(words) {
+  complete() {
+    return (this.completed ??= this.select.dataset.zones ? addZones(this.select) : Promise.resolve())
+  }
+
+  async open(words) {
+    this.words = words
+    await this.complete()
+    if (this.words === words) this.show(words) // neither left nor typed on meanwhile
+  }
+
+  show(words) {
     const found = matching(this.select, words)
     const chosen = found.findIndex(({ selected }) => selected)
     if (chosen >= MOST) found.splice(1, 0, ...found.splice(chosen, 1))
@@ -96,6 +109,7 @@ class SearchableSelect {
   }
 
   close() {
+    this.words = null
     this.list.hidden = true
     this.field.setAttribute('aria-expanded', 'false')
     this.mark(null)
@@ -111,18 +125,24 @@ class SearchableSelect {
   }
 
   step(by) {
-    if (this.list.hidden) return this.open('')
+    if (this.words === null) return this.open('')
     const lines = [...this.list.children]
     const at = lines.indexOf(find('.is-active', this.list))
     this.mark(lines[(at + by + lines.length) % lines.length])
   }
 
+  // What was typed before the options came counts once they are there.
+  async chooseMarked() {
+    await this.complete()
+    const active = find('.is-active', this.list)
+    if (active) this.choose(active.dataset.value)
+  }
+
   key(event) {
-    const active = this.list.hidden ? null : find('.is-active', this.list)
     const steps = { ArrowDown: 1, ArrowUp: -1 }
     if (event.key in steps) this.step(steps[event.key])
-    else if (event.key === 'Enter' && !this.list.hidden) active && this.choose(active.dataset.value)
-    else if (event.key === 'Escape' && !this.list.hidden) this.close()
+    else if (event.key === 'Enter' && this.words !== null) this.chooseMarked()
+    else if (event.key === 'Escape' && this.words !== null) this.close()
     else return
     event.preventDefault()
     event.stopPropagation()

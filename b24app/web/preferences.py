@@ -1,11 +1,12 @@
-"""PUT /preferences: how one person wants to see the app; GET: the dialog in which they choose it.
+"""PUT /preferences: how one person wants to see the app; GET: the dialog in which they choose it. GET /zones: the time
+zones they choose from, which a browser asks for once somebody looks for one and then keeps.
 
 Kept on the server, because the frame keeps nothing.
 """
 
 from typing import Annotated, Literal
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, make_response, request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from b24app import i18n
@@ -14,7 +15,9 @@ from b24app.users import Preference
 from b24app.web import responses
 from b24app.web.current import require_session, services
 from b24app.web.forms import body, read
+from b24app.web.translation import zone_options, zones_version
 
+KEPT_FOR_GOOD = "private, max-age=31536000, immutable"
 Zone = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 
 
@@ -42,6 +45,14 @@ def shown() -> Response:
         notices=services().users.wanted_notices(g.actor.user),
         language=i18n.own_name(i18n.shown_in(g.actor.language)),
     )
+
+
+@blueprint.get("/zones")
+def zone_list() -> Response:
+    """Every zone as an option. Only a list that the address names is kept: any other may be of another release."""
+    reply = make_response(zone_options())
+    reply.headers["Cache-Control"] = KEPT_FOR_GOOD if request.args.get("v") == zones_version() else "no-store"
+    return reply
 
 
 @blueprint.put("/preferences")

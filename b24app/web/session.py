@@ -80,8 +80,8 @@ def token_in_body(tokens: SessionTokens, opening: Opening, lang: str | None) -> 
 
 
 def hand_out_fresh_token(tokens: SessionTokens, answer: Response) -> Response:
-    """Put a fresh token on an answer when the one that came has been used for a while."""
-    claims: Claims | None = g.get("claims")
+    """Put a fresh token on an answer when the one that came has been used for a while; on none that a browser keeps."""
+    claims: Claims | None = None if answer.cache_control.max_age else g.get("claims")
     fresh = tokens.renewed(claims) if claims and answer.status_code < 400 else None
     if fresh:
         answer.headers["Session-Token"] = fresh

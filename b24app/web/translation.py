@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from flask import Flask, current_app, g, has_request_context
@@ -189,31 +190,35 @@ def _now() -> datetime:
     return services.clock()
 
 
-def zone_options(chosen: str | None) -> str:
-    """The zones as options to choose from, in HTML: the chosen one, and all others in a template, which costs a browser
-    nothing until somebody searches among them (assets/js/searchable-select.js).
-    """
-    options = _zone_options(lang())
-    if not chosen:
-        return f"<template>{options}</template>"
-    own = _zone_option(chosen, lang())
-    return f"{_zone_option(chosen, lang(), ' selected')}<template>{options.replace(own, '', 1)}</template>"
+def zone_choice(zone_name: str) -> str:
+    """A zone as one chooses it, in the asker's language."""
+    return i18n.zone_choice(zone_name, lang())
+
+
+def zone_options() -> str:
+    """Every zone as an option of a select, in the asker's language."""
+    return _zone_options(lang())[0]
+
+
+def zones_version() -> str:
+    """What tells one list of zones from another: of another language, or of another release."""
+    return _zone_options(lang())[1]
 
 
 @lru_cache(i18n.MOST_LANGUAGES)
-def _zone_options(lang: str) -> str:
-    """Made once a language: to make five hundred took longer than the rest of a dialog."""
-    return "".join(_zone_option(name, lang) for name in zones.choices())
-
-
-def _zone_option(name: str, lang: str, mark: str = "") -> str:
-    return f'<option value="{escape(name)}"{mark}>{escape(i18n.zone_choice(name, lang))}</option>'
+def _zone_options(lang: str) -> tuple[str, str]:
+    """Made once a language: to make five hundred takes longer than a dialog."""
+    options = "".join(
+        f'<option value="{escape(name)}">{escape(i18n.zone_choice(name, lang))}</option>' for name in zones.choices()
+    )
+    return options, sha256(options.encode()).hexdigest()[:12]
 
 
 def register(app: Flask) -> None:
     """Give templates their words."""
     app.jinja_env.globals.update(
-        _=_, gettext=_, ngettext=ngettext, lang=lang, o_clock=o_clock, zone_options=zone_options,
+        _=_, gettext=_, ngettext=ngettext, lang=lang, o_clock=o_clock,
+        zone_choice=zone_choice, zones_version=zones_version,
         shown_in=lambda: i18n.shown_in(lang()),
         direction=lambda: i18n.direction(i18n.shown_in(lang())),
     )  # fmt: skip

@@ -8,12 +8,15 @@ import pytest
 
 from b24app.services import Services
 from b24sandbox import StandIn
-from tests.browser.tab import Tab, open_dialog, press, settles, tick
+from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tick
 from tests.clocks import BACK, FORWARD, TurnableClock
 from tests.people import Person
 from tests.worker import work_until_idle
 
 pytestmark = pytest.mark.browser
+
+TRANSFERRED = """() => performance.getEntriesByType('resource')
+  .filter(({ name }) => name.includes('/zones?')).map(({ transferSize }) => transferSize)"""
 
 
 def test_a_chosen_time_is_explained_and_a_skipped_one_offers_the_next(tab: Tab, alice: Person):
@@ -50,6 +53,67 @@ def test_a_zone_nobody_knows_is_asked_for_and_what_is_chosen_stays(tab: Tab, sta
     again = tab.open()
 
     assert again.evaluate("document.body.dataset.zone") == "Asia/Tokyo"
+
+
+def test_zones_are_asked_for_once_and_what_was_typed_before_counts(tab: Tab, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    asked = tab.hold("**/zones?*")
+    frame = tab.open()
+    open_dialog(frame, "#preferences-open", "#own-zone-search")
+    assert frame.locator("#own-zone option").count() == 2
+
+    frame.fill("#own-zone-search", "tokyo")
+    tab.page.keyboard.press("Enter")
+    shown_before = frame.locator("#dialog .options").is_visible()
+    with tab.page.expect_response("**/preferences") as kept:
+        tab.first(asked).continue_()
+    frame.fill("#own-zone-search", "ushuaia")
+    frame.wait_for_selector("#dialog .options >> text=America/Argentina/Ushuaia")
+    tab.page.keyboard.press("Escape")
+
+    assert not shown_before
+    assert "zone=Asia%2FTokyo" in (kept.value.request.post_data or "")
+    assert frame.input_value("#own-zone-search") == "Asia/Tokyo"
+    assert frame.locator("#dialog[open]").count() == 1
+    assert len(asked) == 1
+    assert tab.complaints == []
+
+
+def test_the_browser_keeps_the_zones_for_every_dialog(tab: Tab, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    frame = tab.open()
+    tick(frame, 1)
+
+    sizes = []
+    for button, field in (("#preferences-open", "#own-zone-search"), (UNPUBLISH, "#zone-search")):
+        press(frame, button)
+        frame.wait_for_selector(field, state="attached")
+        if button == UNPUBLISH:
+            press(frame, ".until > summary")
+            press(frame, "#zone-note")
+        frame.click(field)
+        frame.wait_for_selector("#dialog .options >> text=Africa/Abidjan")
+        sizes.append(frame.evaluate(TRANSFERRED))
+        tab.page.keyboard.press("Escape")
+        tab.page.keyboard.press("Escape")
+
+    assert len(sizes[1]) == 2, "both dialogs ask the browser"
+    assert [size > 0 for size in sizes[1]] == [True, False]
+
+
+@pytest.mark.parametrize("fault", ["abort", "refuse"])
+def test_a_zone_can_be_chosen_though_the_list_cannot_be_had(tab: Tab, alice: Person, fault: str):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    frame = tab.open()
+    tab.page.route("**/zones?*", lambda route: route.abort() if fault == "abort" else route.fulfill(status=503))
+    open_dialog(frame, "#preferences-open", "#own-zone-search")
+
+    frame.fill("#own-zone-search", "tokyo")
+    frame.wait_for_selector("#dialog .options >> text=Asia/Tokyo")
+    with tab.page.expect_response("**/preferences"):
+        tab.page.keyboard.press("Enter")
+
+    assert 'data-zone="Asia/Tokyo"' in alice.open().text
 
 
 def test_the_same_order_is_asked_about_before_it_is_placed_again(tab: Tab, alice: Person, clock: TurnableClock):

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from b24app import factory
 from b24sandbox import StandIn
+from tests.clocks import TurnableClock
 from tests.people import Person
 
 OPEN = [
@@ -176,6 +177,32 @@ def test_what_is_not_sent_stays(alice: Person):
     assert alice.fragment("PUT", "/preferences", theme="dark").status_code == 204
 
     assert 'data-zone="Asia/Tokyo"' in alice.open().text
+
+
+def test_the_zones_come_apart_from_the_dialog_and_are_kept(alice: Person):
+    alice.put("/preferences", {"zone": "Asia/Tokyo"})
+    dialog = alice.fragment("GET", "/preferences").text
+    address = re.findall(r'data-zones="([^"]+)"', dialog)[0]
+
+    zones, stale = alice.fragment("GET", address), alice.fragment("GET", "/zones?v=another")
+
+    assert re.findall(r'<option value="([^"]+/[^"]+)"', dialog) == ["Asia/Tokyo"]
+    assert {"UTC", "Asia/Tokyo", "Europe/Riga", "America/Argentina/Ushuaia"} < set(
+        re.findall('value="(.+?)"', zones.text)
+    )
+    assert zones.text == stale.text
+    assert zones.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert stale.headers["Cache-Control"] == "no-store"
+
+
+def test_an_answer_that_is_kept_holds_no_token(alice: Person, clock: TurnableClock):
+    address = re.findall(r'data-zones="([^"]+)"', alice.fragment("GET", "/preferences").text)[0]
+    clock.tick(minutes=40)
+
+    kept, other = (alice.fragment("GET", path) for path in (address, "/zones"))
+
+    assert "Session-Token" not in kept.headers
+    assert other.headers["Session-Token"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The app speaks the language of the portal, with its dates and numbers."""
 
+import re
+
 import pytest
 from flask import Flask
 
@@ -91,3 +93,13 @@ def test_a_right_to_left_language_without_a_catalog_is_all_english(app: Flask, s
 
     assert '<html lang="en" dir="ltr"' in opened
     assert "Jun 1, 2030" in person.fragment("GET", "/runs?state=scheduled").text
+
+
+def test_each_language_has_a_list_of_zones_of_its_own(ada: Person, gerda: Person):
+    english, german = (
+        re.findall(r'data-zones="([^"]+)"', person.fragment("GET", "/preferences").text)[0]
+        for person in (ada.opened(), gerda)
+    )
+
+    assert english != german
+    assert "Europe/Lisbon (Lissabon)" in gerda.fragment("GET", german).text

@@ -86,6 +86,7 @@ TRIES: dict[Route, tuple[Try, ...]] = {
     ("GET", "/runs/<uuid:run_id>/confirm"): (Try(NOT_FOUND, "what=undo"), Try(NOT_FOUND, "what=cancel")),
     ("GET", "/runs/pulse"): (Try(OWN), Try(OWN, "rows={done}.0,{later}.0")),
     ("GET", "/preferences"): (Try(OWN),),
+    ("GET", "/zones"): (Try(OWN), Try(OWN, "v=351")),
     ("PUT", "/preferences"): (Try((204,), body={"theme": "dark"}),),
     ("GET", "/health"): (Try(OWN),),
     ("POST", "/health/repair"): (Try(OWN),),
