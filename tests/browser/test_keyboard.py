@@ -83,7 +83,7 @@ def test_history_is_filtered_and_a_run_opened(tab: Tab, alice, portal: PortalHan
     keys.press("Enter")
     frame.wait_for_selector("#by-state")
     tab_to(frame, "#by-state")
-    keys.type("Failed")
+    keys.type("With")
     frame.wait_for_selector("#reset-history")
     tab_to(frame, "#reset-history")
     keys.press("Enter")

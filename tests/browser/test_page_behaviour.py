@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Frame, Route
 
+from b24app.factory import asset
 from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tick
 from tests.people import Person
 
@@ -38,7 +39,7 @@ def watch(tab: Tab, path: str) -> list[str]:
 
 def test_a_click_before_the_script_is_there_does_no_harm(tab: Tab):
     asked = watch(tab, "/runs")
-    script = tab.hold("**/app-*.js")
+    script = tab.hold(f"**{asset('app.js')}")
     portal = tab.standin.portals[0]
     tab.page.goto(f"{portal.url}/?user={portal.user('editor').id}", wait_until="commit")
     shell = tab.page.frame_locator("iframe")
