@@ -91,7 +91,7 @@ def test_an_answer_with_a_session_token_is_never_packed(alice: Person):
 
 def test_every_token_in_a_body_is_made_where_packing_is_ruled_out(root: Path):
     makers = {
-        path.name for path in (root / "b24app").rglob("*.py") if ".opened(opening)" in path.read_text(encoding="utf-8")
+        path.name for path in (root / "b24app").rglob("*.py") if ".opened(opening, " in path.read_text(encoding="utf-8")
     }
 
     assert makers == {"session.py"}
