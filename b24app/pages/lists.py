@@ -31,7 +31,7 @@ from b24app.deadline import REQUEST_SECONDS, remaining
 from b24app.domain import Action, Actor, Kind, UserRef
 from b24app.errors import PortalError, Unavailable
 from b24app.folding import fold
-from b24app.store.db import Store
+from b24app.store.db import Store, repeated
 from b24app.store.models import PageChange, User
 from b24app.tokens.user_tokens import Tokens
 
@@ -192,6 +192,7 @@ class Pages:
         return kept.sites if kept else ()
 
     def _read(self, actor: Actor, kind: Kind) -> PageList:
+        began = self._clock()
         told, states, full = self._sites_and_pages(actor.user, kind)
         sites = [site for site in told if site.is_of(kind)]
         foreign = {site.site_id for site in told} - {site.site_id for site in sites}
@@ -214,7 +215,7 @@ class Pages:
         kept = [state for state in of_kind if not _is_in_trashed_folder(state, living.get(state.site_id))]
         capped = len(states) + len(more) >= MOST_PAGES or len(told) >= MOST_SITES
         known = tuple(folder for found in folders.values() for folder in found)
-        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), self._clock(), known, capped)
+        listed = PageList(tuple(_pages(kind, sites, kept, rights)), tuple(sites), began, known, capped)
         return self._keep((actor.user, kind), actor.pages_version, listed)
 
     def _sites_and_pages(self, user: UserRef, kind: Kind) -> tuple[list[Site], list[PageState], bool]:
@@ -281,12 +282,16 @@ class Pages:
 
     def forget(self, actor: Actor) -> None:
         """Drop what is kept for one person, in each process, so that the next look is a fresh one."""
-        of_person = (User.member_id == actor.member_id, User.user_id == actor.user_id)
-        with self._store.begin() as db:
-            db.execute(update(User).where(*of_person).values(lists_from=self._clock()))
+        self._note_as_stale(actor)
         with self._guard:
             for key in [key for key in self._kept if key[0] == actor.user]:
                 del self._kept[key]
+
+    @repeated
+    def _note_as_stale(self, actor: Actor) -> None:
+        of_person = (User.member_id == actor.member_id, User.user_id == actor.user_id)
+        with self._store.begin() as db:
+            db.execute(update(User).where(*of_person).values(lists_from=self._clock()))
 
 
 def may(action: Action, kind: Kind, rights: frozenset[str]) -> bool:

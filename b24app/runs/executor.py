@@ -74,6 +74,7 @@ class NextBatch:
     items: Sequence[RunItem] = ()
     following: Sequence[Following] = ()  # those of the batch after, to be read along
     left: Sequence[Result] = ()  # what a return leaves as it is: known without any request
+    claimed_at: datetime | None = None  # before anything of them was read; None where there is nothing to read
 
     @property
     def is_empty(self) -> bool:
@@ -351,9 +352,9 @@ class Executor:
 
     def _chosen(self, db: Session, run: Run, items: list[RunItem], following: list[Following]) -> NextBatch:
         """The items to work on now. A return leaves some as they are, and waits for who is just about to hold some."""
-        if not run.is_return:
-            return NextBatch(run, items, following)
         now = self._clock()
+        if not run.is_return:
+            return NextBatch(run, items, following, claimed_at=now)
         fresh = [item for item in items if item.state is ItemState.PENDING]
         soon = windows.about_to_be_held(db, run, [item.lid for item in fresh], now)
         ready = [item for item in fresh if item.lid not in soon]
@@ -361,7 +362,7 @@ class Executor:
         skipped = {result.position for result in left} | {item.position for item in fresh if item.lid in soon}
         if soon and len(skipped) == len(items) and not left:
             self._queue.ensure(db, run.id, at=now + SOON_AGAIN)
-        return NextBatch(run, [item for item in items if item.position not in skipped], following, left)
+        return NextBatch(run, [item for item in items if item.position not in skipped], following, left, now)
 
     # --- the record ------------------------------------------------------------------------------------------------
 
@@ -387,7 +388,7 @@ class Executor:
             if row.created_by != NOBODY:
                 windows.record(db, run, batch.results)
             self._observe(db, run, batch)
-            tell_lists(db, run, batch, now)
+            tell_lists(db, run, batch, claimed.claimed_at or now, now)
             self._continue(db, claimed, batch, now)
 
     def _accepted(self, db: Session, run: Run, batch: Batch, *, is_over: bool) -> Batch:

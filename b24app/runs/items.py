@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from b24app.domain import Action, ItemState
@@ -55,12 +55,14 @@ def set_state(db: Session, run_id: UUID, positions: Iterable[int], state: ItemSt
     db.execute(STATES, {"run": run_id, "positions": list(positions), "state": state.value})
 
 
-def tell_lists(db: Session, run: Run, batch: Batch, now: datetime) -> None:
+def tell_lists(db: Session, run: Run, batch: Batch, since: datetime, now: datetime) -> None:
     """Let lists of the portal's pages, wherever they are kept, follow what the run did (`pages.Pages.kept`), and what
     somebody else had done already, as far as the batch read it. Where nobody knows what it did, they are read anew.
+
+    since  from then on the batch read
     """
     changed = [each for each in batch.results if each.state is ItemState.SUCCEEDED or each.code == UNKNOWN]
-    found = _found_so(run, batch)
+    found = _without_changed_since(db, run, _found_so(run, batch), since)
     if not changed and not found:
         return
     portal = update(Portal).where(Portal.member_id == run.member_id).values(pages_version=Portal.pages_version + 1)
@@ -80,6 +82,15 @@ def _found_so(run: Run, batch: Batch) -> dict[str, Any]:
     """
     wanted = run.action is Action.PUBLISH
     return {str(lid): _shown(kept(state) or {}) for lid, state in batch.seen.items() if state.active is wanted}
+
+
+def _without_changed_since(db: Session, run: Run, found: dict[str, Any], since: datetime) -> dict[str, Any]:
+    """Without pages of which another run has just told: it may have changed them since they were read here."""
+    if not found:
+        return found
+    told = select(func.jsonb_object_keys(PageChange.pages)).where(PageChange.member_id == run.member_id)
+    newer = set(db.scalars(told.where(PageChange.at >= since)))
+    return {lid: state for lid, state in found.items() if lid not in newer}
 
 
 def _shown(state: Mapping[str, Any]) -> dict[str, Any]:

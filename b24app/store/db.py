@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 import psycopg
 import structlog
 from sqlalchemy import Engine, QueuePool, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -133,7 +133,7 @@ def _rest(_connection: object, entry: ConnectionPoolEntry) -> None:
 
 
 def _refuse_dead(connection: psycopg.Connection, entry: ConnectionPoolEntry, _proxy: object) -> None:
-    """Have the pool make a new connection in place of one that died while it rested. Raises DisconnectionError.
+    """Have the pool make new connections in place of those that rested, where one died. Raises InvalidatePoolError.
 
     An end the server told of, by its own words or by closing the socket, waits there to be read, which takes no round
     trip to see. A network that forgot the connection tells nobody, but not within seconds: so after those it is asked.
@@ -146,7 +146,7 @@ def _refuse_dead(connection: psycopg.Connection, entry: ConnectionPoolEntry, _pr
             connection.execute("")
             connection.rollback()
     except psycopg.Error as error:
-        raise DisconnectionError from error
+        raise InvalidatePoolError from error
 
 
 def _has_word(connection: psycopg.Connection) -> bool:

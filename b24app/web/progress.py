@@ -28,7 +28,8 @@ def seconds_until_next(view: RunView) -> int | None:
     to_come = view.run
     if view.run.state.is_final and view.other is not None:
         to_come = view.other.run  # the page tells of its other half, too
-    if any(later is not None and not later.by.state.is_final for later in (view.undone, view.retried)):
+    later = [each for each in (view.undone, view.retried) if each is not None]
+    if any(each.is_moving or not each.by.state.is_final for each in later):
         return STILL_SECONDS
     if to_come.state.is_final:
         return None
@@ -100,7 +101,9 @@ def _undone(view: RunView) -> tuple[object, ...] | None:
 
 def _retried(view: RunView) -> tuple[object, ...] | None:
     it = view.retried
-    return (it.by.id, it.by.state.is_final, it.is_moving, it.is_moving or it.pages) if it else None
+    if it is None:
+        return None
+    return it.by.id, it.by.state.is_final, it.by.state is RunState.WAITING, it.is_moving, it.is_moving or it.pages
 
 
 def rows(views: Sequence[RunView], seen: Sight) -> list[dict[str, Any]]:

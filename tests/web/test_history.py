@@ -445,3 +445,20 @@ def test_the_page_of_a_run_follows_its_retry(portal, alice: Person, standin, wor
     assert "again" not in still
     assert alice.read(unescape(live[1])) == {"again": True}
     assert "data-poll" not in alice.fragment("GET", f"/runs/{run}").text
+
+
+def test_a_retry_that_has_to_wait_is_told_where_the_run_is_open(portal, alice: Person, standin, work: Work):
+    failing(standin, 2)
+    run = run_id_of(alice.unpublish(*lids(portal, 2)))
+    work()
+    retry = run_id_of(alice.post(f"/runs/{run}/retry"))
+    live = re.search(r'data-live="([^"]+)"', alice.fragment("GET", f"/runs/{run}").text)
+    assert live
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="PAYMENT_REQUIRED", status=401, times=-1)
+    work()
+    assert alice.read(f"/runs/{retry}")["state"] == "waiting"
+
+    followed = alice.get(unescape(live[1]))
+
+    assert followed.json == {"again": True}
+    assert "is waiting" in alice.fragment("GET", f"/runs/{run}").text

@@ -468,6 +468,28 @@ def test_a_page_that_was_found_down_shows_so_at_once(alice: Person, bob: Person)
     assert not next(page for page in listed(bob)["pages"] if page["lid"] == 351)["published"]
 
 
+def test_what_was_read_before_a_colleagues_change_hides_it_from_no_list(
+    alice: Person, bob: Person, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    """A batch reads page 352 as down; while it still acts on 351, a colleague's order publishes 352."""
+    alice.portal.change_page(352, active=False, public=False)
+    listed(bob)
+    order = run_id_of(alice.unpublish(351, 352, 353))
+    act = services.executor._batches.act
+
+    def act_late(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        assert body_of(alice.publish(352))["items"][0]["state"] == "succeeded"
+        return act(*arguments, **more)
+
+    monkeypatch.setattr(services.executor._batches, "act", act_late)
+    pump(services)
+
+    assert alice.read(f"/runs/{order}")["state"] == "succeeded"
+    shown = {page["lid"]: page["published"] for page in listed(bob)["pages"]}
+    assert (shown[351], shown[352]) == (False, True)
+
+
 def test_pages_a_long_run_found_done_show_so_at_once(alice: Person, services: Services):
     made = alice.portal.add_pages(70, site=3)
     listed(alice)
