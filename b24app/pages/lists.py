@@ -158,11 +158,10 @@ class Pages:
         """The list this process still holds, with what we changed since; None when there is none or it is too old."""
         with self._guard:
             version, listed = self._kept.get((actor.user, kind), (-1, None))
-        if listed is None or listed.read_at < self._clock() - FRESH or version > actor.pages_version:
-            return None
-        if (
-            actor.lists_from is not None and listed.read_at < actor.lists_from
-        ):  # asked for anew, maybe of another process
+        oldest = self._clock() - FRESH
+        if actor.lists_from is not None:  # asked for anew, maybe of another process
+            oldest = max(oldest, actor.lists_from)
+        if listed is None or listed.read_at < oldest or version > actor.pages_version:
             return None
         if version == actor.pages_version:
             return listed

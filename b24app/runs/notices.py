@@ -200,8 +200,8 @@ class Notices:
         newest = {row.run_id: row for row in due.rows}
         with self._store.begin() as db:
             person = db.get(User, (due.portal.member_id, due.user_id))
-            counts = counts_of(db, list(newest))
             runs = {run.id: run for run in db.scalars(select(Run).where(Run.id.in_(newest)))}
+            counts = counts_of(db, list(runs.values()))
             single = [run_id for run_id, by_state in counts.items() if sum(by_state.values()) == 1]
             items = {item.run_id: item for item in db.scalars(select(RunItem).where(RunItem.run_id.in_(single)))}
         stories = []

@@ -412,7 +412,7 @@ class Orders:
                 raise NotPossibleNow(detail=N_("It has not finished yet. Nothing was done."))
             if undo and is_undone(db, old):
                 raise NotPossibleNow(detail=ALREADY_UNDONE)
-            if is_settling(old, counts_of(db, [old.id])[old.id], now):
+            if is_settling(old, counts_of(db, [old])[old.id], now):
                 raise NotPossibleNow(detail=N_("Its last pages are still in progress. Nothing was changed."))
             rows = db.scalars(
                 select(RunItem).where(RunItem.run_id == old.id, RunItem.state == which).order_by(RunItem.position)

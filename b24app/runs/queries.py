@@ -182,7 +182,7 @@ class RunQueries:
         now = self._clock()
         with self._store.begin() as db:
             run = run_of(db, actor, run_id)
-            counts = counts_of(db, [run.id])[run.id]
+            counts = counts_of(db, [run])[run.id]
             shown = select(RunItem).where(RunItem.run_id == run.id)
             hidden = 0
             if readable is not None:
@@ -491,7 +491,7 @@ def views_of(db: Session, actor: Actor, runs: Sequence[Run], now: datetime) -> l
     if not runs:
         return []
     ids = [run.id for run in runs]
-    counts = counts_of(db, ids, {run.id: run.tally for run in runs if run.tally is not None})
+    counts = counts_of(db, runs)
     undone = set(db.scalars(select(Run.undoes).where(Run.undoes.in_(ids), IS_UNDOING)))
     turned_back, tried_again = _undone(db, ids), retried(db, counts)
     return [
@@ -508,7 +508,7 @@ def _undone(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Undone]:
     begun = or_(Run.state.in_(OPEN_STATES), DID_SOMETHING)
     query = select(Run).where(Run.undoes.in_(run_ids), ~Run.is_return, begun).order_by(Run.created_at, Run.id)
     undos = db.scalars(query).all()
-    counts = counts_of(db, [undo.id for undo in undos]) if undos else {}
+    counts = counts_of(db, undos)
     found: dict[UUID, Undone] = {}
     for undo in undos:
         if undo.state.is_final and not counts[undo.id][ItemState.SUCCEEDED]:
@@ -520,26 +520,15 @@ def _undone(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Undone]:
     return found
 
 
-def counts_of(
-    db: Session, run_ids: Sequence[UUID], tallies: Mapping[UUID, Mapping[str, int]] | None = None
-) -> dict[UUID, dict[ItemState, int]]:
-    """How many items of each run are in each state: as counted when it had ended, else from the items.
-
-    tallies  what was counted of these runs, where they have been read already
-    """
-    counts = {run_id: dict.fromkeys(ItemState, 0) for run_id in run_ids}
-    counted = _tallies(db, run_ids) if tallies is None else tallies
-    for run_id, tally in counted.items():
-        counts[run_id] |= {ItemState(word): number for word, number in tally.items()}
-    rest = [run_id for run_id in run_ids if run_id not in counted]
+def counts_of(db: Session, runs: Sequence[Run]) -> dict[UUID, dict[ItemState, int]]:
+    """How many items of each run are in each state: as counted when it had ended, else from the items."""
+    counts = {run.id: dict.fromkeys(ItemState, 0) for run in runs}
+    for run in runs:
+        counts[run.id] |= {ItemState(word): number for word, number in (run.tally or {}).items()}
+    rest = [run.id for run in runs if run.tally is None]
     if not rest:
         return counts
     query = select(RunItem.run_id, RunItem.state, func.count()).where(RunItem.run_id.in_(rest))
     for run_id, state, number in db.execute(query.group_by(RunItem.run_id, RunItem.state)):
         counts[run_id][state] = number
     return counts
-
-
-def _tallies(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
-    rows = db.execute(select(Run.id, Run.tally).where(Run.id.in_(run_ids), Run.tally.is_not(None)))
-    return {run_id: tally or {} for run_id, tally in rows}

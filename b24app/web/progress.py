@@ -8,7 +8,8 @@ from typing import Any
 from flask import render_template
 
 from b24app.domain import N_, Actor, ItemState, RunState
-from b24app.runs.queries import OpenOrders, RunView, digest, happened_at
+from b24app.runs.queries import OpenOrders, RunView, Undone, digest, happened_at
+from b24app.runs.retries import Retried
 from b24app.store.models import Run
 from b24app.web import offers, serializers
 from b24app.web.current import services
@@ -83,24 +84,18 @@ def version(view: RunView) -> str:
     state = RunState.RUNNING if run.state in MOVING else run.state
     said = (state, run.at, run.until, run.name, run.reason, run.acting_as, run.zone)
     other = (view.other.run.state, view.other.run.at) if view.other else None
-    return digest(*said, *why, view.settling, view.total, other, _undone(view), _retried(view))
+    return digest(*said, *why, view.settling, view.total, other, _follower(view.undone), _follower(view.retried))
 
 
 def row_version(view: RunView) -> str:
     """Changes with whatever a list says of the run."""
     run = view.run
     said = (run.state, run.at, run.name, run.reason, run.doubt is None)
-    return digest(*said, sorted(view.counts.items()), view.settling, _undone(view), _retried(view))
+    return digest(*said, sorted(view.counts.items()), view.settling, _follower(view.undone), _follower(view.retried))
 
 
-def _undone(view: RunView) -> tuple[object, ...] | None:
-    """What is said of its undo: how many pages, only once that no longer moves."""
-    it = view.undone
-    return (it.by.id, it.by.state.is_final, it.is_moving, it.is_moving or it.pages) if it else None
-
-
-def _retried(view: RunView) -> tuple[object, ...] | None:
-    it = view.retried
+def _follower(it: Undone | Retried | None) -> tuple[object, ...] | None:
+    """What is said of a run's undo, or of its retry: how many pages, only once that no longer moves."""
     if it is None:
         return None
     return it.by.id, it.by.state.is_final, it.by.state is RunState.WAITING, it.is_moving, it.is_moving or it.pages

@@ -14,7 +14,8 @@ from b24app.errors import AccessDenied, AppNotAllowed, ExpiredToken, Problem, Re
 from b24app.folding import is_blank
 from b24app.pages.lists import Page
 from b24app.runs import outcomes, windows
-from b24app.runs.queries import RunView, Upcoming, happened_at
+from b24app.runs.queries import RunView, Undone, Upcoming, happened_at
+from b24app.runs.retries import Retried
 from b24app.store.models import Run, RunItem
 from b24app.web import times
 from b24app.web.problems import facts
@@ -241,25 +242,21 @@ def rows_in_words(
 
 def undone(view: RunView) -> dict[str, Any] | None:
     """Who undid the run, and how much of it; None where nobody did."""
-    if view.undone is None:
-        return None
-    by = view.undone.by
-    return {
-        "run_id": str(by.id), "by": {"user_id": by.created_by, "name": by.created_name}, "at": iso(happened_at(by)),
-        "pages": view.undone.pages, "is_moving": view.undone.is_moving, "waits": by.state is RunState.WAITING,
-        "is_whole": view.undone.pages >= view.counts[ItemState.SUCCEEDED],
-    }  # fmt: skip
+    it = view.undone
+    return _follower(it, it.pages >= view.counts[ItemState.SUCCEEDED]) if it else None
 
 
 def retried(view: RunView) -> dict[str, Any] | None:
     """Who tried its failed pages again, and how many of them that settled; None where nobody did."""
-    if view.retried is None:
-        return None
-    by = view.retried.by
+    it = view.retried
+    return _follower(it, it.is_whole) if it else None
+
+
+def _follower(it: Undone | Retried, is_whole: bool) -> dict[str, Any]:
     return {
-        "run_id": str(by.id), "by": {"user_id": by.created_by, "name": by.created_name}, "at": iso(happened_at(by)),
-        "pages": view.retried.pages, "is_moving": view.retried.is_moving, "waits": by.state is RunState.WAITING,
-        "is_whole": view.retried.is_whole,
+        "run_id": str(it.by.id), "by": {"user_id": it.by.created_by, "name": it.by.created_name},
+        "at": iso(happened_at(it.by)), "pages": it.pages, "is_moving": it.is_moving,
+        "waits": it.by.state is RunState.WAITING, "is_whole": is_whole,
     }  # fmt: skip
 
 
