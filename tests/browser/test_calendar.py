@@ -33,19 +33,21 @@ TEXT_LEFT = """place => {
 
 
 @cache
-def next_month() -> date:
-    """The first day of the next month, all through a test: its whole weeks are still to come."""
+def monday() -> date:
+    """The first Monday of the next month, all through a test: its whole weeks are still to come."""
     today = datetime.now(UTC).date()
-    return date(today.year + today.month // 12, today.month % 12 + 1, 1)
+    first = date(today.year + today.month // 12, today.month % 12 + 1, 1)
+    return first + timedelta(days=-first.weekday() % 7)
 
 
 def day(number: int) -> date:
-    return next_month() + timedelta(days=number)
+    """Days after that Monday. From 7 to 12, all lie in one week, whichever day it begins on: no bar is cut in two."""
+    return monday() + timedelta(days=number)
 
 
 @pytest.fixture(autouse=True)
 def month() -> None:
-    next_month.cache_clear()
+    monday.cache_clear()
 
 
 @pytest.fixture
