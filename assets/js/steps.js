@@ -16,7 +16,8 @@ const pathOf = (address) => address.split('?')[0]
 // What an answer shows can be asked for again by this address; the answer to an order tells its own.
 function addressOf({ request, response: { headers } }) {
   if (request.method !== 'GET') {
-    return headers.get('Content-Location') ?? headers.get('Location') ?? /^\/runs\/[\w-]{36}/.exec(request.action)?.[0]
+    const ofRun = /^(\/runs\/[\w-]{36})\/\w+(\?.*)?$/.exec(request.action) // with where one came from
+    return headers.get('Content-Location') ?? headers.get('Location') ?? ofRun?.slice(1).join('')
   }
   const { pathname, searchParams } = new URL(request.action, location.href)
   searchParams.delete('fresh')

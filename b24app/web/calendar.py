@@ -239,7 +239,8 @@ def said_of_move(run_id: UUID, before: Sequence[Entry]) -> dict[str, Any] | None
     said_in = {half.zone for half in moved.values()}
     zone = zones.understood(said_in.pop() if len(said_in) == 1 else None) or g.actor.zone or "UTC"
     undo = {name: _iso_local(half.at.astimezone(i18n.zone(zone))) for name, half in moved.items() if half.at}
-    back = {"url": f"/runs/{run_id}/move", "values": undo | {"zone": zone}} if undo else None
+    came_from = f"?{urlencode(place())}" if place() else ""
+    back = {"url": f"/runs/{run_id}/move{came_from}", "values": undo | {"zone": zone}} if undo else None
     return {"moved": in_words([new])[0], "undo_move": back, "refused": []}
 
 

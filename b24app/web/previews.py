@@ -109,9 +109,10 @@ def dialog(order: Order, *, when: str, at: str | None, until: str | None, times_
     """The question before an order, with its times as they stand in their fields."""
     seen = preview(order, later=when == "later")
     possible = [item.lid for item in seen.items if item.may]  # what one has no right to is said to be skipped, so it is
+    left_out = [item.lid for item in seen.items if not item.may]  # the other direction may have a use for them
     return responses.html(
-        "runs/confirm.html", action=order.action, kind=order.kind, lids=possible, when=when, at=at, until=until,
-        zone=order.zone or g.actor.zone, reason=order.reason, times_open=times_open,
+        "runs/confirm.html", action=order.action, kind=order.kind, lids=possible, left_out=left_out,
+        when=when, at=at, until=until, zone=order.zone or g.actor.zone, reason=order.reason, times_open=times_open,
         same=seen.same, addresses=addresses(seen.items, seen.pages), by_site=by_site(seen.items),
         own=[item.lid for item in seen.items if item.own], name=order.name, names=services().agenda.names(g.actor),
         **seen.shape(),

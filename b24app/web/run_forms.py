@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -25,7 +26,7 @@ Lids = list[Annotated[Number, Field(ge=1, le=2**53)]]
 
 
 class OrderForm(BaseModel):
-    """The body of POST /runs and /runs/preview, as a form or as JSON."""
+    """The body of POST /runs, as a form or as JSON."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -71,6 +72,20 @@ class OrderForm(BaseModel):
     @staticmethod
     def _scheduled_time(text: str | None, zone: str | None, now: datetime) -> ScheduledTime | None:
         return None if text is None else scheduled_time(text, zone, now)
+
+
+class PreviewForm(OrderForm):
+    """The body of POST /runs/preview.
+
+    left_out  pages the dialog has listed and would not change: the other direction may have a use for them
+    """
+
+    left_out: Lids = Field([], max_length=MOST_PAGES)
+
+    def order(self, actor: Actor, now: datetime) -> Order:
+        """As of an order, over all that is listed."""
+        order = super().order(actor, now)
+        return replace(order, lids=tuple(dict.fromkeys((*order.lids, *self.left_out))))
 
 
 class TimesForm(BaseModel):

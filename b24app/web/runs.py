@@ -1,7 +1,7 @@
 """Orders and their history: preview, order, look, stop, retry, undo."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from flask import Blueprint, Response, g, request, url_for
@@ -18,7 +18,7 @@ from b24app.users import FOLLOW_PORTAL
 from b24app.web import calendar, offers, previews, progress, responses, schedule_changes, serializers, sight, times
 from b24app.web.current import require_session, services
 from b24app.web.forms import body, read
-from b24app.web.run_forms import ChangeForm, ItemsQuery, ListQuery, MoveForm, OrderForm, TimesForm
+from b24app.web.run_forms import ChangeForm, ItemsQuery, ListQuery, MoveForm, OrderForm, PreviewForm, TimesForm
 from b24app.web.shapes import RunsShape
 from b24app.web.translation import _
 
@@ -26,6 +26,8 @@ ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
 HISTORY, FOLDED = "history", frozenset({"state", "user_id", "happened_from", "happened_to"})
 PLACE = frozenset({"after", "limit"})  # of a query: which rows of those it finds
+
+Form = TypeVar("Form", bound=OrderForm)
 
 blueprint = Blueprint("runs", __name__, url_prefix="/runs")
 blueprint.before_request(require_session)
@@ -35,7 +37,7 @@ blueprint.before_request(require_session)
 def preview() -> Response:
     if request.headers.get("HX-Target", "").endswith("time-note"):
         return schedule_changes.told_shift() if "days" in request.form else _told_times()
-    form = _order_form()
+    form = _order_form(PreviewForm, "lids", "left_out")
     if not _is_our_page():
         _refuse_empty_times("at", "until")
     times_open = request.values.get("times") == "open"  # the person has just chosen another zone there
@@ -84,7 +86,7 @@ def _told_times() -> Response:
 
 @blueprint.post("")
 def order() -> Response:
-    form = _order_form()
+    form = _order_form(OrderForm, "lids")
     _refuse_empty_times("at", *(() if _is_our_page() else ("until",)))
     key = _key(form)
     run_id = services().orders.placed(g.actor, key) if key else None
@@ -275,12 +277,12 @@ def _run_page(
     )  # fmt: skip
 
 
-def _order_form() -> OrderForm:
+def _order_form(model: type[Form], *lists: str) -> Form:
     sent = body()
     values = sent.to_dict(flat=False).values() if isinstance(sent, MultiDict) else sent.values()
     if sum(len(value) if isinstance(value, list) else 1 for value in values) > MOST_FIELDS:
         raise BadForm(status=413, detail=N_("More than 5,000 pages, or too many fields, were sent. Nothing was done."))
-    return read(OrderForm, sent, lists=("lids",))
+    return read(model, sent, lists=lists)
 
 
 def _is_our_page() -> bool:

@@ -49,6 +49,7 @@ class Dialog(Chosen):
 
     what: Literal["reschedule", "change", "cancel", "find", "again"]
     by: Literal["days"] | None = None  # of one entry too: both ends by so many days
+    on: Literal["run"] | None = None  # asked on the run's own page, which its answer shows again
     q_pages: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     add: list[Number] = Field([], max_length=MOST_PAGES)
 
@@ -78,7 +79,8 @@ def dialog() -> Response:
     if not found:
         raise NotFound()
     entries = in_words(found)
-    kept = calendar.place()
+    came_from = calendar.place()
+    kept, place = ({}, came_from) if asked.on == "run" else (came_from, {})
     one = entries[0] if len(entries) == 1 and asked.by is None else None
     if one is None and asked.what == "change":  # words and pages are those of one
         raise BadForm()
@@ -100,7 +102,7 @@ def dialog() -> Response:
     if one is None and asked.what == "reschedule":
         more = _foreseen(found, USUAL_DAYS) | {"days": USUAL_DAYS}
     return responses.html(
-        f"scheduled/{asked.what}.html", entries=entries, entry=one, kept=kept, zone=g.actor.zone or "UTC",
+        f"scheduled/{asked.what}.html", entries=entries, entry=one, kept=kept, place=place, zone=g.actor.zone or "UTC",
         run_id=asked.ids[0], **more,
     )  # fmt: skip
 

@@ -523,7 +523,10 @@ def test_what_is_cancelled_on_its_page_is_told_where_one_came_from(tab: Tab, cam
     frame.wait_for_selector(f".cal-day[data-day='{day(9)}']")
     heading = frame.inner_text("#cal-title")
     press(frame, f".bar-line[data-run='{campaign[2]['id']}'] a")
-    frame.wait_for_selector("#run-cancel")
+    open_dialog(frame, "#run-edit", "#dialog[open] #find-pages")
+    frame.fill("#reason", "Sold out")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run .said >> text=Its reason is now “Sold out”.")
 
     open_dialog(frame, "#run-cancel", "#sure")
     press(frame, "#sure")

@@ -119,6 +119,29 @@ def test_in_knowledge_bases_readers_may_unpublish_but_not_publish(bob: Person):
     assert not any(page["may_publish"] for page in pages)
 
 
+def test_who_chooses_the_other_direction_and_back_loses_no_page(bob: Person):
+    mine, other = (bob.portal.add_sites(1, kind="KNOWLEDGE")[0] for _ in range(2))
+    bob.portal.rights("reader", mine, ["read", "public"])
+    lids = [next(page.id for page in bob.portal.pages() if page.site_id == site) for site in (mine, mine, other)]
+    lids[1] = bob.portal.add_pages(1, mine)[0]
+    bob.portal.change_page(lids[1], active=False)
+    order = {"kind": "KNOWLEDGE", "when": "later"}
+    first = bob.fragment("POST", "/runs/preview", action="unpublish", lids=lids, **order).text
+
+    def sent(shown: str) -> dict[str, list[str]]:
+        return {name: re.findall(rf'name="{name}" value="(\d+)"', shown) for name in ("lids", "left_out")}
+
+    switched = bob.fragment("POST", "/runs/preview", action="publish", **order, **sent(first)).text
+    back = bob.fragment("POST", "/runs/preview", action="unpublish", **order, **sent(switched)).text
+
+    assert 'id="way-publish"' in first
+    assert sent(first) == {"lids": [str(lid) for lid in lids], "left_out": []}
+    assert sent(switched) == {"lids": [str(lid) for lid in lids[:2]], "left_out": [str(lids[2])]}, (
+        "she may not publish it"
+    )
+    assert sent(back) == sent(first)
+
+
 def test_where_the_plan_has_no_rights_everybody_may(bob: Person, standin: StandIn):
     standin.fault(0, "landing.site.getrights", kind="error", code="FEATURE_NOT_AVAIL", status=400, times=-1)
 

@@ -130,7 +130,7 @@ def test_a_half_is_rescheduled_in_a_dialog_with_both_ends(alice: Person, pair: d
     asked = alice.fragment("GET", f"/runs/dialog?what=reschedule&ids={pair[half]}").text
     answer = alice.fragment("POST", f"/runs/{pair[half]}/move", until="2030-06-01T08:00", zone="UTC").text
 
-    assert re.search(rf'"ids": "{pair[half]}", "what": "reschedule"[^>]*id="run-move"', shown)
+    assert re.search(rf'"ids": "{pair[half]}", "on": "run", "what": "reschedule"[^>]*id="run-move"', shown)
     assert f'hx-post="/runs/{pair[half]}/move"' in asked
     assert f'name="at" type="datetime-local" value="{pair["at"][:16]}"' in asked
     assert f'name="until" type="datetime-local" value="{pair["until"][:16]}"' in asked
@@ -138,6 +138,31 @@ def test_a_half_is_rescheduled_in_a_dialog_with_both_ends(alice: Person, pair: d
     assert "“Spring &lt;sale&gt;” is rescheduled." in answer
     assert re.search(rf'hx-post="/runs/{pair[half]}/move"[^>]*id="undo-move"', answer)
     assert alice.read(f"/runs/{pair['id']}")["until"] == "2030-06-01T08:00:00Z"
+
+
+@pytest.mark.parametrize(("what", "order", "sent"), [
+    ("reschedule", "move", {"until": "2030-06-01T08:00", "zone": "UTC"}),
+    ("change", "change", {"reason": "Later"}),
+])  # fmt: skip
+def test_what_is_changed_on_its_page_does_not_lose_the_way_back(
+    alice: Person, pair: dict[str, Any], what: str, order: str, sent: dict[str, str]
+):
+    place = "to=scheduled&view=month&q=a"
+    shown = unescape(alice.fragment("GET", f"/runs/{pair['id']}?{place}").text)
+    asked = alice.fragment("GET", f"/runs/dialog?what={what}&ids={pair['id']}&{place}&on=run").text
+    form = re.search(r'<form hx-post="([^"]+)"', asked)
+    assert form
+
+    answer = unescape(alice.fragment("POST", unescape(form[1]), **sent).text)
+
+    assert re.search(rf'hx-vals="[^>]*"on": "run", "q": "a", "to": "scheduled"[^>]*"what": "{what}"', shown)
+    assert unescape(form[1]) == f"/runs/{pair['id']}/{order}?to=scheduled&view=month&q=a"
+    assert 'name="to"' not in asked, "its answer is the run's page again"
+    assert f'data-live="/runs/{pair["id"]}/live' in answer
+    cancel = re.search(r'hx-vals="([^>]+)" hx-target="#dialog"[^>]* id="run-cancel"', answer)
+    assert cancel
+    assert '"q": "a", "to": "scheduled", "view": "month"' in cancel[1]
+    assert ("/move?to=scheduled&view=month&q=a" in answer) == (order == "move"), "its undo as well"
 
 
 def test_the_page_of_what_began_a_window_follows_its_return(
