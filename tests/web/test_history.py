@@ -15,7 +15,7 @@ from b24app.i18n import zone
 from b24app.runs.statistics import WEEKS, Week
 from tests.clocks import YEAR
 from tests.conftest import Turn, Work
-from tests.people import Person, run_id_of
+from tests.people import Person, body_of, run_id_of
 
 
 def actor_of(person: Person) -> Actor:
@@ -89,12 +89,14 @@ def test_people_who_gave_orders_are_listed_once_by_name(services, portal, ada, a
 
 def test_the_history_is_filtered_by_person_result_and_day(portal, ada, alice, clock):
     first, second = lids(portal, 2)
-    old = alice.unpublish(first).json["id"]
+    old = run_id_of(alice.unpublish(first))
     clock.tick(days=3)
     ada.open()
-    new = ada.unpublish(second).json["id"]
+    placed = body_of(ada.unpublish(second))
+    new = placed["id"]
     alice.opened()
-    day = (datetime.now(UTC) + timedelta(days=3)).date()
+    alice.put("/preferences", {"zone": "UTC"})
+    day = datetime.fromisoformat(placed["created_at"]).date()
 
     assert names(alice.get(f"/runs?user_id={alice.user_id}")) == [old]
     assert names(alice.get("/runs?state=succeeded")) == [new, old]
