@@ -45,7 +45,9 @@ function showBar(all) {
   findAll('[data-for=published]', bar).forEach((button) => (button.hidden = !down))
   const up = states.some((published) => published !== true)
   findAll('[data-for=unpublished]', bar).forEach((button) => (button.hidden = !up))
-  find('[data-for=unpublished]', bar)?.classList.toggle('btn-primary', !down)
+  const publish = find('#publish')?.classList // the filled one where nothing can be unpublished
+  publish?.toggle('btn-primary', !down)
+  publish?.toggle('btn-line', down)
   const grid = find('#grid')
   const selectable = Math.min(MAX_PAGES, Number(grid?.dataset.total ?? 0))
   const button = find('#bulk-all')

@@ -45,7 +45,7 @@ COLUMNS: tuple[Column[PageLine], ...] = (
     Column("published", N_("Status"), lambda line: line.page.published, lambda line: _(STATUS[line.page.published])),
     Column("main", N_("Main page"), lambda line: line.page.main),
     Column("may", N_("You may change it"), lambda line: line.page.may(Action.UNPUBLISH)),
-    Column("published_at_text", N_("Last published"), lambda line: line.page.published_at_text),
+    Column("published_at_text", N_("Last published (portal time)"), lambda line: line.page.published_at_text),
     Column("scheduled_at", N_("Scheduled for"), lambda line: line.due, is_time=True),
 )  # fmt: skip
 

@@ -40,7 +40,8 @@ AXE = """async options => {
     seen[kind] = (seen[kind] ?? 0) + 1
     return seen[kind] > 2
   })
-  const { violations } = await axe.run({ include: [document.documentElement], exclude }, { ...options, preload: false })
+  const { violations, incomplete } = await axe.run({ include: [document.documentElement], exclude },
+    { ...options, preload: false })
   const isSmall = async ({ target }) => {
     const button = document.querySelector(target[0])
     button.scrollIntoView({ block: 'center' }) // a part of it may have been scrolled out of a dialog
@@ -51,6 +52,9 @@ AXE = """async options => {
   for (const { id, nodes } of violations)
     for (const node of nodes)
       if (id !== 'target-size' || await isSmall(node)) said.push(`${id}: ${node.html.slice(0, 120)}`)
+  const isUnseen = ({ any }) => any.some(({ data }) => data?.messageKey === 'equalRatio')
+  for (const { nodes } of incomplete) // text in the colour of what it stands on, which axe leaves to people
+    for (const node of nodes.filter(isUnseen)) said.push(`unseen: ${node.html.slice(0, 120)}`)
   return said
 }"""
 
@@ -71,7 +75,7 @@ def violations(frame: Frame, rules: Rules = WCAG) -> list[str]:
     """What axe finds against these rules, a short line each."""
     if not frame.evaluate("'axe' in window"):
         frame.evaluate(axe_source())
-    found: list[str] = frame.evaluate(AXE, {"runOnly": rules, "resultTypes": ["violations"]})
+    found: list[str] = frame.evaluate(AXE, {"runOnly": rules, "resultTypes": ["violations", "incomplete"]})
     return found
 
 

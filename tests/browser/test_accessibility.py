@@ -40,6 +40,11 @@ def test_every_view_is_accessible_and_fits(tab: Tab, alice, bob, standin):
 
     frame = tab.open()
     standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400)
+    unpublished = frame.locator("#grid input[data-published=no]").first
+    unpublished.evaluate("box => box.click()")
+    assert frame.inner_text("#bulk .btn-primary:not([hidden])") == "Publish…"
+    audit.check(frame, "selection of unpublished pages")
+    unpublished.evaluate("box => box.click()")
     tick(frame, 1)
     open_dialog(frame)
     audit.check(frame, "confirm")
