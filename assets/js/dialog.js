@@ -12,6 +12,7 @@ export function open(button) {
   find('[data-focus]', dialog)?.focus()
 }
 
+export const openedBy = () => opener?.id
 export const close = () => dialog?.open && dialog.close()
 export const contains = (element) => dialog.contains(element)
 

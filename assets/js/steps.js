@@ -1,13 +1,15 @@
 // Views and filters are steps of the frame's history: Back and Forward walk them without touching the portal's own. The
-// frame keeps its address, since it cannot be reloaded by any other; each step remembers what it showed, and how many
-// steps ago that was first opened: there begins the way back. A tab opens its list as it was left.
+// frame keeps its address, since it cannot be reloaded by any other; each step remembers what it showed, how many steps
+// ago that was first opened (there begins the way back), and by what it was left. A tab opens its list as it was left.
 import htmx from 'htmx.org'
-import { close } from './dialog.js'
+import { close, openedBy } from './dialog.js'
 import { find } from './dom.js'
 
 const SHOWING = ['view', 'grid', 'history', 'run']
+const FRAME_GROWS_MS = 1000
 const LISTS = ['/pages', '/runs']
 const left = new Map() // tab → the address its list was last shown with
+let place = null // by what the step was left that is gone back to
 let typing = false // the newest step came from typing: the next letter belongs to it
 
 const shown = () => history.state?.shown
@@ -30,6 +32,12 @@ function remember(address) {
   if (tab && LISTS.includes(pathOf(address))) left.set(tab, address)
 }
 
+// An id by which the place is found again: of a row, or of what was pressed; of a dialog what had opened it.
+function leftBy(element) {
+  if (element?.localName === 'form') return openedBy()
+  return element?.closest?.('tr[id], a[id], button[id]')?.id
+}
+
 document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
   if (!SHOWING.includes(ctx.target?.id) || ctx.sourceEvent?.type === 'poll') return
   const address = addressOf(ctx)
@@ -40,7 +48,10 @@ document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
   typing = ctx.sourceEvent?.type === 'input'
   if (!shown() || goesOn || ctx.sourceEvent?.detail?.step || address === shown()) {
     history.replaceState({ shown: address, back }, '')
-  } else history.pushState({ shown: address, back: pathOf(address) === pathOf(shown()) ? back + 1 : 1 }, '')
+    return
+  }
+  history.replaceState({ ...history.state, by: leftBy(ctx.sourceEvent?.target) }, '')
+  history.pushState({ shown: address, back: pathOf(address) === pathOf(shown()) ? back + 1 : 1 }, '')
 })
 
 // Shows an address in the view, as a step that is already there.
@@ -49,11 +60,24 @@ export function show(address) {
   htmx.trigger('#view', 'repeat', { step: true })
 }
 
+// The row or button from which a step was left, once it is there again, where a person looks for it.
+export function placeLeft() {
+  const found = document.getElementById(place ?? '')
+  place = null
+  if (!found) return null
+  const reveal = () => found.scrollIntoView({ block: 'center' })
+  reveal()
+  addEventListener('resize', reveal) // the portal makes the frame as tall as the view a moment later
+  setTimeout(() => removeEventListener('resize', reveal), FRAME_GROWS_MS)
+  return found.localName === 'tr' ? find('a', found) : found
+}
+
 export const showAgain = () => show(shown() ?? find('#view').getAttribute('hx-get'))
 
 addEventListener('popstate', ({ state }) => {
   if (!state?.shown) return
   close()
+  place = state.by
   show(state.shown)
 })
 

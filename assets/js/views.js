@@ -3,6 +3,7 @@ import htmx from 'htmx.org'
 import { close, contains, open } from './dialog.js'
 import { find, findAll } from './dom.js'
 import { showSelection } from './selection.js'
+import { placeLeft } from './steps.js'
 import { observeRows, updateVisibleArea } from './visible-area.js'
 
 let announced = ''
@@ -39,7 +40,8 @@ function finishSwap(ctx) {
   if (ctx.request.method === 'POST' && find('#news section')) htmx.trigger('#news', 'repeat')
   const isOpening = ctx.sourceEvent?.type === 'load'
   const isFocusLost = document.activeElement === document.body && !isOpening
-  if (ctx.request.method === 'POST' || isFocusLost) find('#view [data-heading]')?.focus()
+  const place = placeLeft()
+  if (ctx.request.method === 'POST' || isFocusLost) (place ?? find('#view [data-heading]'))?.focus()
 }
 
 export function refresh() {

@@ -9,7 +9,7 @@ from b24app.services import Services
 from b24app.web import progress
 from b24sandbox import PortalHandle, StandIn
 from tests.browser.accessibility import Audit, excess_width
-from tests.browser.tab import UNPUBLISH, Tab, open_dialog, press, settles, tab_to, tick
+from tests.browser.tab import UNPUBLISH, Tab, comes_true, open_dialog, press, settles, tab_to, tick
 from tests.clocks import TurnableClock
 from tests.people import Person, run_id_of
 from tests.worker import pump, work_until_idle
@@ -248,6 +248,34 @@ def test_a_run_leads_back_to_where_it_was_opened(tab: Tab, alice: Person, servic
     frame.wait_for_selector("#history")
     frame.evaluate("history.back()")
     frame.wait_for_selector("#grid")
+
+
+def test_who_comes_back_to_the_list_finds_the_row_they_left(tab: Tab):
+    frame = tab.open(ready="#grid")
+    last = frame.locator("#grid tbody tr").last
+    opened, acted = (last.locator(part).get_attribute("id") for part in ("[id^=open-]", "[id^=act-]"))
+
+    def is_in_view(place: str | None) -> bool:
+        box, window = frame.locator(f"#{place}").bounding_box(), frame.page.viewport_size
+        return bool(box and window and 0 < box["y"] < window["height"] - box["height"])
+
+    def is_found(place: str | None) -> bool:
+        assert settles(frame, f"document.activeElement.id === '{place}'")
+        return comes_true(frame.page, lambda: is_in_view(place))
+
+    press(frame, f"#{opened}")
+    frame.wait_for_selector("[data-lid]")
+    frame.page.evaluate("scrollTo(0, 0)")
+    frame.evaluate("history.back()")
+    was_opened_there = is_found(opened)
+    open_dialog(frame, f"#{acted}")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run-back")
+    frame.page.evaluate("scrollTo(0, 0)")
+    press(frame, "#run-back")
+
+    assert was_opened_there
+    assert is_found(acted)
 
 
 def test_screens_of_a_run_are_left_all_at_once(tab: Tab, alice: Person, services: Services, standin: StandIn):
