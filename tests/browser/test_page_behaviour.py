@@ -154,7 +154,7 @@ def test_the_dialog_gives_the_focus_back_to_the_button_that_opened_it(tab: Tab):
     tab.page.keyboard.press("Escape")
 
     assert settles(frame, "!document.querySelector('dialog').open")
-    assert gets_the_focus(frame, "Unpublish now", "textContent")
+    assert gets_the_focus(frame, "Unpublish now…", "textContent")
 
 
 def test_after_a_run_has_begun_the_focus_is_on_its_heading(tab: Tab, portal):
