@@ -83,6 +83,23 @@ def test_times_in_the_fields_are_said_in_words_from_the_start(
     assert re.search(r'<p class="in-words">Online [^<]+</p>', shown)
 
 
+def test_what_is_scheduled_again_is_said_in_words_at_once(alice: Person, clock: TurnableClock):
+    alice.put("/preferences", {"zone": "UTC"})
+    run = run_id_of(alice.unpublish(LIVE, at=f"{inside(clock, days=3)}Z", until=f"{inside(clock, days=4)}Z"))
+    alice.post(f"/runs/{run}/cancel")
+
+    shown = alice.fragment("GET", f"/runs/dialog?what=again&ids={run}").text
+
+    assert re.search(r'<p class="in-words">Down [^<]+, back [^<]+</p>', shown)
+
+
+def test_the_second_end_has_no_ready_made_time_before_the_first(alice: Person, pages: list[str]):
+    shown = dialog(alice, pages, action="publish")
+
+    chips = dict(re.findall(r'data-preset="tonight" data-field="(\w+)">([^<]+)<', shown))
+    assert chips["until"].startswith("Same evening")
+
+
 def test_a_time_that_has_passed_is_marked_from_the_start(alice: Person, pages: list[str], clock: TurnableClock):
     shown = dialog(alice, pages, at=inside(clock, hours=-3), times="open")
 
