@@ -26,6 +26,7 @@ const presets = {
   'month-end': (wall) => new Date(Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth() + 1, 0, 23, 59)),
   tomorrow: (wall) => at(wall, 1, 8, 0),
   monday: (wall) => at(wall, daysTo(MONDAY, wall) || 7, 8, 0),
+  month: (wall) => new Date(Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth() + 1)),
   week: (wall) => at(wall, 7, wall.getUTCHours(), wall.getUTCMinutes()),
 }
 
@@ -50,13 +51,19 @@ function fill(field, value) {
 
 const asValue = (time) => time.toISOString().slice(0, 16)
 
-function hidePassed(root) {
-  findAll('[data-preset]', root).forEach((button) => (button.hidden = !presetTime(button)))
+// Hides times that have passed, and marks those that stand in their fields.
+function showPresets(root) {
+  for (const button of findAll('[data-preset]', root)) {
+    const time = presetTime(button)
+    button.hidden = !time
+    button.setAttribute('aria-pressed', String(Boolean(time) && asValue(time) === fieldOf(button).value.slice(0, 16)))
+  }
 }
 
-// Hides times that have passed. Where a time is required, the first one left is filled in.
+// Where a time is required, the first one left is filled in. What is wrong with times that stand there already is said.
 export function offerPresets(root) {
-  hidePassed(root)
+  showPresets(root)
+  findAll('#time-note:has([data-wrong])', root).forEach(markAll)
   const first = find('[data-preset]:not([hidden])', root)
   const field = first && find(`[name=${first.dataset.field}]:required`, first.form)
   if (field && !field.value) fill(field, asValue(presetTime(first)))
@@ -98,7 +105,7 @@ document.addEventListener('input', ({ target }) => {
 })
 
 document.addEventListener('change', ({ target }) => {
-  if (target.name === 'at') hidePassed(target.form)
+  if (target.matches('[name=at], [name=until]')) showPresets(target.form)
 })
 
 findAll('#time-note:has([data-wrong])').forEach(markAll) // an answer that was quicker than this bundle

@@ -44,7 +44,9 @@ class Upcoming:
     action: Action
     at: datetime
     by: str
+    ordered_at: datetime
     is_return: bool = False  # it ends a window over the page
+    first: UUID | None = None  # of a return: what began the window
 
 
 @dataclass(frozen=True)
@@ -459,7 +461,17 @@ def _upcoming(db: Session, actor: Actor, lids: Sequence[int] | None) -> dict[int
     returns = or_(RunItem.baseline.is_(None), RunItem.baseline == (Run.action == Action.PUBLISH))
     of_these = () if lids is None else (RunItem.lid.in_(lids),)
     rows = db.execute(
-        select(RunItem.lid, RunItem.baseline, Run.id, Run.action, Run.at, Run.created_name, Run.is_return)
+        select(
+            RunItem.lid,
+            RunItem.baseline,
+            Run.id,
+            Run.action,
+            Run.at,
+            Run.created_name,
+            Run.created_at,
+            Run.is_return,
+            Run.undoes,
+        )
         .join(Run, Run.id == RunItem.run_id)
         .where(Run.member_id == actor.member_id, Run.state == RunState.SCHEDULED, returns)
         .where(RunItem.member_id == actor.member_id, RunItem.state.in_(TO_COME), *of_these)
@@ -467,10 +479,10 @@ def _upcoming(db: Session, actor: Actor, lids: Sequence[int] | None) -> dict[int
     )
     found: dict[int, list[Upcoming]] = {}
     ends: dict[tuple[int, Action], Upcoming] = {}
-    for lid, baseline, run_id, action, at, name, is_return in rows:
+    for lid, baseline, run_id, action, at, name, ordered_at, is_return, undoes in rows:
         if at is None:
             continue
-        each = Upcoming(run_id, action, at, name, is_return)
+        each = Upcoming(run_id, action, at, name, ordered_at, is_return, undoes if is_return else None)
         found.setdefault(lid, []).append(each)
         if baseline is not None and (earlier := ends.get((lid, action))):
             found[lid].remove(earlier)

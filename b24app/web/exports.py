@@ -80,7 +80,7 @@ RUN_COLUMNS: tuple[Column[RunLine], ...] = (
     Column("kind", None, lambda line: line.run.kind.value),
     Column("state", N_("Result"), lambda line: line.run.state.value, lambda line: _(STATES[line.run.state])),
     Column("at", N_("Set for"), lambda line: line.run.at, is_time=True),
-    Column("until", N_("Comes back"), lambda line: line.run.until, is_time=True),
+    Column("until", N_("Until"), lambda line: line.run.until, is_time=True),
     Column("zone", None, lambda line: line.run.zone),
     Column("name", N_("Campaign"), lambda line: line.run.name),
     Column("reason", N_("Reason"), lambda line: line.run.reason),

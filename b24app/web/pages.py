@@ -142,7 +142,6 @@ def one(lid: int) -> Response:
     views, _next = services().runs.listed(g.actor, RunFilter(page=sight.of_page(lid), limit=10, as_history=True))
     return responses.html(
         "pages/page.html", page=shown, problem=None, runs=progress.rows(offers.of(views), Sight()), alone=True,
-        upcoming=due.get(lid, ()),
         folder=_folder_of(found), editor=_editor_of(found),
     )  # fmt: skip
 

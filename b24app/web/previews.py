@@ -5,14 +5,17 @@ Of an order for later the page's state at that time counts, as far as the schedu
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from flask import Response, g
 
-from b24app.domain import N_, Action
+from b24app.domain import N_, Action, RunState
+from b24app.errors import PortalError
 from b24app.pages.lists import Page
+from b24app.runs.local_time import ScheduledTime
 from b24app.runs.orders import Order
-from b24app.runs.queries import Upcoming
+from b24app.runs.queries import RunView, Upcoming
 from b24app.store.models import Run
 from b24app.web import responses, serializers, times
 from b24app.web.current import services
@@ -70,11 +73,15 @@ class PagePreview:
 
 @dataclass(frozen=True)
 class OrderPreview:
-    """What an order would do to its pages, and the open runs that are to do exactly the same."""
+    """What an order would do to its pages, and the open runs that are to do exactly the same.
+
+    open  it does something, or would at another time that could be chosen
+    """
 
     items: Sequence[PagePreview]
     same: Sequence[Run]
     pages: Mapping[int, Page]
+    open: bool
 
     def shape(self) -> PreviewShape:
         """As the contract has it."""
@@ -85,12 +92,22 @@ class OrderPreview:
         }
 
 
-def preview(order: Order, *, later: bool) -> OrderPreview:
-    """The order over pages as the person sees them now. Raises a PortalError."""
+def preview(order: Order, *, later: bool, same: Sequence[Run] | None = None) -> OrderPreview:
+    """The order over pages as the person sees them now. Raises a PortalError.
+
+    same  what `same_runs` says, where it was asked already
+    """
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
     upcoming = services().runs.upcoming(g.actor, order.lids)
     items = [foresee(order, lid, pages.get(lid), upcoming.get(lid, ()), later=later) for lid in order.lids]
-    return OrderPreview(items, same_runs(order), pages)
+    could = any(item.will != "skip" for item in items)
+    if later and order.at and not could:
+        at_any_time = replace(order, at=None)
+        could = any(
+            item.may and item.page and not _will_be_so(at_any_time, item.page, upcoming.get(item.lid, ()), later)
+            for item in items
+        )
+    return OrderPreview(items, same_runs(order) if same is None else same, pages, could)
 
 
 def same_runs(order: Order) -> list[Run]:
@@ -107,16 +124,50 @@ def same_runs(order: Order) -> list[Run]:
 
 def dialog(order: Order, *, when: str, at: str | None, until: str | None, times_open: bool = False) -> Response:
     """The question before an order, with its times as they stand in their fields."""
+    zone = order.zone or g.actor.zone
+    chosen = times.chosen(order.action, at, until, zone, services().clock())
     seen = preview(order, later=when == "later")
     possible = [item.lid for item in seen.items if item.may]  # what one has no right to is said to be skipped, so it is
     left_out = [item.lid for item in seen.items if not item.may]  # the other direction may have a use for them
     return responses.html(
-        "runs/confirm.html", action=order.action, kind=order.kind, lids=possible, left_out=left_out,
-        when=when, at=at, until=until, zone=order.zone or g.actor.zone, reason=order.reason, times_open=times_open,
-        same=seen.same, addresses=addresses(seen.items, seen.pages), by_site=by_site(seen.items),
-        own=[item.lid for item in seen.items if item.own], name=order.name, names=services().agenda.names(g.actor),
-        **seen.shape(),
+        "runs/confirm.html", kind=order.kind, lids=possible, left_out=left_out, at=at, until=until, reason=order.reason,
+        times_open=times_open, name=order.name, names=services().agenda.names(g.actor),
+        **_in_words(order, chosen, zone, when, seen.same), **_effect(order, seen, when),
     )  # fmt: skip
+
+
+def told_times(order: Order, chosen: times.Chosen, *, when: str | None) -> Response:
+    """The times of an open dialog in words; where it is an order's, with what that does to its pages then."""
+    said = _in_words(order, chosen, order.zone, when, same_runs(order))
+    if not order.lids:
+        return responses.html("runs/when.html", **said)
+    try:
+        seen = preview(order, later=when == "later", same=said["same"])
+    except PortalError:  # what was said of the pages before stays
+        return responses.html("runs/when.html", **said)
+    return responses.html("runs/told.html", **said, **_effect(order, seen, when))
+
+
+def _in_words(
+    order: Order, chosen: times.Chosen, zone: str | None, when: str | None, same: Sequence[Run]
+) -> dict[str, Any]:
+    """What is said of the times beside their fields."""
+    order = replace(order, at=chosen.at, until=chosen.until, zone=zone)
+    is_whole = not chosen.wrong and (chosen.at is not None or when != "later")
+    return {
+        "line": times.in_one_line(order.action, order.at, order.until, zone) if is_whole else None,
+        "times": times.of_order(order), "wrong": chosen.wrong, "zone": zone,
+        "same": [] if chosen.wrong else same,
+    }  # fmt: skip
+
+
+def _effect(order: Order, seen: OrderPreview, when: str | None) -> dict[str, Any]:
+    """What is said of the pages. `open`: at some time there would be something to do, if not at this one."""
+    return {
+        **seen.shape(), "action": order.action, "when": when, "by_site": by_site(seen.items), "open": seen.open,
+        "left": sum(item.may and item.will == "skip" for item in seen.items),
+        "own": [item.lid for item in seen.items if item.own], "addresses": addresses(seen.items, seen.pages),
+    }  # fmt: skip
 
 
 def foresee(order: Order, lid: int, page: Page | None, upcoming: Sequence[Upcoming], *, later: bool) -> PagePreview:
@@ -131,11 +182,37 @@ def foresee(order: Order, lid: int, page: Page | None, upcoming: Sequence[Upcomi
     if may and (stays := _stays(order, page, upcoming, later)):
         return PagePreview(lid, page, may, order.action, stays, None)
     if _will_be_so(order, page, upcoming, later):
-        is_so = page.published == (order.action is Action.PUBLISH)
-        return PagePreview(lid, page, may, "skip", _((IS_SO if is_so else BY_THEN)[order.action]), own)
+        return PagePreview(lid, page, may, "skip", _so(order, page), own)
     if not may:
         return PagePreview(lid, page, may, "skip", _(serializers.NO_RIGHT[order.action], site=page.site), own)
     return PagePreview(lid, page, may, order.action, _warning(order, page), own)
+
+
+def left_as_they_are(view: RunView) -> dict[int, str]:
+    """Of the shown pages of a schedule those that it need not change, as things stand now, each with why. They are its
+    pages all the same: what they are like can change until then.
+    """
+    run = view.run
+    if run.state is not RunState.SCHEDULED or run.at is None or run.is_return:
+        return {}
+    try:
+        pages = services().pages.all_of(g.actor, run.kind).by_lid()
+    except PortalError:
+        return {}  # the schedule can be looked at all the same
+    until = ScheduledTime(run.until) if run.until else None
+    order = Order(run.action, run.kind, (), ScheduledTime(run.at), until, run.zone, run.reason, run.name)
+    found = {}
+    for lid in (item.lid for item in view.slice.items if item.lid in pages):
+        others = [each for each in view.upcoming.get(lid, ()) if run.id not in (each.run_id, each.first)]
+        if _will_be_so(order, pages[lid], others, later=True) and not _stays(order, pages[lid], others, later=True):
+            found[lid] = _so(order, pages[lid])
+    return found
+
+
+def _so(order: Order, page: Page) -> str:
+    """Why there is nothing to do to a page."""
+    is_so = page.published == (order.action is Action.PUBLISH)
+    return _((IS_SO if is_so else BY_THEN)[order.action])
 
 
 def _stays(order: Order, page: Page, upcoming: Sequence[Upcoming], later: bool) -> str | None:

@@ -89,13 +89,18 @@ class PreviewForm(OrderForm):
 
 
 class TimesForm(BaseModel):
-    """What an open dialog says of times, while they are chosen; the pages are there where it is an order."""
+    """What an open dialog says of times, while they are chosen; the pages are there where it is an order.
+
+    when  of an order: "later" where it needs a time to begin
+    """
 
     model_config = ConfigDict(extra="ignore")
 
     action: Action
     kind: Kind = Kind.PAGE
     lids: Lids = Field([], max_length=MOST_PAGES)
+    left_out: Lids = Field([], max_length=MOST_PAGES)
+    when: Short | None = None
     at: Short | None = None
     until: Short | None = None
     zone: Short | None = None

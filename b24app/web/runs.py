@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from b24app import i18n, zones
 from b24app.domain import N_, RunState
 from b24app.errors import BadForm, NotFound
-from b24app.runs.local_time import ScheduledTime, scheduled_time, unreadable
+from b24app.runs.local_time import scheduled_time, unreadable
 from b24app.runs.orders import IdempotencyKey, Order
 from b24app.runs.queries import RunView
 from b24app.store.models import Run
@@ -20,7 +20,6 @@ from b24app.web.current import require_session, services
 from b24app.web.forms import body, read
 from b24app.web.run_forms import ChangeForm, ItemsQuery, ListQuery, MoveForm, OrderForm, PreviewForm, TimesForm
 from b24app.web.shapes import RunsShape
-from b24app.web.translation import _
 
 ORDER_LIMIT, MOST_FIELDS = 256 * 1024, 5050
 ITEMS_OF_JSON, ITEMS_OF_PAGE = 200, 100
@@ -55,33 +54,15 @@ def preview() -> Response:
 
 
 def _told_times() -> Response:
-    """The chosen times in words, and what is wrong with a field beside it; asked while somebody is still choosing."""
-    form = read(TimesForm, body(), lists=("lids",))
+    """The chosen times in words, what is wrong with a field beside it, and what happens to the pages then; asked while
+    somebody is still choosing.
+    """
+    form = read(TimesForm, body(), lists=("lids", "left_out"))
     zone = g.actor.zone if form.zone in (None, FOLLOW_PORTAL) else form.zone
-    chosen: dict[str, ScheduledTime] = {}
-    wrong: dict[str, times.Wrong] = {}
-    now = services().clock()
-    for field, text in (("at", form.at), ("until", form.until)):
-        try:
-            if text:
-                chosen[field] = scheduled_time(text, zone, now)
-        except BadForm as refused:
-            wrong[field] = times.wrong(refused)
-    at, until = chosen.get("at"), chosen.get("until")
-    if until is not None and until.instant <= max(at.instant if at else now, now):
-        wrong["until"] = times.Wrong(_(times.ENDS_FIRST[form.action]))
-    kept_zone = zones.understood(zone)
-    order = Order(form.action, form.kind, tuple(form.lids), at, until, kept_zone)
-    same = previews.same_runs(order)
-    line = None if wrong else times.in_one_line(form.action, at, until, kept_zone)
-    return responses.html(
-        "runs/when.html",
-        line=line,
-        times=times.of_order(order),
-        wrong=wrong,
-        zone=kept_zone,
-        same=[] if wrong else same,
-    )
+    chosen = times.chosen(form.action, form.at, form.until, zone, services().clock())
+    lids = tuple(dict.fromkeys((*form.lids, *form.left_out)))
+    order = Order(form.action, form.kind, lids, chosen.at, chosen.until, zones.understood(zone))
+    return previews.told_times(order, chosen, when=form.when)
 
 
 @blueprint.post("")
@@ -272,7 +253,7 @@ def _run_page(
         version=progress.version(view), slice=view.slice, which=query.items, after=query.after, limit=_limit(query),
         open_orders=services().runs.open_orders(g.actor), worker=sight.silent_worker() if goes_on else None,
         place=calendar.place(), denied=offers.is_denied(view), again=offers.is_offered_anew(view),
-        said=said, kept={}, view_only=bool(in_its_state) and not view.can,
+        said=said, kept={}, foreseen=previews.left_as_they_are(view), view_only=bool(in_its_state) and not view.can,
         notices=services().users.wanted_notices(g.actor.user) if query.from_notice else None,
     )  # fmt: skip
 

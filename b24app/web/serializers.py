@@ -97,7 +97,8 @@ def page(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> PageShape:
 
 def page_with_schedule(row: Page, upcoming: Mapping[int, Sequence[Upcoming]]) -> dict[str, Any]:
     """One page of the list on the screen: with what is still to happen to it, soonest first."""
-    more = {"title": titled(row.title, row.lid), "upcoming": upcoming.get(row.lid, ()), "locked": row.is_locked}
+    due = times.foreseen(row.published, upcoming.get(row.lid, ()))
+    more = {"title": titled(row.title, row.lid), "upcoming": due, "locked": row.is_locked}
     return {**page(row, upcoming), **more}
 
 
@@ -159,7 +160,7 @@ def _title(row: RunItem) -> str:
 
 def _detail(order: Run, row: RunItem, upcoming: Sequence[Upcoming], keeper: Run | None) -> str | None:
     if row.state is ItemState.SUCCEEDED:
-        return " ".join(filter(None, (times.late(order), times.kept(upcoming)))) or None
+        return " ".join(filter(None, (times.late(order), times.kept(upcoming, order.finished_at)))) or None
     if row.code in DETAILS:
         return _(DETAILS[row.code])
     if row.code in (windows.HELD, windows.KEPT) and keeper is not None:

@@ -1,8 +1,9 @@
 """Words about time: how late it was, what is still to come, and what a chosen time means on the clock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from flask import g
 
@@ -10,18 +11,26 @@ from b24app import i18n
 from b24app.domain import N_, Action, RunState
 from b24app.errors import BadForm
 from b24app.runs.lateness import is_too_late
-from b24app.runs.local_time import PAST, SKIPPED, TOO_FAR, ScheduledTime, second_occurrence, sure
+from b24app.runs.local_time import PAST, SKIPPED, TOO_FAR, ScheduledTime, scheduled_time, second_occurrence, sure
 from b24app.runs.orders import Order, shifted
 from b24app.runs.queries import Upcoming
 from b24app.store.models import Run
 from b24app.web.translation import _, ahead, at_clock, named, offset, span, when, zone_by_name
 
+FOREVER = datetime.max.replace(tzinfo=UTC)
 PUNCTUAL = timedelta(minutes=1)  # what a worker may take without a word
-STILL_TO_COME = {
-    Action.UNPUBLISH: N_("Goes down: %(time)s (by %(name)s)."),
-    Action.PUBLISH: N_("Comes back: %(time)s (by %(name)s)."),
+STILL_TO_COME = {  # by the action, and whether it ends a window
+    (Action.UNPUBLISH, False): N_("Goes down: %(time)s (by %(name)s)."),
+    (Action.UNPUBLISH, True): N_("Goes down again: %(time)s (by %(name)s)."),
+    (Action.PUBLISH, False): N_("Goes online: %(time)s (by %(name)s)."),
+    (Action.PUBLISH, True): N_("Comes back: %(time)s (by %(name)s)."),
 }
-KEPT = {Action.UNPUBLISH: N_("Goes down: %(time)s."), Action.PUBLISH: N_("Comes back: %(time)s.")}
+KEPT = {
+    (Action.UNPUBLISH, False): N_("Goes down: %(time)s."),
+    (Action.UNPUBLISH, True): N_("Goes down again: %(time)s."),
+    (Action.PUBLISH, False): N_("Goes online: %(time)s."),
+    (Action.PUBLISH, True): N_("Comes back: %(time)s."),
+}
 
 
 @dataclass(frozen=True)
@@ -59,20 +68,53 @@ def there(order: Run) -> str | None:
 
 def own(upcoming: Sequence[Upcoming]) -> str | None:
     """What is still to happen to a page by other orders; None when there is nothing."""
-    said = [_(STILL_TO_COME[each.action], time=when(each.at), name=named(each.by)) for each in upcoming]
+    said = [_(STILL_TO_COME[each.action, each.is_return], time=when(each.at), name=named(each.by)) for each in upcoming]
     return " ".join([_(N_("It has its own schedule.")), *said]) if said else None
 
 
-def kept(upcoming: Sequence[Upcoming]) -> str | None:
-    """After something was done to a page: what is to come stays."""
-    said = [_(KEPT[each.action], time=when(each.at)) for each in upcoming]
+def kept(upcoming: Sequence[Upcoming], done: datetime | None) -> str | None:
+    """After something was done to a page: what was to come by then stays."""
+    known = [each for each in upcoming if done is None or each.ordered_at <= done]
+    said = [_(KEPT[each.action, each.is_return], time=when(each.at)) for each in known]
     return " ".join([_(N_("It keeps its schedule.")), *said]) if said else None
+
+
+def foreseen(published: bool, upcoming: Sequence[Upcoming]) -> list[tuple[Upcoming, bool]]:
+    """What is still to come for a page, each with whether, as things stand now, the page is like that by then anyway.
+    Returns that have nothing to turn back, or leave the page to another order that keeps it, are left out.
+    """
+    ends = {each.first: each.at for each in upcoming if each.is_return}
+    begins: dict[UUID | None, datetime] = {each.run_id: each.at for each in upcoming}
+    told: list[tuple[Upcoming, bool]] = []
+    idle: set[UUID | None] = set()
+
+    def outlasts(each: Upcoming, end: Upcoming) -> bool:
+        """The page, which a window with this end holds, is kept so for longer."""
+        is_held = end.is_return and end.action is not each.action and end.first not in (each.run_id, *idle)
+        return is_held and begins.get(end.first, each.at) <= each.at < end.at < ends.get(each.run_id, FOREVER)
+
+    def keeps(each: Upcoming, back: Upcoming) -> bool:
+        """The page, which this return would bring back, is kept as it is beyond it."""
+        is_kept = not each.is_return and each.action is not back.action and each.run_id not in (back.first, *idle)
+        return is_kept and begins.get(back.first, each.at) <= each.at < back.at < ends.get(each.run_id, FOREVER)
+
+    for each in upcoming:
+        if each.is_return and (each.first in idle or any(keeps(other, each) for other in upcoming)):
+            continue
+        wanted = each.action is Action.PUBLISH
+        if published is wanted and not any(outlasts(each, other) for other in upcoming):
+            idle.add(each.run_id)
+        told.append((each, published is wanted))
+        published = wanted
+    return told
 
 
 def of_order(order: Order) -> list[Told]:
     """The times of an order in words."""
     begins, ends = (
-        (N_("Goes down"), N_("Comes back")) if order.action is Action.UNPUBLISH else (N_("Goes up"), N_("Ends"))
+        (N_("Goes down"), N_("Comes back"))
+        if order.action is Action.UNPUBLISH
+        else (N_("Goes online"), N_("Goes down again"))
     )
     chosen = [(begins, order.at), (ends, order.until)]
     return [told(_(label), scheduled, order.zone) for label, scheduled in chosen if scheduled is not None]
@@ -109,6 +151,31 @@ def wrong(problem: BadForm) -> Wrong:
     """A refused time, in words that fit beside its field."""
     said = BESIDE.get(problem.detail)
     return Wrong(_(said) if said else f"{_(problem.detail)} {_(problem.remedy)}", problem.suggestion)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The times of a dialog as they stand in their fields; of a field that cannot be meant, what is wrong with it."""
+
+    at: ScheduledTime | None
+    until: ScheduledTime | None
+    wrong: Mapping[str, Wrong]
+
+
+def chosen(action: Action, at: str | None, until: str | None, zone: str | None, now: datetime) -> Chosen:
+    """Read both fields, each by itself."""
+    read: dict[str, ScheduledTime] = {}
+    refused: dict[str, Wrong] = {}
+    for field, text in (("at", at), ("until", until)):
+        try:
+            if text:
+                read[field] = scheduled_time(text, zone, now)
+        except BadForm as problem:
+            refused[field] = wrong(problem)
+    begins, ends = read.get("at"), read.get("until")
+    if ends is not None and ends.instant <= max(begins.instant if begins else now, now):
+        refused["until"] = Wrong(_(ENDS_FIRST[action]))
+    return Chosen(begins, ends, refused)
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def test_the_dialog_says_both_ends_in_one_line_or_what_is_wrong(alice: Person, a
 
 
 @pytest.mark.parametrize(("action", "when", "said"), [
-    ("publish", "later", "to open 1 of these 3 pages again, as it stands in the editor at that time."),
+    ("publish", "later", "to open 1 of these 3 pages again, with its content at that time."),
     ("publish", "now", "to open 1 of these 3 pages again, as it stands in the editor now."),
     ("unpublish", "later", "no longer be able to open 2 of these 3 pages."),
 ])  # fmt: skip

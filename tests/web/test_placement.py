@@ -74,4 +74,4 @@ def test_the_own_history_and_schedule_of_the_page_stand_below_it(portal, alice):
     shown = opened_from(alice, LID=str(page.id), SITE_ID=str(page.site_id))
 
     assert "Out of date" in shown
-    assert "Comes back" in shown
+    assert "Goes online" in shown
