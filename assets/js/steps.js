@@ -5,7 +5,7 @@ import htmx from 'htmx.org'
 import { close } from './dialog.js'
 import { find } from './dom.js'
 
-const SHOWING = ['view', 'grid', 'history', 'run']
+const SHOWING = ['view', 'grid', 'agenda', 'history', 'run']
 const LISTS = ['/pages', '/runs']
 const left = new Map() // tab → the address its list was last shown with
 let typing = false // the newest step came from typing: the next letter belongs to it
