@@ -89,7 +89,10 @@ class PreviewForm(OrderForm):
 
 
 class TimesForm(BaseModel):
-    """What an open dialog says of times, while they are chosen; the pages are there where it is an order."""
+    """What an open dialog says of times, while they are chosen; the pages are there where it is an order.
+
+    needed  the fields that must not be left empty
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -99,6 +102,7 @@ class TimesForm(BaseModel):
     at: Short | None = None
     until: Short | None = None
     zone: Short | None = None
+    needed: Short = ""
 
 
 def _place(text: object) -> object:

@@ -67,6 +67,9 @@ def _told_times() -> Response:
                 chosen[field] = scheduled_time(text, zone, now)
         except BadForm as refused:
             wrong[field] = times.wrong(refused)
+    for field, text in (("at", form.at), ("until", form.until)):
+        if field in form.needed.split() and not text:
+            wrong[field] = times.Wrong(_(times.NEEDED[field, form.action]))
     at, until = chosen.get("at"), chosen.get("until")
     if until is not None and until.instant <= max(at.instant if at else now, now):
         wrong["until"] = times.Wrong(_(times.ENDS_FIRST[form.action]))

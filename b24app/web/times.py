@@ -87,6 +87,16 @@ ENDS_FIRST = {
     Action.UNPUBLISH: N_("The return must be later than the take-down."),
     Action.PUBLISH: N_("The end must be later than the publication."),
 }
+NEEDED = {
+    ("at", Action.UNPUBLISH): N_("Choose a time."),
+    ("at", Action.PUBLISH): N_("Choose a time."),
+    ("until", Action.UNPUBLISH): N_(
+        "Choose a time. To do without the return, close this and cancel: it can be cancelled alone."
+    ),
+    ("until", Action.PUBLISH): N_(
+        "Choose a time. To do without the end, close this and cancel: it can be cancelled alone."
+    ),
+}
 LINES = {
     (Action.UNPUBLISH, True, True): N_("Down %(at)s, back %(until)s, %(zone)s."),
     (Action.UNPUBLISH, True, False): N_("Down %(at)s, %(zone)s, until someone publishes again."),
