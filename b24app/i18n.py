@@ -133,15 +133,16 @@ def weekday(value: date, lang: str) -> str:
     return str(format_skeleton("E", value, locale=locale(lang)))
 
 
-def day_of_week(value: date, lang: str) -> str:
+def day_of_week(value: date, lang: str, *, with_year: bool) -> str:
     """A day with its day of the week: "Mon, 7 Dec"."""
-    return str(format_skeleton("MMMEd", value, locale=locale(lang)))
+    return str(format_skeleton("yMMMEd" if with_year else "MMMEd", value, locale=locale(lang)))
 
 
 def whole_day(value: date, lang: str, *, with_year: bool) -> str:
     """A day in full: "Monday, 7 December"."""
-    skeleton = "yMMMMd" if with_year else "MMMMd"
-    return f"{weekday_name(value, lang)}, {format_skeleton(skeleton, value, locale=locale(lang))}"
+    shown = locale(lang)
+    date = format_date(value, "long", locale=shown) if with_year else format_skeleton("MMMMd", value, locale=shown)
+    return f"{weekday_name(value, lang)}, {date}"
 
 
 def weekday_name(value: date, lang: str) -> str:

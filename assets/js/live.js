@@ -59,11 +59,10 @@ function move(row, state, detail, code) {
   for (const part of ['.state', '.end']) find(part, row).replaceWith(find(part, sample).cloneNode(true))
   row.dataset.state = state
   const failed = state === 'failed'
-  const words = find('.sub, .why', row)
-  if (detail && failed) {
-    words.className = 'why'
-    words.textContent = `${detail} ${code ?? ''}`
-  } else if (detail) words.append(` · ${detail}`)
+  const words = find('.sub', row)
+  if (failed) words.before(Object.assign(document.createElement('p'), { className: 'why', textContent: detail ?? '' }))
+  const more = failed ? code : detail
+  if (more) words.append(` · ${more}`)
 }
 
 function showProgress(view, { total, done, badge, tally, say, rows, poll }) {

@@ -99,6 +99,14 @@ document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
   if (ctx.target?.id === 'time-note') markAll(ctx.target)
 })
 
+// What stands beside a field is not said again by the browser, over what stands below.
+document.addEventListener('invalid', (event) => {
+  const { target } = event
+  if (!target.id || !find(`#${target.id}-wrong:not(:empty)`)) return
+  event.preventDefault()
+  if (target === find('input:invalid', target.form)) target.focus()
+}, true)
+
 document.addEventListener('input', ({ target }) => {
   const place = target.id && find(`#${target.id}-wrong:not(:empty)`)
   if (place) mark(place, null)

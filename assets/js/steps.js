@@ -5,7 +5,7 @@ import htmx from 'htmx.org'
 import { close, openedBy } from './dialog.js'
 import { find } from './dom.js'
 
-const SHOWING = ['view', 'grid', 'history', 'run']
+const SHOWING = ['view', 'grid', 'agenda', 'history', 'run']
 const FRAME_GROWS_MS = 1000
 const LISTS = ['/pages', '/runs']
 const left = new Map() // tab → the address its list was last shown with

@@ -3,6 +3,7 @@
 import { carryOut, command } from './commands.js'
 import { find } from './dom.js'
 import { sendWithRefresh } from './session-refresh.js'
+import { showAgain } from './steps.js'
 
 const schedule = () => import('./schedule.js')
 
@@ -14,22 +15,41 @@ for (const name of ['preset', 'use-time']) {
   command(name, (button) => schedule().then(() => button.isConnected && carryOut(name, button)))
 }
 
-// The browser's zone, for people whose portal names none: stored for them, and used at once.
-const storedZone = document.body.dataset.zone
-const zone = storedZone || Intl.DateTimeFormat().resolvedOptions().timeZone
-
 const prefer = (choice) => sendWithRefresh('/preferences', { method: 'PUT', body: new URLSearchParams(choice) })
 
-if (storedZone === '') prefer({ browser_zone: zone })
+// The browser's zone, for people whose portal names none: stored for them, and named by the page until it is. The
+// server knows every other zone, and where it was changed meanwhile.
+let unstored = document.body.dataset.zone === '' ? Intl.DateTimeFormat().resolvedOptions().timeZone : null
 
-// A zone that a person chooses is theirs from now on; the dialog is then asked for again, in that zone.
+async function store() {
+  const { ok } = await prefer({ browser_zone: unstored })
+  if (ok) unstored = null
+}
+
+if (unstored) store()
+
+// A zone that a person chooses is theirs from now on; the dialog is then asked for again, in that zone, and what lies
+// behind it once it is left.
+let isNew = false
+
+find('#dialog')?.addEventListener('close', () => {
+  if (isNew) showAgain()
+  isNew = false
+})
+
+document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
+  if (ctx.target?.id === 'view') isNew = false
+})
+
 document.addEventListener('change', async ({ target }) => {
   if (!target.matches('[data-zone-choice]')) return
   await prefer({ zone: target.value })
+  isNew = true
+  unstored = null
   target.dispatchEvent(new Event('zone-kept', { bubbles: true }))
 })
 
 document.addEventListener('htmx:config:request', ({ detail: { ctx } }) => {
   const { body, action } = ctx.request
-  if (action === '/runs/preview' && !body.get('zone')) body.set('zone', zone)
+  if (unstored && action === '/runs/preview' && !body.get('zone')) body.set('zone', unstored)
 })

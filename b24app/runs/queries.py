@@ -48,6 +48,11 @@ class Upcoming:
     is_return: bool = False  # it ends a window over the page
     first: UUID | None = None  # of a return: what began the window
 
+    @property
+    def schedule(self) -> UUID:
+        """One for both ends of a window."""
+        return self.first or self.run_id
+
 
 @dataclass(frozen=True)
 class Undone:

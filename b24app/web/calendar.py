@@ -14,14 +14,14 @@ from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from b24app import i18n, zones
-from b24app.domain import N_, RunState
+from b24app.domain import RunState
 from b24app.runs.agenda import TO_COME, Entry, Wanted
 from b24app.web import offers, responses, serializers, translation
 from b24app.web.calendar_grid import MONTH, WEEK, Week, bounds, lay_out, step, weeks
 from b24app.web.current import services
 from b24app.web.forms import YEARS, DayOrTime, Number, read, start_of
 from b24app.web.sight import sight, silent_worker, words
-from b24app.web.translation import _, ngettext
+from b24app.web.translation import ngettext
 
 AGENDA = "agenda"
 STATES = ",".join(TO_COME)  # with which GET /runs is this view
@@ -165,8 +165,15 @@ def _in_words(entry: Entry, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "day": _day_of(entry), "next_at": _local(entry.next_at), "is_return": entry.lead is entry.back,
         "is_over": entry.is_over, "has_begun": entry.first is None or entry.first.state is not RunState.SCHEDULED,
         "problem": next(filter(None, (half["problem"] or half["doubt"] for half in halves)), None),
-        "is_waiting": entry.is_waiting, "can": lead["can"],
+        "is_waiting": entry.is_waiting, "can": lead["can"], "only_return": _only_return(entry, rows),
     }  # fmt: skip
+
+
+def _only_return(entry: Entry, rows: dict[str, dict[str, Any]]) -> str | None:
+    """The return that may be cancelled alone, while both ends are to come; None for none."""
+    if entry.first is None or entry.back is None or entry.first.state is not RunState.SCHEDULED:
+        return None
+    return str(entry.back.id) if "cancel" in rows[str(entry.back.id)]["can"] else None
 
 
 def _can_steer(entries: Sequence[dict[str, Any]]) -> bool:
@@ -207,9 +214,10 @@ def said_of_cancel(run_id: UUID, before: Entry) -> dict[str, Any]:
 
     before  its entry as it was
     """
+    entry = in_words([before])[0]
     is_return = before.back is not None and before.back.id == run_id
-    text = _(N_("The return is cancelled.")) if is_return else count_said(1, None)
-    return {"text": text, "again": [(in_words([before])[0], run_id)], "refused": []}
+    said = {"without_return": entry} if is_return else {"text": count_said(1, None)}
+    return {**said, "again": [(entry, run_id)], "refused": []}
 
 
 def count_said(number: int, days: int | None) -> str:
@@ -240,8 +248,15 @@ def said_of_move(run_id: UUID, before: Sequence[Entry]) -> dict[str, Any] | None
     zone = zones.understood(said_in.pop() if len(said_in) == 1 else None) or g.actor.zone or "UTC"
     undo = {name: _iso_local(half.at.astimezone(i18n.zone(zone))) for name, half in moved.items() if half.at}
     came_from = f"?{urlencode(place())}" if place() else ""
-    back = {"url": f"/runs/{run_id}/move{came_from}", "values": undo | {"zone": zone}} if undo else None
-    return {"moved": in_words([new])[0], "undo_move": back, "refused": []}
+    back = (
+        {"url": f"/runs/{run_id}/move{came_from}", "values": undo | {"zone": zone, "taken_back": "1"}} if undo else None
+    )
+    return {"moved": in_words([new])[0], "moved_back": is_undo(), "undo_move": back, "refused": []}
+
+
+def is_undo() -> bool:
+    """The page takes back what it has just rescheduled."""
+    return "taken_back" in request.form
 
 
 def said_of_change(run_id: UUID, before: Sequence[Entry], *, pages: bool) -> dict[str, Any] | None:

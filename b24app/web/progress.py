@@ -43,7 +43,7 @@ def seconds_until_next(view: RunView) -> int | None:
 def told(view: RunView) -> dict[str, Any]:
     """What the head of the page says of it."""
     return {
-        "run": serializers.run(view), "settling": view.settling, "is_return": view.run.is_return,
+        "run": {**serializers.run(view), "is_return": view.run.is_return}, "settling": view.settling,
         "left": time_left(view, services().clock()), "heal": serializers.waits_for_asker(view.run),
         "undone": serializers.undone(view), "undoes": _undoing(view), "other": serializers.half(view.other),
         "retried": serializers.retried(view), "cancelled_by": serializers.cancelled_by(view.run),

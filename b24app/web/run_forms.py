@@ -91,7 +91,8 @@ class PreviewForm(OrderForm):
 class TimesForm(BaseModel):
     """What an open dialog says of times, while they are chosen; the pages are there where it is an order.
 
-    when  of an order: "later" where it needs a time to begin
+    when    of an order: "later" where it needs a time to begin
+    needed  the fields that must not be left empty
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -104,6 +105,7 @@ class TimesForm(BaseModel):
     at: Short | None = None
     until: Short | None = None
     zone: Short | None = None
+    needed: Short = ""
 
 
 def _place(text: object) -> object:

@@ -59,7 +59,7 @@ def _told_times() -> Response:
     """
     form = read(TimesForm, body(), lists=("lids", "left_out"))
     zone = g.actor.zone if form.zone in (None, FOLLOW_PORTAL) else form.zone
-    chosen = times.chosen(form.action, form.at, form.until, zone, services().clock())
+    chosen = times.chosen(form.action, form.at, form.until, zone, services().clock(), form.needed.split())
     lids = tuple(dict.fromkeys((*form.lids, *form.left_out)))
     order = Order(form.action, form.kind, lids, chosen.at, chosen.until, zones.understood(zone))
     return previews.told_times(order, chosen, when=form.when)

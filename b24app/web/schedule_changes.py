@@ -184,14 +184,19 @@ def _each(form: Chosen, act: Callable[[Entry], None], days: int | None = None) -
         return responses.json({"done": [str(entry.lead.id) for entry in done], "refused": why})
     named = in_words([entry for entry, _problem in refused])
     one = done[0].lead.id if days and done and len(form.ids) == 1 else None
+    ended = len(done) == 1 and days is None and done[0].lead is done[0].back and not done[0].is_waiting
     cancelled = done if days is None else []
     said = {
         "again": [
             (entry, each.lead.id) for entry, each in zip(in_words(cancelled), cancelled, strict=True) if each.lead.at
         ],
-        "text": count_said(len(done), days) if done and not one else None,
+        "without_return": in_words(done)[0] if ended else None,
+        "text": count_said(len(done), days) if done and not one and not ended else None,
         "moved": calendar.entry_in_words(one) if one else None,
-        "undo": {"ids": [str(entry.lead.id) for entry in done], "days": -days} if done and days else None,
+        "moved_back": calendar.is_undo(),
+        "undo": {"ids": [str(entry.lead.id) for entry in done], "days": -days, "taken_back": "1"}
+        if done and days
+        else None,
         "refused": [(entry, _(why.detail)) for entry, (_entry, why) in zip(named, refused, strict=True)],
     }
     return calendar.shown_to_sender(said)

@@ -233,6 +233,7 @@ def rows_in_words(
             "late": times.late(view.run),
             "doubt": doubt(view.run),
             "happened_at": iso(happened_at(view.run)),
+            "is_return": view.run.is_return,
             "undone": undone(view),
             "retried": retried(view),
             "cancelled_by": cancelled_by(view.run),

@@ -1,6 +1,6 @@
 """Words about time: how late it was, what is still to come, and what a chosen time means on the clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -129,6 +129,16 @@ ENDS_FIRST = {
     Action.UNPUBLISH: N_("The return must be later than the take-down."),
     Action.PUBLISH: N_("The end must be later than the publication."),
 }
+NEEDED = {
+    ("at", Action.UNPUBLISH): N_("Choose a time."),
+    ("at", Action.PUBLISH): N_("Choose a time."),
+    ("until", Action.UNPUBLISH): N_(
+        "Choose a time. To do without the return, close this and cancel: it can be cancelled alone."
+    ),
+    ("until", Action.PUBLISH): N_(
+        "Choose a time. To do without the end, close this and cancel: it can be cancelled alone."
+    ),
+}
 LINES = {
     (Action.UNPUBLISH, True, True): N_("Down %(at)s, back %(until)s, %(zone)s."),
     (Action.UNPUBLISH, True, False): N_("Down %(at)s, %(zone)s, until someone publishes again."),
@@ -162,8 +172,13 @@ class Chosen:
     wrong: Mapping[str, Wrong]
 
 
-def chosen(action: Action, at: str | None, until: str | None, zone: str | None, now: datetime) -> Chosen:
-    """Read both fields, each by itself."""
+def chosen(
+    action: Action, at: str | None, until: str | None, zone: str | None, now: datetime, needed: Collection[str] = ()
+) -> Chosen:
+    """Read both fields, each by itself.
+
+    needed  which of them must not be left empty
+    """
     read: dict[str, ScheduledTime] = {}
     refused: dict[str, Wrong] = {}
     for field, text in (("at", at), ("until", until)):
@@ -172,6 +187,8 @@ def chosen(action: Action, at: str | None, until: str | None, zone: str | None, 
                 read[field] = scheduled_time(text, zone, now)
         except BadForm as problem:
             refused[field] = wrong(problem)
+        if field in needed and not text:
+            refused[field] = Wrong(_(NEEDED[field, action]))
     begins, ends = read.get("at"), read.get("until")
     if ends is not None and ends.instant <= max(begins.instant if begins else now, now):
         refused["until"] = Wrong(_(ENDS_FIRST[action]))

@@ -88,10 +88,11 @@ def day_heading(value: date) -> str:
 
 def on_day(moment: datetime) -> str:
     """A moment in the zone it is in, with its day of the week: "Today, 18:00", "Mon, 7 Dec, 18:00"."""
-    days = (moment.date() - _now().astimezone(moment.tzinfo).date()).days
-    if days in (-1, 0, 1) or moment.year != _now().astimezone(moment.tzinfo).year:
+    today = _now().astimezone(moment.tzinfo).date()
+    if (moment.date() - today).days in (-1, 0, 1):
         return when(moment)
-    return _(N_("%(date)s, %(time)s"), date=i18n.day_of_week(moment.date(), lang()), time=clock(moment))
+    date = i18n.day_of_week(moment.date(), lang(), with_year=moment.year != today.year)
+    return _(N_("%(date)s, %(time)s"), date=date, time=clock(moment))
 
 
 def weekday(value: date) -> str:

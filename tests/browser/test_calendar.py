@@ -212,6 +212,7 @@ def test_a_day_without_room_is_listed_by_keyboard_and_by_touch(
     context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
     frame = open_scheduled(Tab(context.new_page(), standin))
     open_month(frame)
+    has_drag_hint = frame.locator("#cal-help").is_visible()
     more = f"[data-day='{day(9)}'] .more"
 
     frame.tap(more)
@@ -229,6 +230,7 @@ def test_a_day_without_room_is_listed_by_keyboard_and_by_touch(
     frame.wait_for_selector("#run-title")
 
     assert seen_on_a_desk
+    assert not has_drag_hint, "a finger has no mouse"
     assert listed == 7
     assert is_back
     assert not frame.evaluate("document.querySelector('#dialog').open")
@@ -279,6 +281,48 @@ def test_a_campaign_is_found_and_rescheduled_by_a_week(tab: Tab, alice: Person, 
     ]  # fmt: skip
     assert frame.input_value("#agenda-q") == "christmas"
     assert settles(frame, "document.activeElement !== document.body")
+
+
+def test_a_search_that_was_cleared_stays_cleared(tab: Tab, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    frame.fill("#agenda-q", "christmas")
+    assert settles(frame, "document.querySelectorAll('.entry').length === 2")
+    open_month(frame)
+
+    frame.fill("#agenda-q", "")
+    frame.wait_for_selector(f"[data-run='{campaign[2]['id']}']")
+    press(frame, "#tabs a[data-for=pages]")
+    frame.wait_for_selector("[data-tab=pages]")
+    press(frame, SCHEDULED)
+    frame.wait_for_selector(f"[data-run='{campaign[2]['id']}']")
+
+    assert frame.input_value("#agenda-q") == ""
+
+
+def test_a_return_is_cancelled_alone_from_the_agenda(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):
+    frame = open_scheduled(tab)
+    run = campaign[0]["id"]
+    open_dialog(frame, f"#reschedule-{run}", "#dialog[open] #until")
+    frame.fill("#until", "")
+    frame.dispatch_event("#until", "change")
+    frame.wait_for_selector("#until-wrong >> text=it can be cancelled alone")
+    has_bubble = frame.evaluate("""() => {
+      let shown = false
+      document.addEventListener('invalid', (event) => { shown ||= !event.defaultPrevented }, true)
+      document.querySelector('#confirm').click()
+      return shown
+    }""")
+    held_by = frame.evaluate("document.activeElement.id")
+    tab.page.keyboard.press("Escape")
+
+    open_dialog(frame, f"#cancel-{run}", "#dialog[open] #only-return")
+    press(frame, "#only-return")
+    frame.wait_for_selector(".said >> text=The return is cancelled.")
+
+    assert (has_bubble, held_by) == (False, "until")
+    assert not frame.evaluate("document.querySelector('#dialog').open")
+    assert alice.read(f"/runs/{run}")["state"] == "scheduled"
+    assert alice.read(f"/runs/{campaign[0]['returns_run']}")["state"] == "cancelled"
 
 
 def test_a_schedule_is_edited_from_the_agenda(tab: Tab, alice: Person, campaign: list[dict[str, Any]]):
@@ -466,7 +510,7 @@ def test_an_empty_month_leads_to_the_next_schedule_on_a_narrow_phone(tab: Tab, a
     press(frame, "#tabs [data-for=scheduled]")
     press(frame, "#view-month")
 
-    frame.wait_for_selector("#cal-next >> text=Nächster Termin: Donnerstag, 27. Nov. 2031")
+    frame.wait_for_selector("#cal-next >> text=Nächster Termin: Donnerstag, 27. November 2031")
     too_wide = excess_width(frame)
     press(frame, "#cal-next")
 

@@ -85,6 +85,25 @@ def test_what_changes_by_itself_is_followed(
     frame.wait_for_selector(f"#run-{moving}:not([data-moves]) >> text=2 of 2 done")
 
 
+def test_a_page_that_failed_meanwhile_says_why_apart_from_its_code(
+    tab: Tab, alice: Person, portal: PortalHandle, services: Services, standin: StandIn
+):
+    standin.fault(0, "landing.landing.unpublic", kind="error", code="ACCESS_DENIED", status=400)
+    run = run_id_of(alice.unpublish(*portal.add_pages(35)))
+    frame = tab.open()
+    press(frame, "#under-way-show")
+    frame.wait_for_selector(f"#run[data-of='{run}'][data-poll]")
+    frame.evaluate("document.querySelector('#items').dataset.drawn = 'once'")
+
+    pump(services, most=1)
+    frame.wait_for_selector("#items li[data-state=failed]")
+    row = "#items li[data-state=failed]"
+
+    assert frame.locator("#items[data-drawn=once]").count() == 1, "the rest was not drawn anew"
+    assert "ACCESS_DENIED" not in frame.inner_text(f"{row} .why")
+    assert frame.inner_text(f"{row} .sub").endswith(" · ACCESS_DENIED")
+
+
 def test_what_is_under_way_is_seen_from_every_view_until_it_has_ended(
     tab: Tab, alice: Person, portal: PortalHandle, services: Services
 ):

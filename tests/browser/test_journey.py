@@ -150,7 +150,7 @@ def test_a_page_unpublished_until_a_time_is_rescheduled_and_cancelled(tab: Tab, 
     assert "will stay unpublished until someone publishes it" in frame.inner_text("#dialog")
     press(frame, "#sure")
     frame.wait_for_selector("#run .badge >> text=Cancelled")
-    assert heading(frame) == "Schedule cancelled"
+    assert heading(frame) == "Return cancelled"
     assert settles(frame, "document.querySelector('#scheduled-count').textContent === ''")
 
 

@@ -55,6 +55,30 @@ def test_a_zone_nobody_knows_is_asked_for_and_what_is_chosen_stays(tab: Tab, sta
     assert again.evaluate("document.body.dataset.zone") == "Asia/Tokyo"
 
 
+def test_a_zone_that_was_changed_holds_everywhere_at_once(tab: Tab, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    frame = tab.open()
+    open_dialog(frame, "#preferences-open", "#own-zone-search")
+    frame.fill("#own-zone-search", "tokyo")
+    with tab.page.expect_response("**/preferences"):
+        tab.page.keyboard.press("Enter")
+    press(frame, "#dialog [data-do=close-dialog]")
+
+    tick(frame, 1)
+    open_dialog(frame, "#bulk .btn-soft:not([hidden])", "#at")
+    in_dialog = frame.inner_text("#zone-note")
+    press(frame, "#zone-note")
+    frame.fill("#zone-search", "riga")
+    tab.page.keyboard.press("Enter")
+    assert settles(frame, "document.querySelector('#zone-note').innerText.includes('Europe/Riga')")
+    with tab.page.expect_request(lambda asked: "/pages" in asked.url and asked.method == "GET"):
+        press(frame, "#dialog [data-do=close-dialog]")
+    open_dialog(frame, "#bulk .btn-soft:not([hidden])", "#at")
+
+    assert "Asia/Tokyo" in in_dialog
+    assert "Europe/Riga" in frame.inner_text("#zone-note")
+
+
 def test_zones_are_asked_for_once_and_what_was_typed_before_counts(tab: Tab, alice: Person):
     alice.put("/preferences", {"zone": "Europe/Riga"})
     asked = tab.hold("**/zones?*")

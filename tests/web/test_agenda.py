@@ -172,8 +172,21 @@ def test_a_calendar_without_anything_to_come_leads_to_what_is_next(
     long_ago = alice.fragment("GET", f"{AGENDA}&view=month&day=2020-06-12").text
 
     assert "Nothing is scheduled on these days." in empty
-    assert all("Next: Wednesday, Mar 12, 2031</button>" in shown for shown in (empty, long_ago))
+    assert all("Next: Wednesday, March 12, 2031</button>" in shown for shown in (empty, long_ago))
     assert not any("cal-next" in shown for shown in (other, there, behind))
+
+
+@pytest.mark.parametrize("view", ["agenda", "month", "week"])
+def test_a_search_that_finds_nothing_says_so_and_can_be_cleared(alice: Person, view: str):
+    alice.unpublish(PAGE, at=f"{YEAR}-03-03T10:00:00Z")
+
+    shown = unescape(alice.fragment("GET", f"{AGENDA}&view={view}&day={YEAR}-03-03&q=nowhere").text)
+    cleared = alice.fragment("GET", f"{AGENDA}&view={view}&day={YEAR}-03-03").text
+
+    assert "No schedules match" in shown or "Nothing on these days matches “nowhere”." in shown
+    assert "Nothing is scheduled" not in shown
+    assert re.search(rf'hx-vals=\'?"?[^>]*"view": "{view}"[^>]*id="clear-search">Clear search</button>', shown)
+    assert "clear-search" not in cleared
 
 
 # --- finding -----------------------------------------------------------------------------------------------------
@@ -335,7 +348,7 @@ def test_the_dialog_tells_where_each_end_would_come_to(alice: Person):
     unread = shift_of(alice, pair["id"], days="")
 
     days = {ahead: FORWARD + timedelta(ahead) for ahead in (-6, -2, -1, 2, 5)}
-    day = {ahead: f"{each:%b} {each.day}, {each.year}" for ahead, each in days.items()}
+    day = {ahead: f"{each:%a}, {each:%b} {each.day}, {each.year}" for ahead, each in days.items()}
     assert re.search(rf"Goes down: {day[-6]}, 11:00.PM .*?<b>{day[2]}, 12:00.AM</b>", asked)
     assert re.search(rf"Comes back: {day[-2]}, 1:00.PM .*?<b>{day[5]}, 2:00.PM</b>", asked)
     assert re.search(rf"Comes back: {day[-2]}, 1:00.PM .*?<b>{day[-1]}, 1:00.PM</b>", told)
@@ -408,6 +421,108 @@ def test_who_came_from_the_calendar_is_told_there_what_was_cancelled(
     assert words in done.text
     assert f'id="again-{pair[half]}"' in done.text
     assert "view=month" in done.headers["Content-Location"]
+
+
+@pytest.mark.parametrize(("action", "words", "stays", "named"), [
+    ("unpublish", "The return is cancelled.", r"The page still goes down [^<]+ and stays down\.", "Return"),
+    ("publish", "The end is cancelled.", r"The page still goes online [^<]+ and stays published\.", "End"),
+])  # fmt: skip
+def test_a_return_that_was_cancelled_alone_says_what_stays(
+    alice: Person, clock: TurnableClock, action: str, words: str, stays: str, named: str
+):
+    order = alice.unpublish if action == "unpublish" else alice.publish
+    pair = body_of(order(PAGE, at=inside(clock, days=1), until=inside(clock, days=2)))
+    asked = [
+        alice.fragment("GET", path).text
+        for path in (
+            f"/runs/dialog?what=cancel&ids={pair['id']}&to=scheduled&view=agenda",
+            f"/runs/{pair['id']}/confirm?what=cancel",
+        )
+    ]
+    question = alice.fragment("GET", f"/runs/{pair['returns_run']}/confirm?what=cancel").text
+    path = f"/runs/{pair['returns_run']}"
+
+    done = alice.fragment("POST", f"{path}/cancel", **FORM).text
+    page, history = alice.fragment("GET", path).text, alice.fragment("GET", "/runs?view=history").text
+
+    for shown in asked:
+        assert re.search(
+            rf'hx-post="{path}/cancel"[^>]*id="only-return">Cancel only the {named.lower()}</button>', shown
+        )
+    assert re.search(rf"Cancel the {named.lower()} of “[^”<]+”", question)
+    assert words in done
+    assert re.search(stays, done)
+    assert re.search(rf"data-heading>\s*{named} cancelled\s*</h2>", page)
+    assert re.search(stays, page)
+    assert "No page was changed" not in page
+    assert f'data-announce="{named} cancelled"' in page
+    assert f"{named}: " in history
+    assert alice.read(f"/runs/{pair['id']}")["state"] == "scheduled"
+
+
+def test_a_return_is_told_as_one_once_its_pages_are_down(alice: Person, clock: TurnableClock, turn: Turn, work: Work):
+    pair = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=30), name="Spring"))
+    turn(hours=1, seconds=1)
+    work()
+    shown = alice.fragment("GET", f"/runs/{pair['returns_run']}").text
+    asked = alice.fragment("GET", f"/runs/dialog?what=cancel&ids={pair['id']}&to=scheduled&view=agenda").text
+
+    done = alice.fragment("POST", "/runs/cancel", ids=[pair["id"]], **FORM).text
+
+    assert "Return of a schedule" in shown
+    assert "Cancel the return of “Spring”?" in asked
+    assert "only-return" not in asked
+    assert "The return is cancelled." in done
+    assert "The page stays unpublished." in done
+
+
+def told_of(person: Person, **form: object) -> str:
+    """What an open dialog says of times while they are chosen."""
+    headers = person.headers() | {"HX-Request": "true", "HX-Target": "div#time-note", "Accept": "text/html"}
+    return person.client.post("/runs/preview", data=form, headers=headers).text
+
+
+def test_a_return_that_was_emptied_is_told_beside_its_field(alice: Person, clock: TurnableClock):
+    pair = body_of(alice.unpublish(PAGE, at=inside(clock, hours=1), until=inside(clock, hours=3)))
+    asked = unescape(alice.fragment("GET", f"/runs/dialog?what=reschedule&ids={pair['id']}").text)
+    values = json.loads(re.search(r'id="time-note"[^>]*hx-vals="({[^}]+})"', asked).group(1))  # type: ignore[union-attr]
+    times = {"at": inside(clock, days=1)[:16], "until": "", "zone": "UTC"}
+
+    told = told_of(alice, **times, **values)
+    ordered = told_of(alice, **times, action="unpublish")
+
+    assert re.search(r'data-wrong="until"><span>Choose a time\. [^<]+ it can be cancelled alone\.', told)
+    assert "until someone publishes again" not in told
+    assert "until someone publishes again" in ordered
+
+
+def test_who_may_only_look_sees_no_room_for_boxes(alice: Person, bob: Person):
+    run = run_id_of(alice.unpublish(PAGE, at=f"{YEAR}-03-03T10:00:00Z"))
+
+    for person, row in (
+        (alice, r'entry" id="entry-%s">\s*<input'),
+        (bob, r'entry bare" id="entry-%s">\s*<p class="ends'),
+    ):
+        assert re.search(row % run, person.fragment("GET", AGENDA).text)
+
+
+@pytest.mark.parametrize(("orders", "words"), [(1, "this schedule."), (2, "these schedules.")])
+def test_a_page_counts_the_schedules_that_stay(alice: Person, clock: TurnableClock, orders: int, words: str):
+    for hours in range(orders):
+        alice.unpublish(PAGE, at=inside(clock, hours=5 + hours))
+
+    assert f"by hand does not cancel {words}" in alice.fragment("GET", f"/pages/{PAGE}").text
+
+
+def test_dialogs_tell_schedules_of_one_campaign_apart(alice: Person, clock: TurnableClock):
+    first = run_id_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=5), name="New Year"))
+    other = run_id_of(alice.publish(IN_SHOP, at=inside(clock, hours=6), name="New Year"))
+
+    for what in ("reschedule", "cancel"):
+        asked = alice.fragment("GET", f"/runs/dialog?what={what}&ids={first}&ids={other}").text
+        assert asked.count("<bdi>New Year</bdi>") == 2
+        assert "Unpublish 2 pages · <bdi>Main site</bdi>" in asked
+        assert re.search(r"Publish [^<]+ · <bdi>Web shop</bdi>", asked)
 
 
 def test_what_was_cancelled_is_scheduled_again_with_what_it_had(alice: Person, bob: Person, clock: TurnableClock):
@@ -552,7 +667,7 @@ def test_a_change_is_told(alice: Person, clock: TurnableClock):
 
     shown = alice.fragment("POST", f"/runs/{run}/change", remove=[str(OTHER)], name="Spring", **FORM).text
 
-    assert "“Spring” is changed. It now has 1 page.</span>" in shown
+    assert "“Spring” was updated. It now has 1 page.</span>" in shown
 
 
 @pytest.mark.parametrize("form", [FORM, {}], ids=["in the agenda", "on the run's page"])
@@ -562,11 +677,11 @@ def test_what_was_saved_of_a_schedule_is_told_where_it_was_edited(
     run = run_id_of(alice.unpublish(PAGE, OTHER, at=inside(clock, hours=1), name="Spring", reason="Sold out"))
     saves: list[tuple[dict[str, Any], str]] = [
         ({"name": "Spring", "reason": "Sold out"}, "“Spring” stays as it was."),
-        ({"name": "Summer", "reason": "Sold out"}, "“Spring” is changed. Its campaign is now “Summer”."),
-        ({"name": "Summer", "reason": ""}, "“Summer” is changed. The reason was removed."),
-        ({"name": "", "reason": "<New>"}, "“Summer” is changed. It no longer belongs to a campaign. "
+        ({"name": "Summer", "reason": "Sold out"}, "“Spring” was updated. Its campaign is now “Summer”."),
+        ({"name": "Summer", "reason": ""}, "“Summer” was updated. The reason was removed."),
+        ({"name": "", "reason": "<New>"}, "“Summer” was updated. It no longer belongs to a campaign. "
                                           "Its reason is now “<New>”."),
-        ({"name": "", "reason": "<New>", "remove": [str(OTHER)]}, "“Unpublish %s” is changed. It now has 1 page."),
+        ({"name": "", "reason": "<New>", "remove": [str(OTHER)]}, "“Unpublish %s” was updated. It now has 1 page."),
     ]  # fmt: skip
 
     told = [unescape(alice.fragment("POST", f"/runs/{run}/change", **said, **form).text) for said, _words in saves]
@@ -610,8 +725,10 @@ def test_taking_back_a_dragged_end_leaves_the_zone_of_both(alice: Person):
     ).text
     undo = re.search(r'hx-post="([^"]+)" hx-vals="([^"]+)"[^>]*id="undo-move"', shown)
     assert undo
-    alice.fragment("POST", undo[1], **json.loads(unescape(undo[2])))
+    back = alice.fragment("POST", undo[1], **json.loads(unescape(undo[2]))).text
 
+    assert "is moved back." in back
+    assert "is rescheduled." not in back
     assert wall_times(alice, pair["id"]) == (pair["at"], pair["until"])
     assert {alice.read(f"/runs/{pair[half]}")["zone"] for half in ("id", "returns_run")} == {"America/New_York"}
 
@@ -651,7 +768,10 @@ def test_one_that_is_shifted_is_named_and_told(alice: Person):
     shown = alice.fragment("POST", "/runs/reschedule", ids=[pair], days=-2, **FORM).text
 
     assert "“Spring” is rescheduled." in shown
-    assert re.search(r'hx-post="/runs/reschedule" hx-vals="[^"]+"[^>]*id="undo-move"', shown)
+    undo = re.search(r'hx-post="/runs/reschedule" hx-vals="([^"]+)"[^>]*id="undo-move"', shown)
+    assert undo
+    back = alice.fragment("POST", "/runs/reschedule", **json.loads(unescape(undo[1]))).text
+    assert "“Spring” is moved back." in back
 
 
 def test_the_dialogs_ask_what_there_is_to_ask(alice: Person, clock: TurnableClock):

@@ -323,8 +323,15 @@ def test_pages_a_run_left_as_they_were_are_counted(portal, alice: Person, work: 
 
     shown = row_of(run, alice.fragment("GET", "/runs?view=history").text)
 
-    assert "3 of 3 done" in shown
+    page_of_run = alice.fragment("GET", f"/runs/{run}").text
+
+    assert "2 of 3 done" in shown
     assert "1 page left as it was" in shown
+    assert page_of_run.count("2 of 3 pages unpublished") == 1, "once, and nothing else"
+    assert "3 of 3" not in page_of_run
+    assert "<b>1</b> skipped" in page_of_run
+    for said in (shown, page_of_run):
+        assert "Publish again…</button>" in said
 
 
 # --- undone --------------------------------------------------------------------------------------------------------
@@ -405,7 +412,7 @@ def test_what_was_retried_says_so_and_is_not_offered_again(portal, alice: Person
         assert f'hx-get="/runs/{retry}"' in shown
         assert f"retry-{run}" not in shown
         assert 'id="run-retry"' not in shown
-    assert all("Retried by" in shown for shown in (row, page))
+    assert all("Retried by Tom Okafor: all 2 done" in shown for shown in (row, page))
     assert "data-moves" not in row
     assert "retry" in alice.read(f"/runs/{run}")["can"], "a client may: the pages failed, and the state allows it"
 

@@ -57,7 +57,7 @@ def test_a_run_of_5000_is_followed_by_answers_of_two_kilobytes(alice: Person, po
     assert max(len(answer.data) for answer in (before, moved)) <= 2 * KILOBYTES
     assert told["done"] > 0
     assert told["poll"] == MOVING_SECONDS
-    assert f"{told['done']} of 5,000 pages done" in told["tally"]
+    assert f"{told['done']} of 5,000 pages unpublished" in told["tally"]
     assert told["rows"] == [["succeeded", [[0, min(told["done"], 100) - 1]], None, None]]
 
 
