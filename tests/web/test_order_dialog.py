@@ -154,7 +154,7 @@ def test_the_schedule_says_which_pages_need_no_change(alice: Person, pages: list
 
     rows = dict(re.findall(r'<li id="item-(\d+)".*?<p class="sub">(.*?)</p>', made.text, re.S))
     assert "1 of 3 pages will be unpublished" in made.text
-    assert "there is nothing to do to 2 of 3 pages" in made.text
+    assert "2 of 3 pages need no change" in made.text
     assert "It is already unpublished." in rows[str(DOWN)]
     assert "It will already be unpublished by then." in rows[str(DUE)]
     assert "already" not in rows[str(LIVE)]
