@@ -144,7 +144,7 @@ LINES = {
     (Action.UNPUBLISH, True, False): N_("Down %(at)s, %(zone)s, until someone publishes again."),
     (Action.UNPUBLISH, False, True): N_("Down now, back %(until)s, %(zone)s."),
     (Action.PUBLISH, True, True): N_("Online %(at)s, down again %(until)s, %(zone)s."),
-    (Action.PUBLISH, True, False): N_("Online %(at)s, %(zone)s, until someone unpublishes."),
+    (Action.PUBLISH, True, False): N_("Online %(at)s, %(zone)s, until someone unpublishes again."),
     (Action.PUBLISH, False, True): N_("Online now, down again %(until)s, %(zone)s."),
 }
 

@@ -634,7 +634,7 @@ def test_who_may_only_look_at_schedules_is_told_so_once(alice: Person, bob: Pers
         texts = [person.fragment("GET", view).text for person in (alice, bob)]
 
         assert [text.count('id="view-only"') for text in texts] == [0, 1], view
-        assert "View only. Whoever ordered a schedule, an administrator, or someone with the Publish right" in texts[1]
+        assert "View only. Whoever created a schedule, an administrator, or someone with the Publish right" in texts[1]
 
 
 def test_schedules_without_buttons_among_others_are_explained(alice: Person, bob: Person, clock: TurnableClock):

@@ -119,7 +119,7 @@ def test_who_may_only_look_at_a_run_is_told_why(
     work()
     ended = [person.fragment("GET", paths[0]).text for person in (alice, bob)]
 
-    words = "View only. Whoever ordered this, an administrator, or someone with the Publish right on all of its sites"
+    words = "View only. Whoever started this, an administrator, or someone with the Publish right on all of its sites"
     assert [[words in shown for shown in each] for each in scheduled] == [[False] * 2, [True] * 2]
     words = "View only: you need the Publish right on one of its sites to undo or retry this."
     assert [words in shown for shown in ended] == [False, True]
