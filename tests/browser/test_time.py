@@ -62,7 +62,9 @@ def test_a_zone_that_was_changed_holds_everywhere_at_once(tab: Tab, alice: Perso
     frame.fill("#own-zone-search", "tokyo")
     with tab.page.expect_response("**/preferences"):
         tab.page.keyboard.press("Enter")
+    frame.evaluate("document.querySelector('#grid').dataset.before = ''")
     press(frame, "#dialog [data-do=close-dialog]")
+    frame.wait_for_selector("#grid:not([data-before])")  # its times are shown anew
 
     tick(frame, 1)
     open_dialog(frame, "#bulk .btn-soft:not([hidden])", "#at")
