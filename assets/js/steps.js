@@ -2,7 +2,7 @@
 // frame keeps its address, since it cannot be reloaded by any other; each step remembers what it showed, how many steps
 // ago that was first opened (there begins the way back), and by what it was left. A tab opens its list as it was left.
 import htmx from 'htmx.org'
-import { close, openedBy } from './dialog.js'
+import { close, contains, openedBy } from './dialog.js'
 import { find } from './dom.js'
 
 const SHOWING = ['view', 'grid', 'agenda', 'history', 'run']
@@ -34,7 +34,7 @@ function remember(address) {
 
 // An id by which the place is found again: of a row, or of what was pressed; of a dialog what had opened it.
 function leftBy(element) {
-  if (element?.localName === 'form') return openedBy()
+  if (contains(element)) return openedBy()
   return element?.closest?.('tr[id], a[id], button[id]')?.id
 }
 

@@ -40,7 +40,7 @@ function finishSwap(ctx) {
   if (ctx.request.method === 'POST' && find('#news section')) htmx.trigger('#news', 'repeat')
   const isOpening = ctx.sourceEvent?.type === 'load'
   const isFocusLost = document.activeElement === document.body && !isOpening
-  const place = placeLeft()
+  const place = ctx.sourceEvent?.detail?.step ? placeLeft() : null
   if (ctx.request.method === 'POST' || isFocusLost) (place ?? find('#view [data-heading]'))?.focus()
 }
 

@@ -126,20 +126,25 @@ def dialog(order: Order, *, when: str, at: str | None, until: str | None, times_
     """The question before an order, with its times as they stand in their fields."""
     zone = order.zone or g.actor.zone
     chosen = times.chosen(order.action, at, until, zone, services().clock())
-    seen = preview(order, later=when == "later")
+    seen = preview(order, later=when == "later", same=())
     possible = [item.lid for item in seen.items if item.may]  # what one has no right to is said to be skipped, so it is
     left_out = [item.lid for item in seen.items if not item.may]  # the other direction may have a use for them
+    same = same_runs(replace(order, lids=tuple(possible)))
     return responses.html(
         "runs/confirm.html", kind=order.kind, lids=possible, left_out=left_out, at=at, until=until, reason=order.reason,
         times_open=times_open, name=order.name, names=services().agenda.names(g.actor),
-        **_in_words(order, chosen, zone, when, seen.same), **_effect(order, seen, when),
+        **_in_words(order, chosen, zone, when, same), **_effect(order, seen, when),
     )  # fmt: skip
 
 
-def told_times(order: Order, chosen: times.Chosen, *, when: str | None) -> Response:
-    """The times of an open dialog in words; where it is an order's, with what that does to its pages then."""
+def told_times(order: Order, chosen: times.Chosen, *, left_out: Sequence[int], when: str | None) -> Response:
+    """The times of an open dialog in words; where it is an order's, with what that does to its pages then.
+
+    left_out  pages the dialog lists besides those of the order
+    """
     said = _in_words(order, chosen, order.zone, when, same_runs(order))
-    if not order.lids:
+    order = replace(order, lids=tuple(dict.fromkeys((*order.lids, *left_out))))
+    if not order.lids or chosen.wrong:
         return responses.html("runs/when.html", **said)
     try:
         seen = preview(order, later=when == "later", same=said["same"])
@@ -195,10 +200,10 @@ def left_as_they_are(view: RunView) -> dict[int, str]:
     run = view.run
     if run.state is not RunState.SCHEDULED or run.at is None or run.is_return:
         return {}
-    try:
-        pages = services().pages.all_of(g.actor, run.kind).by_lid()
-    except PortalError:
-        return {}  # the schedule can be looked at all the same
+    listed = services().pages.kept(g.actor, run.kind)  # the portal is not asked: a schedule can be looked at without it
+    if listed is None:
+        return {}
+    pages = listed.by_lid()
     until = ScheduledTime(run.until) if run.until else None
     order = Order(run.action, run.kind, (), ScheduledTime(run.at), until, run.zone, run.reason, run.name)
     found = {}
@@ -218,7 +223,8 @@ def _so(order: Order, page: Page) -> str:
 def _stays(order: Order, page: Page, upcoming: Sequence[Upcoming], later: bool) -> str | None:
     """When the page is as wanted only until a window over it ends, and the order keeps it so for longer: in words."""
     begins = order.at.instant if order.at else None
-    ends = [each for each in upcoming if each.is_return and each.action is not order.action]
+    told = [each for each, _is_so in times.foreseen(page.published, upcoming)]
+    ends = [each for each in told if each.is_return and each.action is not order.action]
     ends = [each for each in ends if begins is None or each.at > begins]
     if not ends or not _will_be_so(order, page, upcoming, later):
         return None
@@ -233,13 +239,10 @@ def _stays(order: Order, page: Page, upcoming: Sequence[Upcoming], later: bool) 
 
 def _will_be_so(order: Order, page: Page, upcoming: Sequence[Upcoming], later: bool) -> bool:
     """Whether the page is, when the order comes to it, as the order wants it."""
-    wanted, published = order.action is Action.PUBLISH, page.published
     if order.at is None and later and any(each.action is not order.action for each in upcoming):
         return False
-    for each in upcoming:
-        if order.at is not None and each.at <= order.at.instant:
-            published = each.action is Action.PUBLISH
-    return published == wanted
+    published = times.state_at(page.published, upcoming, order.at.instant) if order.at else page.published
+    return published == (order.action is Action.PUBLISH)
 
 
 def _warning(order: Order, page: Page) -> str | None:

@@ -75,11 +75,12 @@ class OrderForm(BaseModel):
 
 
 class PreviewForm(OrderForm):
-    """The body of POST /runs/preview.
+    """The body of POST /runs/preview as the page's dialog sends it.
 
     left_out  pages the dialog has listed and would not change: the other direction may have a use for them
     """
 
+    lids: Lids = Field([], max_length=MOST_PAGES)  # none where all are left out
     left_out: Lids = Field([], max_length=MOST_PAGES)
 
     def order(self, actor: Actor, now: datetime) -> Order:

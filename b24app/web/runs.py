@@ -36,7 +36,8 @@ blueprint.before_request(require_session)
 def preview() -> Response:
     if request.headers.get("HX-Target", "").endswith("time-note"):
         return schedule_changes.told_shift() if "days" in request.form else _told_times()
-    form = _order_form(PreviewForm, "lids", "left_out")
+    again = _is_our_page() and "left_out" in request.form  # asked from within the dialog
+    form = _order_form(PreviewForm, "lids", "left_out") if again else _order_form(OrderForm, "lids")
     if not _is_our_page():
         _refuse_empty_times("at", "until")
     times_open = request.values.get("times") == "open"  # the person has just chosen another zone there
@@ -60,9 +61,8 @@ def _told_times() -> Response:
     form = read(TimesForm, body(), lists=("lids", "left_out"))
     zone = g.actor.zone if form.zone in (None, FOLLOW_PORTAL) else form.zone
     chosen = times.chosen(form.action, form.at, form.until, zone, services().clock(), form.needed.split())
-    lids = tuple(dict.fromkeys((*form.lids, *form.left_out)))
-    order = Order(form.action, form.kind, lids, chosen.at, chosen.until, zones.understood(zone))
-    return previews.told_times(order, chosen, when=form.when)
+    order = Order(form.action, form.kind, tuple(form.lids), chosen.at, chosen.until, zones.understood(zone))
+    return previews.told_times(order, chosen, left_out=form.left_out, when=form.when)
 
 
 @blueprint.post("")

@@ -109,6 +109,14 @@ def foreseen(published: bool, upcoming: Sequence[Upcoming]) -> list[tuple[Upcomi
     return told
 
 
+def state_at(published: bool, upcoming: Sequence[Upcoming], moment: datetime) -> bool:
+    """Whether a page is published at a moment, as far as it is known now."""
+    for each, _is_so in foreseen(published, upcoming):
+        if each.at <= moment:
+            published = each.action is Action.PUBLISH
+    return published
+
+
 def of_order(order: Order) -> list[Told]:
     """The times of an order in words."""
     begins, ends = (

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.browser.tab import Tab, open_dialog, press, settles
+from tests.browser.tab import Tab, has_run, open_dialog, press, settles, tick
 from tests.clocks import TurnableClock
 from tests.people import Person
 
@@ -55,6 +55,26 @@ def test_the_count_follows_the_time_and_nothing_typed_is_lost(tab: Tab, alice: P
     assert frame.input_value("#name") == "Winter"
     assert frame.evaluate("document.activeElement.id") == "at"
     assert tab.complaints == []
+
+
+def test_a_field_that_is_emptied_takes_its_words_and_its_fault_along(tab: Tab):
+    frame = tab.open()
+    tick(frame, 1)
+    open_dialog(frame)
+    frame.click("#dialog details.until summary")
+    assert has_run(frame, "schedule")
+
+    frame.fill("#until", "2020-01-01T08:00")
+    frame.dispatch_event("#until", "change")
+    frame.wait_for_selector("#until-wrong:not(:empty)")
+    frame.fill("#until", "")
+    frame.dispatch_event("#until", "change")
+
+    assert settles(frame, "!document.querySelector('#time-note').textContent.trim()")
+    assert settles(frame, "!document.querySelector('#time-note template')")
+    assert frame.evaluate("document.querySelector('#until').checkValidity()")
+    press(frame, "#confirm")
+    frame.wait_for_selector("#run-title")
 
 
 def test_a_ready_made_time_that_is_chosen_looks_so(tab: Tab, alice: Person):

@@ -153,7 +153,7 @@ def test_the_schedule_says_which_pages_need_no_change(alice: Person, pages: list
     made = alice.fragment("POST", "/runs", action="unpublish", lids=pages, at=inside(clock, days=3), zone="UTC")
 
     rows = dict(re.findall(r'<li id="item-(\d+)".*?<p class="sub">(.*?)</p>', made.text, re.S))
-    assert "1 of 3 pages will be unpublished" in made.text
+    assert "3 pages will be unpublished" in made.text
     assert "2 of 3 pages need no change" in made.text
     assert "It is already unpublished." in rows[str(DOWN)]
     assert "It will already be unpublished by then." in rows[str(DUE)]
@@ -165,13 +165,50 @@ def test_a_schedule_can_be_looked_at_though_the_portal_fails(
 ):
     run = run_id_of(alice.unpublish(LIVE, DOWN, at=f"{inside(clock, days=3)}Z"))
     clock.tick(minutes=2)
-    standin.fault(0, "batch", kind="error", code="INTERNAL_SERVER_ERROR", status=500, times=-1)
-    standin.fault(0, "landing.landing.getList", kind="error", code="INTERNAL_SERVER_ERROR", status=500, times=-1)
+    before = alice.portal.requests()
 
     shown = alice.fragment("GET", f"/runs/{run}")
 
     assert shown.status_code == 200
     assert "2 pages will be unpublished" in shown.text
+    assert alice.portal.requests() == before, "it is not even asked"
+
+
+def test_words_and_preview_agree_where_windows_overlap(alice: Person, pages: list[str], clock: TurnableClock):
+    first = {"at": f"{inside(clock, days=1)}Z", "until": f"{inside(clock, days=4)}Z"}
+    alice.unpublish(DOWN, **first)  # it is down, so nothing comes back on the fourth day
+    alice.unpublish(LIVE, **first)
+    alice.unpublish(LIVE, at=f"{inside(clock, days=2)}Z")  # for good: it holds beyond the fourth day
+
+    shown = told(alice, pages, at=inside(clock, days=6))
+
+    assert "all of these pages will already be unpublished by then" in part(shown, "effect")
+    assert "stays unpublished for good" not in part(shown, "affected")
+
+
+def test_the_same_order_is_told_of_though_a_page_is_left_out(alice: Person, pages: list[str], clock: TurnableClock):
+    at = inside(clock, days=1)
+    alice.unpublish(LIVE, DUE, at=f"{at}Z")
+    sent = {"lids": [str(LIVE), str(DUE)], "left_out": ["999999"]}
+
+    asked = dialog(alice, [str(LIVE), str(DUE), "999999"], at=at)
+    said = told(alice, sent["lids"], at=at, left_out=sent["left_out"])
+
+    assert all('id="once-more"' in shown for shown in (asked, said))
+    assert "1 page is left out" in part(said, "affected")
+
+
+def test_where_one_direction_leaves_all_out_the_other_is_a_click_away(bob: Person, clock: TurnableClock):
+    site = bob.portal.add_sites(1, kind="KNOWLEDGE")[0]
+    lid = next(page.id for page in bob.portal.pages() if page.site_id == site)
+    order = {"kind": "KNOWLEDGE", "when": "later"}
+
+    up = dialog(bob, [str(lid)], **order | {"action": "publish"})
+    sent = bob.fragment("POST", "/runs/preview", action="unpublish", left_out=[str(lid)], **order)
+
+    assert "Nothing to do" in up
+    assert 'id="way-unpublish"' in up
+    assert f'name="lids" value="{lid}"' in sent.text
 
 
 def dues(person: Person, lid: int) -> list[str]:
