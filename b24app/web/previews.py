@@ -73,30 +73,29 @@ class PagePreview:
 
 @dataclass(frozen=True)
 class OrderPreview:
-    """What an order would do to its pages, and the open runs that are to do exactly the same.
+    """What an order would do to its pages.
 
     open  it does something, or would at another time that could be chosen
     """
 
     items: Sequence[PagePreview]
-    same: Sequence[Run]
     pages: Mapping[int, Page]
     open: bool
 
-    def shape(self) -> PreviewShape:
-        """As the contract has it."""
+    def shape(self, same: Sequence[Run]) -> PreviewShape:
+        """As the contract has it.
+
+        same  open runs that are to do exactly the same
+        """
         return {
             "items": [item.shape() for item in self.items],
             "counts": counts(self.items),
-            "same_as": [str(run.id) for run in self.same],
+            "same_as": [str(run.id) for run in same],
         }
 
 
-def preview(order: Order, *, later: bool, same: Sequence[Run] | None = None) -> OrderPreview:
-    """The order over pages as the person sees them now. Raises a PortalError.
-
-    same  what `same_runs` says, where it was asked already
-    """
+def preview(order: Order, *, later: bool) -> OrderPreview:
+    """The order over pages as the person sees them now. Raises a PortalError."""
     pages = services().pages.all_of(g.actor, order.kind).by_lid()
     upcoming = services().runs.upcoming(g.actor, order.lids)
     items = [foresee(order, lid, pages.get(lid), upcoming.get(lid, ()), later=later) for lid in order.lids]
@@ -107,7 +106,7 @@ def preview(order: Order, *, later: bool, same: Sequence[Run] | None = None) -> 
             item.may and item.page and not _will_be_so(at_any_time, item.page, upcoming.get(item.lid, ()), later)
             for item in items
         )
-    return OrderPreview(items, same_runs(order) if same is None else same, pages, could)
+    return OrderPreview(items, pages, could)
 
 
 def same_runs(order: Order) -> list[Run]:
@@ -126,7 +125,7 @@ def dialog(order: Order, *, when: str, at: str | None, until: str | None, times_
     """The question before an order, with its times as they stand in their fields."""
     zone = order.zone or g.actor.zone
     chosen = times.chosen(order.action, at, until, zone, services().clock())
-    seen = preview(order, later=when == "later", same=())
+    seen = preview(order, later=when == "later")
     possible = [item.lid for item in seen.items if item.may]  # what one has no right to is said to be skipped, so it is
     left_out = [item.lid for item in seen.items if not item.may]  # the other direction may have a use for them
     same = same_runs(replace(order, lids=tuple(possible)))
@@ -147,7 +146,7 @@ def told_times(order: Order, chosen: times.Chosen, *, left_out: Sequence[int], w
     if not order.lids or chosen.wrong:
         return responses.html("runs/when.html", **said)
     try:
-        seen = preview(order, later=when == "later", same=said["same"])
+        seen = preview(order, later=when == "later")
     except PortalError:  # what was said of the pages before stays
         return responses.html("runs/when.html", **said)
     return responses.html("runs/told.html", **said, **_effect(order, seen, when))
@@ -169,7 +168,8 @@ def _in_words(
 def _effect(order: Order, seen: OrderPreview, when: str | None) -> dict[str, Any]:
     """What is said of the pages. `open`: at some time there would be something to do, if not at this one."""
     return {
-        **seen.shape(), "action": order.action, "when": when, "by_site": by_site(seen.items), "open": seen.open,
+        "items": [item.shape() for item in seen.items], "counts": counts(seen.items), "open": seen.open,
+        "action": order.action, "when": when, "by_site": by_site(seen.items),
         "left": sum(item.may and item.will == "skip" for item in seen.items),
         "own": [item.lid for item in seen.items if item.own], "addresses": addresses(seen.items, seen.pages),
     }  # fmt: skip
@@ -184,9 +184,10 @@ def foresee(order: Order, lid: int, page: Page | None, upcoming: Sequence[Upcomi
     if page is None:
         return PagePreview(lid, None, False, "skip", _(N_("It was not found, or you may not see it.")), None)
     own, may = times.own(upcoming), page.may(order.action)
-    if may and (stays := _stays(order, page, upcoming, later)):
+    is_so = _will_be_so(order, page, upcoming, later)
+    if may and is_so and (stays := _stays(order, page, upcoming)):
         return PagePreview(lid, page, may, order.action, stays, None)
-    if _will_be_so(order, page, upcoming, later):
+    if is_so:
         return PagePreview(lid, page, may, "skip", _so(order, page), own)
     if not may:
         return PagePreview(lid, page, may, "skip", _(serializers.NO_RIGHT[order.action], site=page.site), own)
@@ -209,7 +210,7 @@ def left_as_they_are(view: RunView) -> dict[int, str]:
     found = {}
     for lid in (item.lid for item in view.slice.items if item.lid in pages):
         others = [each for each in view.upcoming.get(lid, ()) if run.id not in (each.run_id, each.first)]
-        if _will_be_so(order, pages[lid], others, later=True) and not _stays(order, pages[lid], others, later=True):
+        if _will_be_so(order, pages[lid], others, later=True) and not _stays(order, pages[lid], others):
             found[lid] = _so(order, pages[lid])
     return found
 
@@ -220,13 +221,15 @@ def _so(order: Order, page: Page) -> str:
     return _((IS_SO if is_so else BY_THEN)[order.action])
 
 
-def _stays(order: Order, page: Page, upcoming: Sequence[Upcoming], later: bool) -> str | None:
-    """When the page is as wanted only until a window over it ends, and the order keeps it so for longer: in words."""
+def _stays(order: Order, page: Page, upcoming: Sequence[Upcoming]) -> str | None:
+    """When the page, which will be as wanted, is so only until a window over it ends, and the order keeps it so for
+    longer: in words.
+    """
     begins = order.at.instant if order.at else None
     told = [each for each, _is_so in times.foreseen(page.published, upcoming)]
     ends = [each for each in told if each.is_return and each.action is not order.action]
     ends = [each for each in ends if begins is None or each.at > begins]
-    if not ends or not _will_be_so(order, page, upcoming, later):
+    if not ends:
         return None
     last = ends[-1]
     if order.until is None:

@@ -50,7 +50,7 @@ def preview() -> Response:
         order = form.model_copy(update={"at": None, "until": None}).order(g.actor, services().clock())
     when = request.values.get("when") or ("later" if order.at else "now")
     if responses.wants_json():
-        return responses.json(previews.preview(order, later=when == "later").shape())
+        return responses.json(previews.preview(order, later=when == "later").shape(previews.same_runs(order)))
     return previews.dialog(order, when=when, at=form.at, until=form.until, times_open=times_open)
 
 

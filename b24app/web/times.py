@@ -89,17 +89,14 @@ def foreseen(published: bool, upcoming: Sequence[Upcoming]) -> list[tuple[Upcomi
     idle: set[UUID | None] = set()
 
     def outlasts(each: Upcoming, end: Upcoming) -> bool:
-        """The page, which a window with this end holds, is kept so for longer."""
-        is_held = end.is_return and end.action is not each.action and end.first not in (each.run_id, *idle)
-        return is_held and begins.get(end.first, each.at) <= each.at < end.at < ends.get(each.run_id, FOREVER)
-
-    def keeps(each: Upcoming, back: Upcoming) -> bool:
-        """The page, which this return would bring back, is kept as it is beyond it."""
-        is_kept = not each.is_return and each.action is not back.action and each.run_id not in (back.first, *idle)
-        return is_kept and begins.get(back.first, each.at) <= each.at < back.at < ends.get(each.run_id, FOREVER)
+        """An order within the window that `end` ends keeps the page as it is beyond it."""
+        is_within = end.is_return and not each.is_return and each.run_id != end.first
+        if not is_within or each.action is end.action or idle & {each.run_id, end.first}:
+            return False
+        return begins.get(end.first, each.at) <= each.at < end.at < ends.get(each.run_id, FOREVER)
 
     for each in upcoming:
-        if each.is_return and (each.first in idle or any(keeps(other, each) for other in upcoming)):
+        if each.is_return and (each.first in idle or any(outlasts(other, each) for other in upcoming)):
             continue
         wanted = each.action is Action.PUBLISH
         if published is wanted and not any(outlasts(each, other) for other in upcoming):
