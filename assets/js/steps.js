@@ -74,6 +74,26 @@ export function placeLeft() {
 
 export const showAgain = () => show(shown() ?? find('#view').getAttribute('hx-get'))
 
+// What is chosen in the dialog changes what is shown behind it: that is shown anew once the dialog is left.
+let isStale = false
+
+function showFresh() {
+  if (!isStale || find('#dialog').open) return
+  isStale = false
+  showAgain()
+}
+
+export function showAgainOnceLeft() {
+  isStale = true
+  showFresh() // the dialog may have been closed before the answer came
+}
+
+find('#dialog')?.addEventListener('close', showFresh)
+
+document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
+  if (ctx.target?.id === 'view') isStale = false
+})
+
 addEventListener('popstate', ({ state }) => {
   if (!state?.shown) return
   close()

@@ -3,7 +3,7 @@
 import { carryOut, command } from './commands.js'
 import { find } from './dom.js'
 import { sendWithRefresh } from './session-refresh.js'
-import { showAgain } from './steps.js'
+import { showAgainOnceLeft } from './steps.js'
 
 const schedule = () => import('./schedule.js')
 
@@ -28,23 +28,11 @@ async function store() {
 
 if (unstored) store()
 
-// A zone that a person chooses is theirs from now on; the dialog is then asked for again, in that zone, and what lies
-// behind it once it is left.
-let isNew = false
-
-find('#dialog')?.addEventListener('close', () => {
-  if (isNew) showAgain()
-  isNew = false
-})
-
-document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
-  if (ctx.target?.id === 'view') isNew = false
-})
-
+// A zone that a person chooses is theirs from now on; the dialog is then asked for again, in that zone.
 document.addEventListener('change', async ({ target }) => {
   if (!target.matches('[data-zone-choice]')) return
   await prefer({ zone: target.value })
-  isNew = true
+  showAgainOnceLeft()
   unstored = null
   target.dispatchEvent(new Event('zone-kept', { bubbles: true }))
 })

@@ -81,6 +81,28 @@ def test_a_zone_that_was_changed_holds_everywhere_at_once(tab: Tab, alice: Perso
     assert "Europe/Riga" in frame.inner_text("#zone-note")
 
 
+def test_a_zone_chosen_here_and_there_is_always_shown(tab: Tab, alice: Person):
+    alice.put("/preferences", {"zone": "Europe/Riga"})
+    frame = tab.open()
+    tick(frame, 1)
+
+    def is_shown_anew_after(button: str, field: str, zone: str) -> bool:
+        open_dialog(frame, button, "#dialog[open] .d-body")
+        if field == "#zone-search":
+            press(frame, "#zone-note")
+        frame.wait_for_selector(field)
+        frame.fill(field, zone)
+        with tab.page.expect_response("**/preferences"):
+            tab.page.keyboard.press("Enter")
+        frame.evaluate("document.querySelector('#grid').dataset.before = ''")
+        press(frame, "#dialog [data-do=close-dialog]")
+        return settles(frame, "!document.querySelector('#grid').hasAttribute('data-before')")
+
+    assert is_shown_anew_after("#preferences-open", "#own-zone-search", "tokyo")
+    assert is_shown_anew_after("#bulk .btn-soft:not([hidden])", "#zone-search", "riga")
+    assert is_shown_anew_after("#preferences-open", "#own-zone-search", "tokyo")
+
+
 def test_zones_are_asked_for_once_and_what_was_typed_before_counts(tab: Tab, alice: Person):
     alice.put("/preferences", {"zone": "Europe/Riga"})
     asked = tab.hold("**/zones?*")
